@@ -1,0 +1,181 @@
+"""The values that travel between the stages: one frozen value an arrow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""A picture: [height, width] gray or [height, width, 3] blue-green-red, 0..255."""
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""What a plate's character can be, in the order of CharacterProbabilities' columns 1..36."""
+
+UNREADABLE = "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One moment on both clocks: monotonic for every difference, UTC for the record alone."""
+
+    monotonic_s: float
+    utc: datetime
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the full frame; x2 and y2 lie just outside."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def width(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        return self.y2 - self.y1
+
+    @property
+    def center(self) -> tuple[float, float]:
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union, 0..1."""
+        width = min(self.x2, other.x2) - max(self.x1, other.x1)
+        height = min(self.y2, other.y2) - max(self.y1, other.y1)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.width * self.height + other.width * other.height - shared)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of one camera, stamped when it was captured; number counts the camera's frames from 0."""
+
+    camera: str
+    number: int
+    stamp: Stamp
+    image: Image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return int(self.image.shape[1]), int(self.image.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A plate found, not yet read; confidence 0..1."""
+
+    box: Box
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CharacterProbabilities:
+    """What each place of a plate may hold: [places, 37] float32, rows sum to 1.
+
+    Column 0 is "no character here", columns 1..36 follow ALPHABET.
+    """
+
+    table: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def confidences(self) -> tuple[float, ...]:
+        """The share of the likeliest character at each place, 0..1."""
+        return tuple(float(share) for share in self.table[:, 1:].max(axis=1)) if len(self) else ()
+
+    @property
+    def confidence(self) -> float:
+        """The weakest character's share: never a mean that hides one bad character; 0 for no character."""
+        return min(self.confidences, default=0.0)
+
+    def text(self, *, unsure_below: float = 0.0) -> str:
+        """Spell the likeliest characters, with `?` where the share is below the threshold (0..1)."""
+        return "".join(
+            ALPHABET[int(row[1:].argmax())] if row[1:].max() >= unsure_below else UNREADABLE for row in self.table
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What the reader saw in one box of one frame."""
+
+    detection: Detection
+    characters: CharacterProbabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Another text that the same frames may mean; confidence 0..1."""
+
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The issuing state or country, as `us-ct`; confidence 0..1."""
+
+    code: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """One vehicle pass: the characters of all its frames, fused."""
+
+    id: UUID
+    camera: str
+    text: str
+    confidence: float
+    character_confidences: tuple[float, ...]
+    candidates: tuple[Candidate, ...]
+    region: Region | None
+    box: Box
+    frame_size: tuple[int, int]
+    captured: Stamp
+    first: Stamp
+    last: Stamp
+    frames: int
+    frame_numbers: tuple[int, int]
+    patch: Image
+    """The plate as the best frame shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the car was; fix_age_ms is the fix's age when it was asked for."""
+
+    lat_deg: float
+    lon_deg: float
+    speed_kmh: float | None
+    heading_deg: float | None
+    fix_age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """How far the car's UTC can be trusted; source is `ntp`, `gps` or `none`."""
+
+    synchronized: bool
+    source: str
+    error_ms: int | None
+
+
+NewId = Callable[[datetime], UUID]
+"""Makes a read's id from its capture time."""
+
+Now = Callable[[], Stamp]
+"""Reads both clocks at once."""
