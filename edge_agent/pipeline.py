@@ -1,0 +1,63 @@
+"""One frame in, the reads it completes out: what the car, the tools, the benchmark and the tests all call."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_agent.domain import Detection, Frame, Image, Read, Reading
+
+
+class FindsPlates(Protocol):
+    """What the pipeline needs from a detector."""
+
+    def find(self, image: Image) -> list[Detection]: ...
+
+
+class ReadsPlates(Protocol):
+    """What the pipeline needs from a reader: one reading a detection, in their order."""
+
+    def read(self, image: Image, detections: Sequence[Detection]) -> list[Reading]: ...
+
+
+class FollowsVehicles(Protocol):
+    """What the pipeline needs from a tracker."""
+
+    def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]: ...
+
+    def finish(self) -> list[Read]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What one picture shows, and the time it took."""
+
+    readings: tuple[Reading, ...]
+    detect_ms: float
+    read_ms: float
+
+
+class Pipeline:
+    """Detector, reader and tracker of one camera; no disk, no network, no settings."""
+
+    def __init__(self, *, detector: FindsPlates, reader: ReadsPlates, tracker: FollowsVehicles) -> None:
+        self._detector = detector
+        self._reader = reader
+        self._tracker = tracker
+
+    def look(self, image: Image) -> Look:
+        """Find and read the plates of one picture."""
+        started = time.perf_counter()
+        detections = self._detector.find(image)
+        found = time.perf_counter()
+        readings = self._reader.read(image, detections)
+        done = time.perf_counter()
+        return Look(readings=tuple(readings), detect_ms=(found - started) * 1e3, read_ms=(done - found) * 1e3)
+
+    def step(self, frame: Frame) -> list[Read]:
+        """Take one frame further; give the vehicle passes that are complete by its time stamp."""
+        return self._tracker.update(frame, self.look(frame.image).readings)
+
+    def finish(self) -> list[Read]:
+        """Give the passes still open when the source has ended."""
+        return self._tracker.finish()

@@ -1,0 +1,135 @@
+"""Follows plates from frame to frame and gives one read a vehicle pass.
+
+Matching is greedy on the predicted place, as in SORT (Bewley et al., 2016), with a gate on distance in place of
+overlap: at patrol speeds a plate moves by more than its own width between two frames.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_agent.domain import CharacterProbabilities, Frame, NewId, Read, Reading, Stamp
+from edge_agent.reading.track import Track
+from edge_agent.reading.vote import candidates, same_plate
+
+GATE_PLATE_WIDTHS = 1.5
+LARGEST_SIZE_RATIO = 1.8
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a pass is complete and what counts as one; shares are 0..1."""
+
+    emit_after_s: float = 1.5
+    emit_at_latest_s: float = 3.0
+    same_vehicle_within_s: float = 20.0
+    min_hits: int = 2
+    min_plate_width_px: float = 0.0
+    unsure_below: float = 0.4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    characters: CharacterProbabilities
+    last: Stamp
+
+
+class Tracker:
+    """Turns one camera's readings into reads: once a plate is out of sight, or was in sight long enough."""
+
+    def __init__(self, *, rules: Rules, new_id: NewId) -> None:
+        self._rules = rules
+        self._new_id = new_id
+        self._tracks: list[Track] = []
+        self._seen: list[_Seen] = []
+
+    def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
+        """Take one frame's readings; give the passes that are complete at its time."""
+        wide_enough = [r for r in readings if r.detection.box.width >= self._rules.min_plate_width_px]
+        pairs = _match(self._tracks, wide_enough, frame.stamp)
+        for track, reading in pairs:
+            track.follow(frame, reading)
+        matched = {id(reading) for _, reading in pairs}
+        self._tracks += [Track.start(frame, reading) for reading in wide_enough if id(reading) not in matched]
+        return self._due(frame.stamp.monotonic_s)
+
+    def finish(self) -> list[Read]:
+        """Give the passes still open."""
+        reads = [read for track in self._tracks if not track.decided for read in self._decide(track)]
+        self._tracks = []
+        return reads
+
+    def _due(self, now_s: float) -> list[Read]:
+        rules = self._rules
+        self._seen = [one for one in self._seen if now_s - one.last.monotonic_s < rules.same_vehicle_within_s]
+        reads = []
+        for track in self._tracks:
+            lost = now_s - track.last.monotonic_s >= rules.emit_after_s
+            long_enough = now_s - track.first.monotonic_s >= rules.emit_at_latest_s
+            if not track.decided and (lost or long_enough):
+                track.decided = True
+                reads += self._decide(track)
+            elif track.decided and lost:
+                self._remember(track)
+        self._tracks = [t for t in self._tracks if now_s - t.last.monotonic_s < rules.emit_after_s]
+        return reads
+
+    def _decide(self, track: Track) -> list[Read]:
+        """Give the track's read, unless it is no plate or one read a moment ago."""
+        characters = track.characters()
+        if characters is None or track.hits < self._rules.min_hits:
+            return []
+        known = any(same_plate(characters, one.characters) for one in self._seen)
+        self._remember(track)
+        text = characters.text(unsure_below=self._rules.unsure_below)
+        if known or 2 * text.count("?") >= len(text):
+            return []
+        return [self._read(track, characters, text)]
+
+    def _remember(self, track: Track) -> None:
+        characters = track.characters()
+        if characters is not None:
+            self._seen.append(_Seen(characters=characters, last=track.last))
+
+    def _read(self, track: Track, characters: CharacterProbabilities, text: str) -> Read:
+        best = track.best
+        return Read(
+            id=self._new_id(best.stamp.utc),
+            camera=track.camera,
+            text=text,
+            confidence=characters.confidence,
+            character_confidences=characters.confidences,
+            candidates=candidates(characters, text=text),
+            region=None,
+            box=best.box,
+            frame_size=best.frame_size,
+            captured=best.stamp,
+            first=track.first,
+            last=track.last,
+            frames=track.hits,
+            frame_numbers=track.numbers,
+            patch=best.patch,
+        )
+
+
+def _match(tracks: Sequence[Track], readings: Sequence[Reading], stamp: Stamp) -> list[tuple[Track, Reading]]:
+    """Pair each track with at most one reading, nearest pairs first; distance in plate widths."""
+    costs = []
+    for t, track in enumerate(tracks):
+        x, y = track.center_at(stamp)
+        for r, reading in enumerate(readings):
+            box = reading.detection.box
+            ratio = box.width / track.box.width
+            if not 1 / LARGEST_SIZE_RATIO <= ratio <= LARGEST_SIZE_RATIO:
+                continue
+            center_x, center_y = box.center
+            distance = math.hypot(center_x - x, center_y - y) / max(box.width, track.box.width)
+            if distance <= GATE_PLATE_WIDTHS:
+                costs.append((distance, t, r))
+    pairs, used_tracks, used_readings = [], set(), set()
+    for _, t, r in sorted(costs):
+        if t not in used_tracks and r not in used_readings:
+            used_tracks.add(t)
+            used_readings.add(r)
+            pairs.append((tracks[t], readings[r]))
+    return pairs

@@ -1,0 +1,133 @@
+"""Fuses what several frames saw of one plate into one row of character probabilities."""
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.domain import ALPHABET, UNREADABLE, Candidate, CharacterProbabilities, Reading
+from edge_agent.reading.formats import is_known_format
+
+FLOOR = 1e-4
+"""No share counts as less: one frame's certainty must not outvote all the others."""
+
+GAP = math.log(1 / 37)
+"""What leaving a place unmatched costs when two readings are aligned: as much as a row that knows nothing."""
+
+FULL_WEIGHT_WIDTH_PX = 120.0
+LEAST_CONFIDENCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One frame's say: what it read, and how much that counts."""
+
+    characters: CharacterProbabilities
+    weight: float
+
+
+def ballot(reading: Reading) -> Ballot:
+    """Weigh a reading: a larger plate and a surer weakest character count more."""
+    size = min(1.0, reading.detection.box.width / FULL_WEIGHT_WIDTH_PX)
+    return Ballot(
+        characters=reading.characters,
+        weight=size * reading.detection.confidence * max(LEAST_CONFIDENCE, reading.characters.confidence),
+    )
+
+
+def fuse(ballots: Sequence[Ballot]) -> CharacterProbabilities:
+    """Align every ballot to the most trusted one and take the weighted mean of the log shares, place by place.
+
+    Neighbouring frames err together, so n frames count as sqrt(n) independent ones. Places that most frames
+    do not have fall out.
+    """
+    reference = _reference(ballots)
+    total = np.zeros(reference.table.shape, np.float64)
+    weights = sum(one.weight for one in ballots)
+    for one in ballots:
+        total += one.weight * np.log(np.maximum(_align(reference.table, one.characters.table), FLOOR))
+    logs = total / weights * math.sqrt(len(ballots))
+    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return CharacterProbabilities(shares[shares.argmax(axis=1) > 0].astype(np.float32))
+
+
+def _reference(ballots: Sequence[Ballot]) -> CharacterProbabilities:
+    """The heaviest ballot of the length that carries the most weight."""
+    by_length: dict[int, float] = {}
+    for one in ballots:
+        by_length[len(one.characters)] = by_length.get(len(one.characters), 0.0) + one.weight
+    length = max(by_length, key=lambda n: by_length[n])
+    return max((one for one in ballots if len(one.characters) == length), key=lambda one: one.weight).characters
+
+
+def _align(reference: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring `other` to the places of `reference` (Needleman-Wunsch, 1970); a place it lacks knows nothing."""
+    if len(reference) == len(other):
+        return other
+    match = np.log(np.maximum(reference @ other.T, FLOOR))
+    score = np.zeros((len(reference) + 1, len(other) + 1))
+    score[1:, 0] = GAP * np.arange(1, len(reference) + 1)
+    score[0, 1:] = GAP * np.arange(1, len(other) + 1)
+    for i in range(1, len(reference) + 1):
+        for j in range(1, len(other) + 1):
+            score[i, j] = max(
+                score[i - 1, j - 1] + match[i - 1, j - 1], score[i - 1, j] + GAP, score[i, j - 1] + GAP
+            )
+    aligned = np.full(reference.shape, 0.5 / len(ALPHABET), np.float32)
+    aligned[:, 0] = 0.5
+    i, j = len(reference), len(other)
+    while i and j:
+        if score[i, j] == score[i - 1, j - 1] + match[i - 1, j - 1]:
+            i, j = i - 1, j - 1
+            aligned[i] = other[j]
+        elif score[i, j] == score[i - 1, j] + GAP:
+            i -= 1
+        else:
+            j -= 1
+    return aligned
+
+
+def same_plate(one: CharacterProbabilities, other: CharacterProbabilities) -> bool:
+    """Whether two fused readings may well be of one plate: no place where they contradict each other."""
+    if len(one) != len(other):
+        return False
+    agreement = (one.table * other.table).sum(axis=1)
+    return bool(agreement.min(initial=1.0) >= LEAST_CONFIDENCE)
+
+
+def candidates(characters: CharacterProbabilities, *, text: str, count: int = 5) -> tuple[Candidate, ...]:
+    """Give the likeliest other texts, those in the format of some state first; never the text itself.
+
+    A candidate's confidence is its weakest character's share.
+    """
+    choices = [_choices(row) for row in characters.table]
+    likeliest = heapq.nlargest(count * 4, _texts(choices), key=lambda pair: pair[1])
+    ranked = sorted(
+        (Candidate(text=one, confidence=weakest) for one, _, weakest in likeliest if one != text),
+        key=lambda one: not is_known_format(one.text),
+    )
+    return tuple(ranked[:count])
+
+
+def _choices(row: NDArray[np.float32]) -> list[tuple[str, float]]:
+    """The three likeliest characters of one place that have a share worth naming."""
+    order = np.argsort(row[1:])[::-1][:3]
+    named = [(ALPHABET[i], float(row[1 + i])) for i in order if row[1 + i] >= LEAST_CONFIDENCE]
+    return named or [(UNREADABLE, float(row[1:].max()))]
+
+
+def _texts(choices: Sequence[Sequence[tuple[str, float]]]) -> list[tuple[str, float, float]]:
+    """All texts of the choices with (text, product, weakest share), cut to the likeliest at each place."""
+    beam: list[tuple[str, float, float]] = [("", 1.0, 1.0)]
+    for place in choices:
+        grown = [
+            (text + character, product * share, min(weakest, share))
+            for text, product, weakest in beam
+            for character, share in place
+        ]
+        beam = heapq.nlargest(32, grown, key=lambda one: one[1])
+    return beam

@@ -1,0 +1,97 @@
+"""Finds plates: a network that marks each plate's centre and size on a map of 8-pixel cells.
+
+The map is that of CenterNet (Zhou, Wang, Krähenbühl: Objects as Points, 2019).
+"""
+
+import math
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from edge_agent.domain import Box, Detection, Image
+from edge_agent.errors import ModelError
+from edge_agent.vision.gray import to_gray
+from edge_agent.vision.models import DetectorModel, open_session
+
+CELL = 8
+STEP = 32
+UNIT_WIDTH, UNIT_HEIGHT = 16.0, 8.0
+LARGEST_ENLARGEMENT = 2.0
+SAME_PLATE_IOU = 0.35
+
+
+class CentreMapDetector:
+    """Runs the detector network of the manifest."""
+
+    def __init__(self, *, session: ort.InferenceSession, input_size: tuple[int, int], threshold: float) -> None:
+        self._session = session
+        self._area = input_size[0] * input_size[1]
+        self._logit_threshold = math.log(threshold / (1 - threshold))
+        self._canvas: NDArray[np.float32] = np.zeros((1, 1, 0, 0), np.float32)
+
+    @classmethod
+    def load(cls, model: DetectorModel, *, threads: int, threshold: float | None = None) -> "CentreMapDetector":
+        """Open the network; threshold (0..1) replaces the manifest's. Raises ModelError."""
+        if model.kind != "centre-map":
+            raise ModelError(f"{model.path}: a detector of kind {model.kind!r} is not known, only 'centre-map'")
+        session = open_session(model, threads=threads, inputs=("image", 4), output=("map", 4))
+        return cls(
+            session=session,
+            input_size=model.input,
+            threshold=min(max(model.threshold if threshold is None else threshold, 1e-3), 1 - 1e-3),
+        )
+
+    def find(self, image: Image) -> list[Detection]:
+        """Find the plates of a picture, likeliest first; boxes in its pixels."""
+        height, width = image.shape[:2]
+        canvas, scale_x, scale_y = self._fit(image)
+        cells = self._session.run(None, {"image": canvas})[0][0]
+        found: list[Detection] = []
+        for cell_box, confidence in _peaks(cells, self._logit_threshold):
+            box = Box(
+                max(0.0, cell_box.x1 / scale_x),
+                max(0.0, cell_box.y1 / scale_y),
+                min(float(width), cell_box.x2 / scale_x),
+                min(float(height), cell_box.y2 / scale_y),
+            )
+            if box.width < 1 or box.height < 1 or any(box.iou(other.box) > SAME_PLATE_IOU for other in found):
+                continue
+            found.append(Detection(box=box, confidence=confidence))
+        return found
+
+    def _fit(self, image: Image) -> tuple[NDArray[np.float32], float, float]:
+        """Shrink the picture to about the input's area, whatever its shape; rest of the canvas is 0."""
+        height, width = image.shape[:2]
+        canvas_width = max(STEP, int(math.sqrt(self._area * width / height)) // STEP * STEP)
+        scale = min(canvas_width / width, LARGEST_ENLARGEMENT)
+        inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
+        shape = (1, 1, math.ceil(inner_height / STEP) * STEP, math.ceil(inner_width / STEP) * STEP)
+        if self._canvas.shape != shape:
+            self._canvas = np.zeros(shape, np.float32)
+        self._canvas[0, 0, inner_height:] = 0
+        self._canvas[0, 0, :, inner_width:] = 0
+        # Shrinking first makes the change to gray cheap.
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = to_gray(
+            np.asarray(cv2.resize(image, (inner_width, inner_height), interpolation=interpolation), np.uint8)
+        )
+        np.multiply(small, np.float32(1 / 255), out=self._canvas[0, 0, :inner_height, :inner_width])
+        return self._canvas, inner_width / width, inner_height / height
+
+
+def _peaks(cells: NDArray[np.float32], threshold: float) -> list[tuple[Box, float]]:
+    """Read [5, rows, columns] (logit, dx, dy, log width, log height): boxes in canvas pixels, likeliest first."""
+    logits = cells[0]
+    highest_around = cv2.dilate(logits, np.ones((3, 3), np.uint8))
+    rows, columns = np.nonzero((logits >= threshold) & (logits >= highest_around))
+    boxes = []
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        logit, dx, dy, log_width, log_height = cells[:, row, column].tolist()
+        x, y = (column + 0.5 + dx) * CELL, (row + 0.5 + dy) * CELL
+        half_width = UNIT_WIDTH * math.exp(min(6.0, log_width)) / 2
+        half_height = UNIT_HEIGHT * math.exp(min(6.0, log_height)) / 2
+        box = Box(x - half_width, y - half_height, x + half_width, y + half_height)
+        boxes.append((box, 1 / (1 + math.exp(-logit))))
+    return sorted(boxes, key=lambda pair: -pair[1])

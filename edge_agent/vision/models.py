@@ -1,0 +1,153 @@
+"""The manifest of the networks, and the one way to load one: its bytes are hashed before they run."""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime as ort
+
+from edge_agent.domain import ALPHABET
+from edge_agent.errors import ModelError
+
+MANIFEST = "models.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One entry of the manifest; input is (height, width) in pixels."""
+
+    role: str
+    path: Path
+    sha256: str
+    kind: str
+    version: str
+    input: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorModel(Model):
+    """A plate detector; threshold is the confidence (0..1) from which a peak counts as a plate."""
+
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderModel(Model):
+    """A plate reader; margin is the share of the box's width and height it wants to see on each side."""
+
+    charset: str
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Which files make up the program's eyes."""
+
+    detector: DetectorModel
+    reader: ReaderModel
+
+
+class _Entry:
+    """One table of the manifest, read key by key with a line that names what is wrong."""
+
+    def __init__(self, manifest: Path, role: str, table: object) -> None:
+        self._where = f"{manifest}: {role}"
+        if not isinstance(table, Mapping):
+            raise ModelError(f"{manifest}: [{role}] is missing")
+        self._table = table
+
+    def text(self, key: str) -> str:
+        value = self._table.get(key)
+        if not isinstance(value, str) or not value:
+            raise ModelError(f"{self._where}.{key}: should be a text, got {value!r}")
+        return value
+
+    def share(self, key: str) -> float:
+        value = self._table.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise ModelError(f"{self._where}.{key}: should be a number from 0 to 1, got {value!r}")
+        return float(value)
+
+    def size(self, key: str) -> tuple[int, int]:
+        value = self._table.get(key)
+        match value:
+            case [int() as height, int() as width] if height > 0 and width > 0:
+                return height, width
+        raise ModelError(f"{self._where}.{key}: should be [height, width] in pixels, got {value!r}")
+
+    def charset(self) -> str:
+        value = self.text("charset")
+        strange = sorted(set(value) - set(ALPHABET))
+        if strange or len(set(value)) != len(value):
+            raise ModelError(f"{self._where}.charset: should be distinct characters of {ALPHABET}, got {value!r}")
+        return value
+
+
+def load_manifest(directory: Path) -> Manifest:
+    """Read `models.toml` of a directory. Raises ModelError with one line."""
+    path = directory / MANIFEST
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    detector = _Entry(path, "detector", tables.get("detector"))
+    reader = _Entry(path, "reader", tables.get("reader"))
+    return Manifest(
+        detector=DetectorModel(
+            role="detector",
+            path=directory / detector.text("file"),
+            sha256=detector.text("sha256"),
+            kind=detector.text("kind"),
+            version=detector.text("version"),
+            input=detector.size("input"),
+            threshold=detector.share("threshold"),
+        ),
+        reader=ReaderModel(
+            role="reader",
+            path=directory / reader.text("file"),
+            sha256=reader.text("sha256"),
+            kind=reader.text("kind"),
+            version=reader.text("version"),
+            input=reader.size("input"),
+            charset=reader.charset(),
+            margin=reader.share("margin"),
+        ),
+    )
+
+
+def open_session(
+    model: Model, *, threads: int, inputs: tuple[str, int], output: tuple[str, int]
+) -> ort.InferenceSession:
+    """Load a network on the CPU; inputs and output name the tensor and its number of dimensions it must have.
+
+    Raises ModelError where the file is missing, altered, no ONNX, or of another shape.
+    """
+    try:
+        content = model.path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{model.path}: {error.strerror}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != model.sha256.lower():
+        raise ModelError(
+            f"{model.path}: not the file the manifest names (sha256 {found[:12]}…, "
+            f"expected {model.sha256[:12]}…); restore it or correct {MANIFEST}"
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own errors share no base class
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{model.path}: not a network that can be run: {reason}") from error
+    have = [(t.name, len(t.shape)) for t in (*session.get_inputs(), *session.get_outputs())]
+    if have != [inputs, output]:
+        raise ModelError(
+            f"{model.path}: a {model.role} must have {inputs} and {output} (name, dimensions), got {have}"
+        )
+    return session
