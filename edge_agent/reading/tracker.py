@@ -15,17 +15,19 @@ from edge_agent.reading.vote import candidates, same_plate
 GATE_PLATE_WIDTHS = 1.5
 LARGEST_SIZE_RATIO = 1.8
 
+SAME_VEHICLE_WITHIN_S = 20.0
+"""A plate hidden for no longer than this and seen again is the same pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a pass is complete and what counts as one; shares are 0..1."""
+    """When a pass is complete and what counts as one; unsure_below is a share, 0..1."""
 
-    emit_after_s: float = 1.5
-    emit_at_latest_s: float = 3.0
-    same_vehicle_within_s: float = 20.0
-    min_hits: int = 2
-    min_plate_width_px: float = 0.0
-    unsure_below: float = 0.4
+    emit_after_s: float
+    emit_at_latest_s: float
+    min_hits: int
+    min_plate_width_px: float
+    unsure_below: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +63,7 @@ class Tracker:
 
     def _due(self, now_s: float) -> list[Read]:
         rules = self._rules
-        self._seen = [one for one in self._seen if now_s - one.last.monotonic_s < rules.same_vehicle_within_s]
+        self._seen = [one for one in self._seen if now_s - one.last.monotonic_s < SAME_VEHICLE_WITHIN_S]
         reads = []
         for track in self._tracks:
             lost = now_s - track.last.monotonic_s >= rules.emit_after_s

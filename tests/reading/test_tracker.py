@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -7,13 +8,14 @@ from edge_agent.reading.tracker import Rules, Tracker
 from tests import fakes
 
 RATE = 10
+RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_hits=2, min_plate_width_px=32, unsure_below=0.5)
 
 
 def drive(
-    seen: Callable[[float], Sequence[Reading]], *, seconds: float, rules: Rules | None = None
+    seen: Callable[[float], Sequence[Reading]], *, seconds: float, rules: Rules = RULES
 ) -> list[tuple[float, Read]]:
     """Run a tracker over what is seen at each moment; give each read with the time it came out."""
-    tracker = Tracker(rules=rules or Rules(), new_id=fakes.CountingIds())
+    tracker = Tracker(rules=rules, new_id=fakes.CountingIds())
     reads = []
     for number in range(int(seconds * RATE)):
         at = number / RATE
@@ -83,7 +85,7 @@ def test_what_cannot_be_told_is_a_question_mark_and_mostly_unreadable_is_no_read
 
 
 def test_small_plates_are_left_alone() -> None:
-    rules = Rules(min_plate_width_px=60)
+    rules = replace(RULES, min_plate_width_px=60)
     assert not drive(lambda at: [fakes.reading("ABC123", width=50)], seconds=4, rules=rules)
 
 

@@ -1,0 +1,107 @@
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edge_agent import resources
+from edge_agent.errors import ModelError
+from edge_agent.vision.detector import CentreMapDetector
+from edge_agent.vision.models import load_manifest
+from edge_agent.vision.reader import CtcReader
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A copy of the shipped models that a test may damage."""
+    return shutil.copytree(resources.path("models"), tmp_path / "models")
+
+
+def replace_line(models: Path, table: str, key: str, line: str) -> None:
+    path = models / "models.toml"
+    head, _, tail = path.read_text().partition(f"[{table}]")
+    lines = [line if one.startswith(f"{key} =") else one for one in tail.splitlines()]
+    path.write_text(f"{head}[{table}]" + "\n".join(lines) + "\n")
+
+
+def load_both(models: Path) -> None:
+    manifest = load_manifest(models)
+    CentreMapDetector.load(manifest.detector, threads=1)
+    CtcReader.load(manifest.reader, threads=1)
+
+
+def the_line(models: Path) -> str:
+    """The one line a damaged directory is refused with."""
+    with pytest.raises(ModelError) as refused:
+        load_both(models)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert refused.value.exit_status == 78
+    return message
+
+
+def test_the_shipped_models_are_what_the_manifest_says(models: Path) -> None:
+    load_both(models)
+
+
+def test_an_altered_weight_file_is_refused(models: Path) -> None:
+    content = bytearray((models / "reader.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (models / "reader.onnx").write_bytes(content)
+    assert "not the file the manifest names" in the_line(models)
+
+
+def test_a_missing_weight_file_is_named(models: Path) -> None:
+    (models / "detector.onnx").unlink()
+    assert the_line(models).endswith("detector.onnx: No such file or directory")
+
+
+def test_a_file_that_is_no_network_is_refused_although_its_hash_is_right(models: Path) -> None:
+    (models / "reader.onnx").write_bytes(b"no network")
+    replace_line(models, "reader", "sha256", f'sha256 = "{hashlib.sha256(b"no network").hexdigest()}"')
+    assert "not a network that can be run" in the_line(models)
+
+
+def test_a_network_of_the_other_role_is_refused(models: Path) -> None:
+    digest = hashlib.sha256((models / "reader.onnx").read_bytes()).hexdigest()
+    replace_line(models, "detector", "file", 'file = "reader.onnx"')
+    replace_line(models, "detector", "sha256", f'sha256 = "{digest}"')
+    assert "a detector must have" in the_line(models)
+
+
+def test_a_charset_of_another_length_is_refused(models: Path) -> None:
+    replace_line(models, "reader", "charset", 'charset = "0123456789"')
+    assert "the charset of the manifest has 10" in the_line(models)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "line", "said"),
+    [
+        ("reader", "charset", 'charset = "ÄÖ"', "should be distinct characters"),
+        ("reader", "charset", 'charset = "AA"', "should be distinct characters"),
+        ("reader", "margin", "margin = 3", "should be a number from 0 to 1, got 3"),
+        ("reader", "kind", 'kind = "attention"', "a reader of kind 'attention' is not known"),
+        ("detector", "kind", 'kind = "yolo"', "a detector of kind 'yolo' is not known"),
+        ("detector", "input", "input = [640]", "should be [height, width] in pixels, got [640]"),
+        ("detector", "threshold", 'threshold = "high"', "should be a number from 0 to 1, got 'high'"),
+        ("detector", "file", "file = 7", "should be a text, got 7"),
+        ("detector", "file", "", "should be a text, got None"),
+    ],
+)
+def test_a_wrong_manifest_entry_is_named(models: Path, table: str, key: str, line: str, said: str) -> None:
+    replace_line(models, table, key, line)
+    assert said in the_line(models)
+
+
+def test_a_missing_table_is_named(models: Path) -> None:
+    (models / "models.toml").write_text("[detector]\nfile = 'x'\n")
+    assert "should be a text" in the_line(models) or "is missing" in the_line(models)
+
+
+def test_a_broken_manifest_is_one_line(models: Path) -> None:
+    (models / "models.toml").write_text("[detector\n")
+    assert "models.toml" in the_line(models)
+
+
+def test_a_missing_directory_is_one_line(tmp_path: Path) -> None:
+    assert "No such file or directory" in the_line(tmp_path / "nowhere")
