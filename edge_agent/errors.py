@@ -38,6 +38,10 @@ class StateDirectoryError(EdgeAgentError):
     exit_status = 78
 
 
+class ContractError(EdgeAgentError):
+    """A message, or a part of one, that is not what the contract with the central store says."""
+
+
 # Time can mend it: tried again with growing, jittered pauses.
 
 

@@ -1,0 +1,268 @@
+"""The read record `lpr.read/1`: what a car sends for one vehicle pass, and nothing else.
+
+No field can carry a name, an address or an immigration status, and a field that is not listed here is refused.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from edge_agent import domain
+from edge_agent.contract.explain import explain
+from edge_agent.contract.topics import NAME_PATTERN
+from edge_agent.errors import ContractError
+
+BUDGET_BYTES = 1024
+"""What a read may weigh, so that a day of reads fits through a bad radio link."""
+
+_TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
+_LONGEST_SEQ = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
+
+
+def _refuse_other_times(value: object) -> object:
+    if not isinstance(value, datetime) and re.fullmatch(_TIME_PATTERN, str(value)) is None:
+        raise ValueError("should be UTC with milliseconds, as 2026-07-04T12:30:00.250Z")
+    return value
+
+
+def _time_text(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[
+    AwareDatetime,
+    Field(strict=False),  # what comes from JSON is a text here
+    BeforeValidator(_refuse_other_times),
+    PlainSerializer(_time_text),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME_PATTERN}),
+]
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Confidence = Annotated[float, Field(ge=0, le=1)]
+PlateText = Annotated[str, Field(pattern=r"^[0-9A-Z?]{1,12}$")]
+Candidate = tuple[PlateText, Confidence]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Pixel = Annotated[int, Field(ge=-65535, le=65535)]
+Size = Annotated[int, Field(ge=1, le=65535)]
+Milliseconds = Annotated[int, Field(ge=0, le=_LONGEST_SEQ)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Clock(_Part):
+    """How far captured_at can be trusted."""
+
+    synchronized: bool
+    source: Literal["ntp", "gps", "none"]
+    error_ms: Milliseconds | None
+
+
+class Region(_Part):
+    """The issuing country or state, such as us-ct."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z0-9]{1,3})?$")]
+    confidence: Confidence
+
+
+class Plate(_Part):
+    """What was read; `?` stands for a character that could not be."""
+
+    text: PlateText
+    confidence: Confidence = Field(description="The weakest character's, after fusing the frames.")
+    characters: Annotated[tuple[Confidence, ...], Field(min_length=1, max_length=12)]
+    candidates: Annotated[tuple[Candidate, ...], Field(max_length=5)] = Field(
+        description="Other texts that the same frames may mean, each with its confidence, the likeliest first."
+    )
+    region: Region | None
+
+    @model_validator(mode="after")
+    def _one_confidence_a_character(self) -> Self:
+        if len(self.characters) != len(self.text):
+            raise ValueError(f"{len(self.text)} characters but {len(self.characters)} confidences")
+        return self
+
+
+class Track(_Part):
+    """In how many frames the plate was seen, and when first and last."""
+
+    frames: Annotated[int, Field(ge=1, le=1_000_000)]
+    first_at: Time
+    last_at: Time
+
+
+class Position(_Part):
+    """Where the car was; fix_age_ms is how old the fix was then."""
+
+    lat_deg: Annotated[float, Field(ge=-90, le=90)]
+    lon_deg: Annotated[float, Field(ge=-180, le=180)]
+    speed_kmh: Annotated[float, Field(ge=0, le=9999)] | None
+    heading_deg: Annotated[float, Field(ge=0, le=360)] | None
+    fix_age_ms: Milliseconds
+
+
+class PlateImage(_Part):
+    """Names the picture of the plate, which travels on its own topic."""
+
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=1, le=65535)]
+    width: Size
+    height: Size
+
+
+class ModelUsed(_Part):
+    """A network and the hash of its weights."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,24}$")]
+    sha256: Sha256
+
+
+class Source(_Part):
+    """What made the read: the program's version and its networks."""
+
+    agent: Annotated[str, Field(pattern=r"^[0-9A-Za-z.+-]{1,16}$")]
+    detector: ModelUsed
+    reader: ModelUsed
+
+
+class ReadRecord(_Part):
+    """One vehicle pass."""
+
+    schema_: Literal["lpr.read/1"] = Field(alias="schema")
+    id: UUID = Field(description="UUID version 7; the store's key, so that a repeat is harmless.")
+    seq: Annotated[int, Field(ge=1, le=_LONGEST_SEQ)] = Field(description="Counts the vehicle's reads: no gap.")
+    agency: Name
+    vehicle: Name
+    camera: Name
+    captured_at: Time = Field(description="When the best frame was captured, not when it was processed.")
+    clock: Clock
+    plate: Plate
+    box: tuple[Pixel, Pixel, Pixel, Pixel] = Field(description="Pixels of the frame: x1, y1, x2, y2.")
+    frame_size: tuple[Size, Size]
+    track: Track
+    position: Position | None
+    image: PlateImage | None
+    source: Source
+
+    def encode(self) -> bytes:
+        """Write the record as compact JSON."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+class ReadDraft:
+    """A record that lacks its place in the vehicle's count; what the outbox takes as an entry."""
+
+    def __init__(self, record: ReadRecord) -> None:
+        self._record = record
+
+    @property
+    def id(self) -> UUID:
+        return self._record.id
+
+    def encode(self, seq: int) -> bytes:
+        """Write the final record, within BUDGET_BYTES; where names are long, candidates give way."""
+        record = self._record.model_copy(update={"seq": seq})
+        while len(payload := record.encode()) > BUDGET_BYTES and record.plate.candidates:
+            plate = record.plate.model_copy(update={"candidates": record.plate.candidates[:-1]})
+            record = record.model_copy(update={"plate": plate})
+        return payload
+
+
+def _share(value: float) -> float:
+    """Round a confidence to what it is worth; 32-bit sums may stand a hair outside of 0..1."""
+    return round(min(1.0, max(0.0, float(value))), 3)
+
+
+def _time(stamp: domain.Stamp) -> datetime:
+    utc = stamp.utc.astimezone(UTC)
+    return utc - timedelta(microseconds=utc.microsecond % 1000)
+
+
+def _candidates(candidates: Sequence[domain.Candidate]) -> tuple[Candidate, ...]:
+    best = sorted(candidates, key=lambda candidate: -candidate.confidence)[:5]
+    return tuple((one.text, _share(one.confidence)) for one in best)
+
+
+def _region(region: domain.Region | None) -> Region | None:
+    return None if region is None else Region(code=region.code, confidence=_share(region.confidence))
+
+
+def _plate(read: domain.Read) -> Plate:
+    return Plate(
+        text=read.text,
+        confidence=_share(read.confidence),
+        characters=tuple(_share(share) for share in read.character_confidences),
+        candidates=_candidates(read.candidates),
+        region=_region(read.region),
+    )
+
+
+def _position(position: domain.Position | None) -> Position | None:
+    if position is None:
+        return None
+    speed, heading = position.speed_kmh, position.heading_deg
+    return Position(
+        lat_deg=round(position.lat_deg, 6),
+        lon_deg=round(position.lon_deg, 6),
+        speed_kmh=None if speed is None else round(speed, 1),
+        heading_deg=None if heading is None else round(heading, 1),
+        fix_age_ms=position.fix_age_ms,
+    )
+
+
+def draft(
+    read: domain.Read,
+    *,
+    agency: str,
+    vehicle: str,
+    source: Source,
+    clock: domain.ClockState,
+    position: domain.Position | None,
+) -> ReadDraft:
+    """Write a read down as the contract has it. Raises ContractError for one that the contract cannot express."""
+    x1, y1, x2, y2 = (round(edge) for edge in read.box)
+    try:
+        record = ReadRecord(
+            schema="lpr.read/1",
+            id=read.id,
+            seq=_LONGEST_SEQ,
+            agency=agency,
+            vehicle=vehicle,
+            camera=read.camera,
+            captured_at=_time(read.captured),
+            clock=Clock.model_validate(
+                {"synchronized": clock.synchronized, "source": clock.source, "error_ms": clock.error_ms}
+            ),
+            plate=_plate(read),
+            box=(x1, y1, x2, y2),
+            frame_size=read.frame_size,
+            track=Track(frames=read.frames, first_at=_time(read.first), last_at=_time(read.last)),
+            position=_position(position),
+            image=None,
+            source=source,
+        )
+    except ValidationError as error:
+        raise ContractError(f"read {read.id}: {explain(error)}") from None
+    return ReadDraft(record)
+
+
+def decode_read(payload: bytes) -> ReadRecord:
+    """Read a record. Raises ContractError with one line that says what is wrong, without the value."""
+    try:
+        return ReadRecord.model_validate_json(payload)
+    except ValidationError as error:
+        raise ContractError(f"read record: {explain(error)}") from None

@@ -1,0 +1,115 @@
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.contract.receipt import Receipt, decode_receipt
+from edge_agent.contract.record import draft
+from edge_agent.contract.schema import documents, main
+from edge_agent.contract.state import State
+from edge_agent.contract.topics import Topics, every_vehicles_reads, sender
+from edge_agent.errors import ContractError
+from tests.contract.reads import CLOCK, POSITION, SOURCE, make_read
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "contract"
+
+
+def schema(name: str) -> dict[str, Any]:
+    return json.loads((PUBLISHED / name).read_text())  # type: ignore[no-any-return]
+
+
+def valid(message: object, name: str) -> bool:
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    return bool(jsonschema.Draft202012Validator(schema(name), format_checker=checker).is_valid(message))
+
+
+def test_the_published_contract_is_the_one_the_program_speaks(tmp_path: Path) -> None:
+    main(tmp_path)
+    published = {path.name: path.read_text() for path in PUBLISHED.glob("*.json")}
+    assert published == documents() == {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+
+def test_a_read_fits_the_published_schema_and_a_stranger_does_not() -> None:
+    entry = draft(make_read(), agency="a", vehicle="v", source=SOURCE, clock=CLOCK, position=POSITION)
+    message = json.loads(entry.encode(1))
+    assert valid(message, "read.schema.json")
+    assert not valid(message | {"owner": "x"}, "read.schema.json")
+    assert not valid(message | {"captured_at": "yesterday"}, "read.schema.json")
+
+
+@pytest.mark.parametrize(
+    ("message", "good"),
+    [
+        ({"ids": [str(uuid4())]}, True),
+        ({"through_seq": 9}, True),
+        ({"ids": [str(uuid4())], "through_seq": 9, "later": "field"}, True),
+        ({}, False),
+        ({"ids": ["7"]}, False),
+        ({"ids": "7"}, False),
+        ({"through_seq": 0}, False),
+        ({"through_seq": "9"}, False),
+        ([], False),
+    ],
+)
+def test_receipts_and_their_schema_agree(message: object, good: bool) -> None:
+    assert valid(message, "receipt.schema.json") is good
+    if good:
+        decode_receipt(json.dumps(message).encode())
+    else:
+        with pytest.raises(ContractError, match=r"^receipt: "):
+            decode_receipt(json.dumps(message).encode())
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_as_a_receipt_give_one_line(payload: bytes) -> None:
+    with pytest.raises(ContractError) as caught:
+        decode_receipt(payload)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_receipt_comes_back() -> None:
+    receipt = Receipt(ids=(uuid4(), uuid4()))
+    assert decode_receipt(receipt.encode()) == receipt
+    assert Receipt(through_seq=3).encode() == b'{"through_seq":3}'
+
+
+def test_states_are_plain_words() -> None:
+    assert (
+        [str(state) for state in State] == schema("state.schema.json")["enum"] == ["online", "offline", "stopped"]
+    )
+
+
+def test_asyncapi_names_the_topics() -> None:
+    channels = schema("asyncapi.json")["channels"]
+    topics = Topics("site/lpr", "hpd", "car-12")
+    for kind, topic in {"reads": topics.reads, "receipts": topics.receipts, "state": topics.state}.items():
+        assert channels[kind]["address"].format(prefix="site/lpr", agency="hpd", vehicle="car-12") == topic
+    assert topics.reads == "site/lpr/v1/hpd/car-12/reads"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "+", "#", "a#", "car 12", "$SYS", "ä", "x" * 33, "a\n"])
+def test_a_name_that_cannot_be_in_a_topic_is_refused(name: str) -> None:
+    with pytest.raises(ContractError, match="vehicle"):
+        Topics("lpr", "a", name)
+    with pytest.raises(ContractError, match="agency"):
+        Topics("lpr", name, "v")
+
+
+def test_a_prefix_may_have_parts_but_no_wildcard() -> None:
+    assert every_vehicles_reads("state/lpr") == "state/lpr/v1/+/+/reads"
+    for prefix in ("", "lpr/", "/lpr", "lpr/#", "+"):
+        with pytest.raises(ContractError, match="prefix"):
+            every_vehicles_reads(prefix)
+
+
+def test_the_sender_is_told_from_the_topic() -> None:
+    topics = Topics("state/lpr", "a", "v")
+    assert sender("state/lpr", topics.reads) == topics
+    for topic in (topics.state, "lpr/v1/a/v/reads", "state/lpr/v1/a/reads", "state/lpr/v1/a/b/c/reads", ""):
+        with pytest.raises(ContractError):
+            sender("state/lpr", topic)
