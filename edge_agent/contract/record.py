@@ -127,7 +127,7 @@ class PlateImage(_Part):
 class ModelUsed(_Part):
     """A network and the hash of its weights."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,24}$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,20}$")]
     sha256: Sha256
 
 
@@ -174,7 +174,10 @@ class ReadDraft:
         return self._record.id
 
     def encode(self, seq: int) -> bytes:
-        """Write the final record, within BUDGET_BYTES; where names are long, candidates give way."""
+        """Write the final record within BUDGET_BYTES: the least likely candidates give way.
+
+        Names of more than 16 characters on a plate of 12 can take it up to 50 bytes beyond.
+        """
         record = self._record.model_copy(update={"seq": seq})
         while len(payload := record.encode()) > BUDGET_BYTES and record.plate.candidates:
             plate = record.plate.model_copy(update={"candidates": record.plate.candidates[:-1]})
