@@ -1,0 +1,372 @@
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlcipher3 import dbapi2 as sqlite
+
+from edge_agent.domain import Stamp
+from edge_agent.errors import OutboxBusy, OutboxError, StateDirectoryError
+from edge_agent.outbox import SCHEMA_VERSION, Outbox, read_status
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> Stamp:
+        return Stamp(self.seconds, datetime(2026, 7, 4, tzinfo=UTC) + timedelta(seconds=self.seconds))
+
+
+class Note:
+    """An entry that shows its place in the count."""
+
+    def __init__(self, size: int = 0) -> None:
+        self.id = uuid4()
+        self._size = size
+
+    def encode(self, seq: int) -> bytes:
+        return f"note {seq}".encode() + b"." * self._size
+
+
+class BadNote(Note):
+    def encode(self, seq: int) -> bytes:
+        raise ValueError("no words")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "outbox.db"
+
+
+@pytest.fixture
+def outbox(path: Path, clock: Clock) -> Iterator[Outbox]:
+    with Outbox(path=path, now=clock) as opened:
+        yield opened
+
+
+def test_what_is_appended_can_be_taken_in_order(outbox: Outbox) -> None:
+    notes = [Note() for _ in range(5)]
+    assert outbox.append(notes[:2]) + outbox.append(notes[2:]) == (1, 2, 3, 4, 5)
+    rows = outbox.take(limit=3, after_seq=1)
+    assert [(row.seq, row.id, row.payload) for row in rows] == [
+        (seq, notes[seq - 1].id, f"note {seq}".encode()) for seq in (2, 3, 4)
+    ]
+
+
+def test_an_append_of_nothing_changes_nothing(outbox: Outbox) -> None:
+    assert outbox.append([]) == ()
+    assert outbox.append([Note()]) == (1,)
+
+
+def test_a_sent_read_stays_until_it_is_receipted(outbox: Outbox) -> None:
+    note = Note()
+    outbox.append([note, Note()])
+    outbox.mark_sent([1])
+    assert [row.seq for row in outbox.take(limit=9)] == [2]
+    assert (outbox.status().pending, outbox.status().sent) == (1, 1)
+    assert outbox.receipted([note.id]) == 1
+    assert (outbox.status().pending, outbox.status().sent) == (1, 0)
+
+
+def test_a_receipt_deletes_in_any_state_and_counts_what_was_here(outbox: Outbox) -> None:
+    notes = [Note() for _ in range(3)]
+    outbox.append(notes)
+    outbox.mark_sent([2])
+    assert outbox.receipted([notes[0].id, notes[1].id, notes[0].id, uuid4()]) == 2
+    assert [row.seq for row in outbox.take(limit=9)] == [3]
+
+
+def test_a_receipt_by_place_deletes_sent_reads_only(outbox: Outbox) -> None:
+    outbox.append([Note() for _ in range(4)])
+    outbox.mark_sent([1, 2, 4])
+    assert outbox.receipted_through(3) == 2
+    assert [row.seq for row in outbox.take(limit=9)] == [3]
+    assert outbox.status().sent == 1
+
+
+def test_marking_a_read_that_is_gone_leaves_no_trace(outbox: Outbox) -> None:
+    note = Note()
+    outbox.append([note])
+    outbox.receipted([note.id])
+    outbox.mark_sent([1])
+    assert outbox.status().sent == 0
+
+
+def test_sent_reads_become_pending_again(outbox: Outbox, clock: Clock) -> None:
+    outbox.append([Note() for _ in range(3)])
+    outbox.mark_sent([1])
+    clock.seconds = 60
+    outbox.mark_sent([2])
+    assert outbox.resend(sent_before_s=60) == 1
+    assert [row.seq for row in outbox.take(limit=9)] == [1, 3]
+    assert outbox.resend() == 1
+    assert [row.seq for row in outbox.take(limit=9)] == [1, 2, 3]
+
+
+def test_the_count_goes_on_after_deletes_and_restarts(path: Path, clock: Clock) -> None:
+    notes = [Note() for _ in range(3)]
+    with Outbox(path=path, now=clock) as outbox:
+        outbox.append(notes)
+        outbox.mark_sent([3])
+        outbox.receipted([note.id for note in notes])
+    with Outbox(path=path, now=clock) as outbox:
+        assert outbox.status().last_seq == 3
+        assert outbox.append([Note()]) == (4,)
+
+
+def test_an_entry_that_cannot_be_written_takes_its_batch_back(outbox: Outbox) -> None:
+    with pytest.raises(ValueError, match="no words"):
+        outbox.append([Note(), BadNote()])
+    assert outbox.take(limit=9) == []
+    assert outbox.append([Note()]) == (1,)
+
+
+def test_the_same_read_twice_is_an_error_and_changes_nothing(outbox: Outbox) -> None:
+    note = Note()
+    outbox.append([note])
+    with pytest.raises(OutboxError):
+        outbox.append([Note(), note])
+    assert outbox.append([Note()]) == (2,)
+
+
+def test_a_full_disk_takes_nothing_half_and_heals_by_receipts(outbox: Outbox) -> None:
+    notes = [Note(size=1000) for _ in range(40)]
+    outbox.append(notes)
+    pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
+    outbox._connection.execute(f"PRAGMA max_page_count = {pages}")  # what SQLite does when the disk ends there
+    with pytest.raises(OutboxError, match="full"):
+        outbox.append([Note(size=1000) for _ in range(40)])
+    assert outbox.status().last_seq == 40
+    assert outbox.receipted([note.id for note in notes]) == 40
+    assert outbox.append([Note(size=1000) for _ in range(10)]) == tuple(range(41, 51))
+
+
+def test_every_append_is_synced(outbox: Outbox) -> None:
+    assert outbox._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert outbox._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_the_status_can_be_read_beside_the_agent(outbox: Outbox, path: Path) -> None:
+    outbox.append([Note() for _ in range(3)])
+    outbox.mark_sent([1])
+    status = read_status(path)
+    assert status == outbox.status()
+    assert (status.pending, status.sent, status.last_seq) == (2, 1, 3)
+    assert status.oldest == datetime(2026, 7, 4, tzinfo=UTC)
+    assert status.size_bytes > 0
+
+
+def test_the_status_can_be_read_after_the_agent(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock) as outbox:
+        outbox.append([Note()])
+    assert read_status(path).pending == 1
+    with Outbox(path=path, now=clock) as outbox:
+        assert outbox.append([Note()]) == (2,)
+
+
+def test_a_status_of_nothing_says_so(path: Path) -> None:
+    with pytest.raises(OutboxError, match="no such file"):
+        read_status(path)
+    assert not path.parent.exists()
+
+
+def test_a_second_agent_is_told_who_has_the_outbox(outbox: Outbox, path: Path, clock: Clock) -> None:
+    outbox.append([Note()])
+    with pytest.raises(OutboxBusy, match=rf"another agent is using it \(pid {os.getpid()}\)"):
+        Outbox(path=path, now=clock).open()
+    assert outbox.append([Note()]) == (2,)
+
+
+def test_a_killed_agents_outbox_is_free_and_keeps_its_commits(path: Path, clock: Clock) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from tests.test_outbox import Clock, Note
+from edge_agent.outbox import Outbox
+outbox = Outbox(path=Path({str(path)!r}), now=Clock())
+outbox.open()
+outbox.append([Note(), Note()])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False, cwd=Path(__file__).parents[1])
+    with Outbox(path=path, now=clock) as outbox:
+        assert [row.seq for row in outbox.take(limit=9)] == [1, 2]
+
+
+def test_a_closed_outbox_says_so_and_can_be_opened_again(path: Path, clock: Clock) -> None:
+    outbox = Outbox(path=path, now=clock)
+    with outbox:
+        outbox.append([Note()])
+    outbox.close()
+    with pytest.raises(OutboxError, match="is not open"):
+        outbox.append([Note()])
+    with outbox:
+        assert outbox.status().pending == 1
+
+
+def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "state").write_text("in the way")
+    with pytest.raises(StateDirectoryError, match="cannot be written") as caught:
+        Outbox(path=tmp_path / "state" / "outbox.db", now=clock).open()
+    assert caught.value.exit_status == 78
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_directory_of_the_kernel_is_refused(clock: Clock) -> None:
+    with pytest.raises(StateDirectoryError, match="cannot be written"):
+        Outbox(path=Path("/proc/self/fdinfo/outbox.db"), now=clock).open()  # not writable, even as root
+
+
+def test_a_file_that_is_no_outbox_is_kept(path: Path, clock: Clock) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"The quick brown fox jumps over the lazy dog. " * 100)
+    before = path.read_bytes()
+    for attempt in (Outbox(path=path, now=clock).open, lambda: read_status(path)):
+        with pytest.raises(OutboxError, match="is not an outbox, is damaged, or its key is wrong"):
+            attempt()
+    assert path.read_bytes() == before
+
+
+def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock) as outbox:
+        outbox.append([Note()])
+        outbox._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(OutboxError, match="its format is 2, this program knows 1"):
+        Outbox(path=path, now=clock).open()
+    connection = sqlite.connect(str(path))
+    assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_refused_outbox_is_not_left_locked(path: Path, clock: Clock) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"x" * 5000)
+    with pytest.raises(OutboxError):
+        Outbox(path=path, now=clock).open()
+    path.unlink()
+    with Outbox(path=path, now=clock) as outbox:
+        assert outbox.append([Note()]) == (1,)
+
+
+def test_with_a_key_no_payload_is_readable_on_disk(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, key=b"k" * 32) as outbox:
+        outbox.append([Note(size=100)])
+        for file in path.parent.iterdir():
+            assert b"note 1" not in file.read_bytes()
+        assert read_status(path, key=b"k" * 32).pending == 1
+    with pytest.raises(OutboxError, match="its key is wrong"):
+        read_status(path, key=b"x" * 32)
+    with pytest.raises(sqlite3.DatabaseError):
+        sqlite3.connect(path).execute("SELECT * FROM reads")
+
+
+def test_only_the_owner_may_open_the_files(outbox: Outbox, path: Path) -> None:
+    outbox.append([Note()])
+    assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
+
+
+def test_threads_share_one_outbox(outbox: Outbox) -> None:
+    def append() -> None:
+        for _ in range(20):
+            outbox.append([Note()])
+
+    threads = [threading.Thread(target=append) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        outbox.mark_sent([row.seq for row in outbox.take(limit=5)])
+    for thread in threads:
+        thread.join()
+    status = outbox.status()
+    assert (status.last_seq, status.pending + status.sent) == (60, 60)
+
+
+class OutboxAgainstAList(RuleBasedStateMachine):
+    """Whatever is done in whatever order, the outbox holds what a list would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        self.outbox = self.open()
+        self.kept: dict[int, UUID] = {}
+        self.sent: set[int] = set()
+        self.last = 0
+
+    def open(self) -> Outbox:
+        outbox = Outbox(path=Path(self.directory.name) / "outbox.db", now=Clock())
+        outbox.open()
+        return outbox
+
+    @rule(count=st.integers(0, 4))
+    def append(self, count: int) -> None:
+        notes = [Note() for _ in range(count)]
+        seqs = self.outbox.append(notes)
+        assert seqs == tuple(range(self.last + 1, self.last + 1 + count))
+        self.kept |= {seq: note.id for seq, note in zip(seqs, notes, strict=True)}
+        self.last += count
+
+    @rule(data=st.data())
+    def mark(self, data: st.DataObject) -> None:
+        seqs = data.draw(st.lists(st.integers(1, self.last + 2), max_size=4))
+        self.outbox.mark_sent(seqs)
+        self.sent |= set(seqs) & self.kept.keys()
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def receipt(self, data: st.DataObject) -> None:
+        seqs = data.draw(st.sets(st.sampled_from(sorted(self.kept)), max_size=4))
+        assert self.outbox.receipted([*(self.kept[seq] for seq in seqs), uuid4()]) == len(seqs)
+        self._forget(seqs)
+
+    @rule(seq=st.integers(0, 30))
+    def receipt_through(self, seq: int) -> None:
+        gone = {one for one in self.sent if one <= seq}
+        assert self.outbox.receipted_through(seq) == len(gone)
+        self._forget(gone)
+
+    @rule()
+    def resend(self) -> None:
+        assert self.outbox.resend() == len(self.sent)
+        self.sent.clear()
+
+    @rule()
+    def restart(self) -> None:
+        self.outbox.close()
+        self.outbox = self.open()
+
+    def _forget(self, seqs: set[int]) -> None:
+        self.kept = {seq: id_ for seq, id_ in self.kept.items() if seq not in seqs}
+        self.sent -= seqs
+
+    @invariant()
+    def they_agree(self) -> None:
+        pending = [seq for seq in sorted(self.kept) if seq not in self.sent]
+        assert [(row.seq, row.id) for row in self.outbox.take(limit=1000)] == [
+            (seq, self.kept[seq]) for seq in pending
+        ]
+        status = self.outbox.status()
+        assert (status.pending, status.sent, status.last_seq) == (len(pending), len(self.sent), self.last)
+
+    def teardown(self) -> None:
+        self.outbox.close()
+        self.directory.cleanup()
+
+
+TestOutboxAgainstAList = OutboxAgainstAList.TestCase
+TestOutboxAgainstAList.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
