@@ -1,0 +1,158 @@
+"""Reads a configuration directory: all of it, every problem at once.
+
+Defaults in code < agent.toml < cameras/NAME.toml < tuned/NAME.toml in the state directory, the tuner's own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from edge_agent.config.layers import Document, Layers, MissingError, Place, UnreadableError, read
+from edge_agent.config.problems import problem_lines, wrong_kind
+from edge_agent.config.settings import CAMERA_KINDS, AgentSettings, CameraSettings, Settings
+from edge_agent.errors import ConfigurationError
+
+INHERITED = ("reading", "tracking")
+"""Tables of agent.toml that hold for every camera whose own file does not say otherwise."""
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+Model = TypeVar("Model", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings of one car, checked; the layers tell origins, the warnings are lines to log at the start."""
+
+    agent: AgentSettings
+    cameras: tuple[CameraSettings, ...]
+    agent_layers: Layers
+    camera_layers: Mapping[str, Layers]
+    warnings: tuple[str, ...]
+
+
+def load(directory: Path) -> Configuration:
+    """Read agent.toml, cameras/*.toml and the tuner's files. Raises ConfigurationError with every problem."""
+    return _Loader(directory).load()
+
+
+def check(directory: Path) -> list[str]:
+    """Give every problem of a directory, a line each; none means that `load` succeeds."""
+    try:
+        load(directory)
+    except ConfigurationError as error:
+        return list(error.problems)
+    return []
+
+
+class _Loader:
+    """Collects problems and warnings while it reads one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._problems: list[str] = []
+        self._warnings: list[str] = []
+
+    def load(self) -> Configuration:
+        if not self._directory.is_dir():
+            raise ConfigurationError([f"{self._directory}: there is no such directory"])
+        document = self._read("agent.toml")
+        layers = Layers((document or Document("agent.toml", {}, {}),))
+        agent = self._validate(AgentSettings, layers) if document else None
+        cameras = self._cameras(layers.documents[0].only(INHERITED))
+        if agent is None or self._problems:
+            raise ConfigurationError(list(dict.fromkeys(self._problems)))
+        self._warn(agent, layers)
+        tuned = [self._tuned(agent.state.directory, camera, own) for camera, own in cameras]
+        return Configuration(
+            agent=agent,
+            cameras=tuple(camera for camera, _ in tuned),
+            agent_layers=layers,
+            camera_layers={camera.name: camera_layers for camera, camera_layers in tuned},
+            warnings=tuple(self._warnings),
+        )
+
+    def _read(self, name: str) -> Document | None:
+        try:
+            return read(self._directory / name, name)
+        except UnreadableError as error:
+            self._problems.append(str(error))
+            return None
+
+    def _validate(self, model: type[Model], layers: Layers) -> Model | None:
+        try:
+            return model.model_validate(layers.values(), context={"directory": self._directory})
+        except ValidationError as error:
+            self._problems += problem_lines(error, model, layers)
+            return None
+
+    def _cameras(self, inherited: Document) -> list[tuple[CameraSettings, Layers]]:
+        paths = sorted(path for path in self._directory.glob("cameras/*.toml") if not path.name.startswith("."))
+        if not paths:
+            self._problems.append(
+                "cameras: there is no camera: copy a file from cameras/examples to cameras/*.toml"
+            )
+        found = []
+        named: dict[str, Place] = {}
+        for path in paths:
+            document = self._read(f"cameras/{path.name}")
+            if document is None:
+                continue
+            layers = Layers((inherited, document.with_default("name", path.stem)))
+            self._check_name(layers, named)
+            camera = self._camera(layers)
+            if camera is not None:
+                found.append((camera, layers))
+        return found
+
+    def _camera(self, layers: Layers) -> CameraSettings | None:
+        kind = layers.values().get("kind")
+        model = CAMERA_KINDS.get(kind) if isinstance(kind, str) else None
+        if model is None:
+            self._problems.append(f"{layers.place(('kind',))}: {wrong_kind(kind)}")
+            return None
+        return self._validate(model, layers)
+
+    def _check_name(self, layers: Layers, named: dict[str, Place]) -> None:
+        name, place = layers.values()["name"], layers.place(("name",))
+        if isinstance(name, str) and name in named:
+            self._problems.append(f"{place}: name: {name!r} is already the camera of {named[name]}")
+        elif isinstance(name, str):
+            named[name] = place
+
+    def _tuned(self, state: Path, camera: CameraSettings, own: Layers) -> tuple[CameraSettings, Layers]:
+        """Lay the tuner's file over a camera; a broken one is left out and reported: the car keeps reading."""
+        path = state / "tuned" / f"{camera.name}.toml"
+        try:
+            document = read(path, str(path))
+        except MissingError:
+            return camera, own
+        except UnreadableError as error:
+            self._warnings.append(f"{error}; this file is ignored")
+            return camera, own
+        layers = Layers((*own.documents, document))
+        fixed = [key for key in ("kind", "name") if key in document.values]
+        problems = [f"{layers.place((key,))}: {key}: cannot be tuned" for key in fixed]
+        try:
+            tuned = type(camera).model_validate(layers.values(), context={"directory": self._directory})
+        except ValidationError as error:
+            problems += problem_lines(error, type(camera), layers)
+        if not problems:
+            return tuned, layers
+        self._warnings += [f"{problem}; {path} is ignored" for problem in problems]
+        return camera, own
+
+    def _warn(self, agent: AgentSettings, layers: Layers) -> None:
+        """Say what is allowed but risky."""
+        risks = {
+            ("mqtt", "confirm"): agent.mqtt.confirm == "broker"
+            and "a read leaves the disk once the broker has it: what the broker drops is lost",
+            ("mqtt", "tls"): not agent.mqtt.tls
+            and agent.mqtt.host not in _LOOPBACK
+            and "reads travel unencrypted: everyone on the way can read them",
+            ("logging", "level"): agent.logging.level == "DEBUG" and "plates and positions are written to the log",
+        }
+        self._warnings += [f"{layers.place(key)}: {'.'.join(key)}: {risk}" for key, risk in risks.items() if risk]
