@@ -104,7 +104,7 @@ def _readable(path: Path) -> Path:
 def _private(path: Path) -> Path:
     mode = _mode(path)
     if mode is not None and mode & stat.S_IRWXO:
-        raise wrong_value("every user of this computer can open the file: chmod o-rwx mends it")
+        raise wrong_value("every user here can open the file: chmod o-rwx mends it")
     return path
 
 
@@ -126,16 +126,7 @@ PublicFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_readable)]
 SecretFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_readable), AfterValidator(_private), Secret()]
 """A file that must be there and that other users must not be able to open."""
 
-_PASSWORD_IN_QUERY = re.compile(r"((?:password|passwd|pass|pwd)=)[^&/\s]+", re.IGNORECASE)
-
-
-def without_password(url: str) -> str:
-    """Give the address as it may be shown: what stands before @ and any password after = is struck out."""
-    head, separator, rest = url.partition("://")
-    authority, slash, tail = rest.partition("/")
-    if "@" in authority:
-        authority = "***@" + authority.rpartition("@")[2]
-    return _PASSWORD_IN_QUERY.sub(r"\1***", head + separator + authority + slash + tail)
+_PASSWORD_IN_QUERY = re.compile(r"(password|passwd|pass|pwd)=", re.IGNORECASE)
 
 
 def _rtsp_url(value: str) -> str:

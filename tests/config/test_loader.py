@@ -218,7 +218,7 @@ class TestFiles:
     def test_one_that_every_user_can_open_is_refused(self, write: Write, secret: Path) -> None:
         secret.chmod(0o644)
         assert self.rtsp(write, 'url = "rtsp://h/1"\ncredentials_file = "secret"') == [
-            "cameras/sim.toml:3: credentials_file: every user of this computer can open the file: chmod o-rwx mends it"
+            "cameras/sim.toml:3: credentials_file: every user here can open the file: chmod o-rwx mends it"
         ]
 
     @pytest.mark.parametrize("value", ['"hunter2"', '"/hunter2/x"', "7531", '"a\\u0000hunter2"', f'"{"h" * 5000}"'])
