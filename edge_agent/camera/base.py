@@ -12,7 +12,7 @@ class Camera(Protocol):
         """Start the source. Raises CameraError with one line that says what to check."""
 
     def read(self) -> Frame | None:
-        """Wait for the next frame; None when the source has ended (files alone). Raises CameraError when stalled."""
+        """Wait for the next frame; None when a source of files has ended. Raises CameraError when stalled."""
 
     def close(self) -> None:
         """Release the source; a closed camera can be opened again."""

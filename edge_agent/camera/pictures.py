@@ -1,0 +1,65 @@
+"""Still pictures on the disk: which files are pictures, and what they show."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.domain import Image
+from edge_agent.errors import PictureError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"})
+
+# OpenCV tells of damaged files on stderr by itself; our one line says it.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def list_pictures(directory: Path) -> tuple[list[Path], int]:
+    """Walk a directory: its pictures in order, and how many other files it holds. Raises PictureError."""
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise PictureError(f"{directory}: this user may not read the directory")
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    return pictures, len(files) - len(pictures)
+
+
+def decode(path: Path) -> Image:
+    """Read a picture file: uint8 gray or blue-green-red, turned as its EXIF tag says. Raises PictureError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"{path}: {error.strerror}") from None
+    if not content:
+        raise PictureError(f"{path}: the file is empty")
+    if _is_cut_off(content):
+        raise PictureError(f"{path}: the picture is truncated: its end is missing")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    except cv2.error as error:
+        reason = error.err if isinstance(error.err, str) else "refused"
+        raise PictureError(f"{path}: cannot be decoded: {reason.splitlines()[0]}") from None
+    if pixels is None:
+        raise PictureError(f"{path}: not a picture of a known format, or damaged")
+    return _to_uint8(np.asarray(pixels))
+
+
+def _is_cut_off(content: bytes) -> bool:
+    """Whether a JPEG, PNG or WebP lacks its end: decoders fill the rest with gray and say nothing."""
+    if content.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in content[-4096:]
+    if content.startswith(b"\x89PNG"):
+        return b"IEND" not in content[-4096:]
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return len(content) < int.from_bytes(content[4:8], "little") + 8
+    return False
+
+
+def _to_uint8(pixels: NDArray[np.generic]) -> Image:
+    """Bring 16-bit and floating-point pixels to 0..255 by their own range; 8-bit ones stay as they are."""
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels, np.uint8)
+    values = np.nan_to_num(pixels.astype(np.float32))
+    low, high = float(values.min()), float(values.max())
+    return np.asarray((values - low) * (255 / max(high - low, 1e-6)), np.uint8)

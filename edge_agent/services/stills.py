@@ -1,0 +1,122 @@
+"""Reads still pictures: `edge-agent read`."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_agent.camera.pictures import decode, list_pictures
+from edge_agent.domain import Reading
+from edge_agent.errors import PictureError
+from edge_agent.pipeline import Pipeline
+from edge_agent.vision.annotate import annotate, jpeg
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """One picture to read; `relative` is where it lies below the path that was given."""
+
+    path: Path
+    relative: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StillResult:
+    """What one picture shows, or the one line that says why it cannot be read."""
+
+    path: Path
+    readings: tuple[Reading, ...] = ()
+    error: str | None = None
+    decode_ms: float = 0.0
+    detect_ms: float = 0.0
+    read_ms: float = 0.0
+
+
+def gather(paths: Sequence[Path]) -> tuple[list[Still], int]:
+    """Walk the paths: the pictures in order, and how many other files the directories hold."""
+    stills: list[Still] = []
+    others = 0
+    for path in paths:
+        if path.is_dir():
+            pictures, ignored = list_pictures(path)
+            stills += [Still(path=one, relative=one.relative_to(path)) for one in pictures]
+            others += ignored
+        else:
+            stills.append(Still(path=path, relative=Path(path.name)))
+    return stills, others
+
+
+def read_stills(
+    stills: Sequence[Still], *, pipeline: Pipeline, unsure_below: float, annotate_into: Path | None
+) -> Iterator[StillResult]:
+    """Read each picture; one that cannot be read does not stop the others."""
+    for still in stills:
+        started = time.perf_counter()
+        try:
+            image = decode(still.path)
+        except PictureError as error:
+            yield StillResult(path=still.path, error=str(error))
+            continue
+        decode_ms = (time.perf_counter() - started) * 1e3
+        look = pipeline.look(image)
+        if annotate_into is not None:
+            picture = annotate(image, look.readings, unsure_below=unsure_below)
+            _save(annotate_into / still.relative, jpeg(picture))
+        yield StillResult(
+            path=still.path,
+            readings=look.readings,
+            decode_ms=decode_ms,
+            detect_ms=look.detect_ms,
+            read_ms=look.read_ms,
+        )
+
+
+def as_json(result: StillResult, *, unsure_below: float) -> str:
+    """One line of `read --jsonl`."""
+    line: dict[str, Any] = {"image": str(result.path), "plates": []}
+    if result.error is not None:
+        line["error"] = result.error
+    else:
+        line["plates"] = [_plate(reading, unsure_below) for reading in result.readings]
+        line["timing_ms"] = {
+            "decode": round(result.decode_ms, 2),
+            "detect": round(result.detect_ms, 2),
+            "ocr": round(result.read_ms, 2),
+        }
+    return json.dumps(line, ensure_ascii=False)
+
+
+def _plate(reading: Reading, unsure_below: float) -> dict[str, Any]:
+    characters = reading.characters
+    return {
+        "box": [round(edge, 1) for edge in reading.detection.box],
+        "detection_confidence": round(reading.detection.confidence, 3),
+        "text": characters.text(unsure_below=unsure_below),
+        "confidence": round(characters.confidence, 3),
+        "characters": [round(share, 3) for share in characters.confidences],
+        "region": None,
+    }
+
+
+def as_lines(result: StillResult, *, unsure_below: float) -> list[str]:
+    """What a person is shown: a line a plate."""
+    if not result.readings:
+        return [f"{result.path}: no plate"]
+    return [
+        f"{result.path}: {r.characters.text(unsure_below=unsure_below) or 'not readable'}"
+        f"  confidence {r.characters.confidence:.2f}"
+        f"  plate {r.detection.box.width:.0f}x{r.detection.box.height:.0f} px"
+        for r in result.readings
+    ]
+
+
+def _save(path: Path, content: bytes) -> None:
+    """Write a JPEG beside its namesakes, under a name that says so. Raises PictureError."""
+    target = path.with_name(path.name + ".jpg") if path.suffix.lower() not in {".jpg", ".jpeg"} else path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    except OSError as error:
+        raise PictureError(f"{target}: the annotated picture cannot be written: {error.strerror}") from error
