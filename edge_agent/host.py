@@ -1,11 +1,100 @@
 """The only module that asks the machine: its clocks, its service manager."""
 
+import ctypes
+import logging
+import os
+import socket
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from edge_agent.domain import Stamp
+from edge_agent.domain import ClockState, Stamp
+
+log = logging.getLogger(__name__)
 
 
 def now() -> Stamp:
     """Read both clocks."""
     return Stamp(monotonic_s=time.monotonic(), utc=datetime.now(UTC))
+
+
+class _Timex(ctypes.Structure):
+    """The head of `struct timex` of adjtimex(2); the rest is room that the kernel fills."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_long * 40),
+    )
+
+
+_UNSYNCHRONIZED = 0x40
+"""STA_UNSYNC of adjtimex(2)."""
+
+
+def clock_state() -> ClockState:
+    """Ask the kernel whether a time service keeps its clock, and how wrong it may be at most.
+
+    The kernel does not tell who that service asks: a clock kept by a local GPS receiver shows as `ntp` too.
+    """
+    timex = _Timex()
+    if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
+        return ClockState(synchronized=False, source="none", error_ms=None)
+    return _clock_state(status=timex.status, max_error_us=timex.maxerror)
+
+
+def _clock_state(*, status: int, max_error_us: int) -> ClockState:
+    if status & _UNSYNCHRONIZED:
+        return ClockState(synchronized=False, source="none", error_ms=None)
+    return ClockState(synchronized=True, source="ntp", error_ms=-(-max_error_us // 1000))
+
+
+class ServiceManager:
+    """Tells systemd how the service is, as sd_notify(3) does; without systemd it tells nobody."""
+
+    def __init__(self, *, address: str | None, watchdog_s: float | None) -> None:
+        self._address = address
+        self.watchdog_s = watchdog_s
+        """Seconds without `alive` after which systemd kills the service; None where it does not watch."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "ServiceManager":
+        """Find the service manager that started this process, if one did."""
+        watchdog_us = environment.get("WATCHDOG_USEC", "")
+        is_watched = watchdog_us.isdecimal() and environment.get("WATCHDOG_PID", str(os.getpid())) == str(
+            os.getpid()
+        )
+        return cls(
+            address=environment.get("NOTIFY_SOCKET") or None,
+            watchdog_s=int(watchdog_us) / 1e6 if is_watched else None,
+        )
+
+    def ready(self) -> None:
+        self._tell("READY=1")
+
+    def alive(self) -> None:
+        """Feed the watchdog; at least twice in watchdog_s, and only while everything makes progress."""
+        if self.watchdog_s is not None:
+            self._tell("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """Set the line that `systemctl status` shows; no plates, no positions."""
+        self._tell("STATUS=" + " ".join(text.split()))
+
+    def stopping(self) -> None:
+        self._tell("STOPPING=1")
+
+    def _tell(self, message: str) -> None:
+        if self._address is None:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.setblocking(False)
+                channel.sendto(message.encode(), address)
+        except OSError as error:
+            log.warning("the service manager cannot be told %s: %s", message.partition("=")[0], error)
