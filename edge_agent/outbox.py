@@ -141,12 +141,13 @@ class Outbox:
                 [(at_s, seq) for seq in seqs],
             )
 
-    def resend(self, *, sent_before_s: float | None = None) -> int:
-        """Make sent reads pending again: all, or those sent before a monotonic time; return how many."""
+    def resend(self, *, older_than_s: float | None = None) -> int:
+        """Make sent reads pending again: all, or those sent at least so long (s) ago; return how many."""
         with self._transaction() as connection:
-            if sent_before_s is None:
+            if older_than_s is None:  # marks of an earlier boot have times of another monotonic clock
                 return int(connection.execute("DELETE FROM sent").rowcount)
-            return int(connection.execute("DELETE FROM sent WHERE at_s < ?", (sent_before_s,)).rowcount)
+            before_s = self._now().monotonic_s - older_than_s
+            return int(connection.execute("DELETE FROM sent WHERE at_s <= ?", (before_s,)).rowcount)
 
     def receipted(self, ids: Sequence[UUID]) -> int:
         """Delete reads that the central store has, and return how many of the ids were here."""
@@ -158,15 +159,18 @@ class Outbox:
     def receipted_through(self, seq: int) -> int:
         """Delete the sent reads up to a place in the count, and return how many.
 
-        A pending one stays: a receipt that overtakes the broker's acknowledgement, or that means the count of
-        an earlier outbox, must not delete what was never sent.
+        A pending read stays, and a place that was never given out deletes nothing: such a receipt means the count
+        of another outbox.
         """
         with self._transaction() as connection:
-            through = connection.execute(
+            (last,) = connection.execute("SELECT last_seq FROM counter").fetchone()
+            if seq > last:
+                return 0
+            gone = connection.execute(
                 "DELETE FROM reads WHERE seq IN (SELECT seq FROM sent WHERE seq <= ?)", (seq,)
             )
             connection.execute("DELETE FROM sent WHERE seq <= ?", (seq,))
-            return int(through.rowcount)
+            return int(gone.rowcount)
 
     def status(self) -> OutboxStatus:
         """Count what is here."""

@@ -1,0 +1,384 @@
+"""One MQTT 5 connection at a time; the only module that knows paho.
+
+paho's own queue, window and reconnection stay out of use: the queue is memory only, the window ignores the
+broker's Receive Maximum, and after a reconnection everything unacknowledged goes out at once. So each connection has
+a client of its own that never reconnects, its thread ends with the connection, and its callbacks only put events on
+a queue: an exception in one would kill the thread, and waiting in on_publish would deadlock with publish().
+"""
+
+import contextlib
+import queue
+import socket
+import ssl
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_agent.errors import BrokerError
+
+_CONNECT_TIMEOUT_S = 10.0
+_EVENTS = 4096
+_RECEIVED_AT_MOST = _EVENTS // 2  # leaves room for what is bounded by the window and must never wait
+_FAREWELL_S = 2.0
+_PROTOCOL_DEFAULT_RECEIVE_MAXIMUM = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom to trust (None: the system's authorities), and who we are (PEM files)."""
+
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and how to be let in."""
+
+    host: str
+    port: int
+    tls: Tls | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"broker {self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published, always with QoS 1; the broker keeps a retained one for later subscribers."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker accepted; None where it sets no limit (bytes) on a packet."""
+
+    receive_maximum: int
+    maximum_packet_size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """No connection came about; reason is one line that says what to check."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection that was is no more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The broker's answer to one message; code is MQTT's reason code, reason its name."""
+
+    mid: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRefused:
+    """The broker does not let us subscribe."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message on a topic that was subscribed to."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Somebody asked the reader of the events to look up."""
+
+
+Event = Connected | ConnectFailed | Disconnected | Acknowledged | SubscriptionRefused | Received | Woken
+
+
+class MqttLink:
+    """Connects when told to, and tells by events what became of it; one reader takes the events.
+
+    With session_expiry_s above 0 the broker keeps subscriptions and their messages that long while we are away.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        client_id: str,
+        keepalive_s: int = 20,
+        will: Message | None = None,
+        session_expiry_s: int = 0,
+    ) -> None:
+        self._broker = broker
+        self._client_id = client_id
+        self._keepalive_s = keepalive_s
+        self._will = will
+        self._session_expiry_s = session_expiry_s
+        self._connection: _Connection | None = None
+        self._woken = threading.Event()
+        self._events: queue.Queue[Event] = queue.Queue(maxsize=_EVENTS)
+
+    def connect(self) -> None:
+        """Start connecting; Connected or ConnectFailed follows, and after Connected one Disconnected."""
+        try:
+            client = self._make_client()
+        except BrokerError as error:
+            self._events.put(ConnectFailed(str(error)))
+            return
+        self._connection = _Connection(
+            client, self._broker, self._keepalive_s, self._session_expiry_s, self._events
+        )
+        self._connection.start()
+
+    def next_event(self, timeout_s: float) -> Event | None:
+        """Wait for an event; None after the timeout."""
+        try:
+            event = self._events.get(timeout=timeout_s) if timeout_s > 0 else self._events.get_nowait()
+        except queue.Empty:
+            return None
+        if isinstance(event, Woken):
+            self._woken.clear()
+        return event
+
+    def wake(self) -> None:
+        """Make the reader of the events look up; any thread may call it, and never waits."""
+        if not self._woken.is_set():
+            self._woken.set()
+            try:
+                self._events.put_nowait(Woken())
+            except queue.Full:  # then the reader has enough to wake up for
+                self._woken.clear()
+
+    def publish(self, message: Message) -> int | None:
+        """Send a message and give the number under which it will be acknowledged; None without a connection."""
+        return self._connection.publish(message) if self._connection else None
+
+    def subscribe(self, topic: str) -> None:
+        """Ask for a topic's new messages; silent when granted, SubscriptionRefused when not."""
+        if self._connection:
+            self._connection.subscribe(topic)
+
+    def drop(self) -> None:
+        """Cut a connection that no longer answers; Disconnected follows."""
+        if self._connection:
+            self._connection.drop()
+
+    def close(self) -> None:
+        """Say goodbye, so that the broker does not publish the will, and end the thread."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def _make_client(self) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = _CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(0)  # no second window under ours
+        if self._broker.username is not None:
+            client.username_pw_set(self._broker.username, self._broker.password)
+        if self._broker.tls is not None:
+            client.tls_set_context(_tls_context(self._broker.tls))
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, qos=1, retain=self._will.retain)
+        return client
+
+
+class _Connection:
+    """One connection from its first packet to its last, on a thread of its own."""
+
+    def __init__(
+        self, client: Client, broker: Broker, keepalive_s: int, session_expiry_s: int, events: queue.Queue[Event]
+    ) -> None:
+        self._client = client
+        self._broker = broker
+        self._keepalive_s = keepalive_s
+        self._session_expiry_s = session_expiry_s
+        self._events = events
+        self._accepted = False
+        self._closing = threading.Event()
+        self._reason = (
+            f"{broker}: closed the connection before answering: check that it speaks MQTT 5 on this port"
+            + (" and accepts our certificate" if broker.tls else ", without TLS")
+        )
+        # A thread, and not only for the loop: looking up a name can block for long.
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        client = self._client
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_socket_open = self._on_socket_open
+        # Being set keeps paho from writing on the publisher's thread: this one alone touches the socket.
+        client.on_socket_register_write = lambda _client, _data, _socket: None
+        self._thread.start()
+
+    def publish(self, message: Message) -> int | None:
+        info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def subscribe(self, topic: str) -> None:
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        self._client.subscribe(topic, options=options)
+
+    def drop(self) -> None:
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._client.disconnect()
+        self._thread.join(_FAREWELL_S)
+        if self._thread.is_alive():
+            self.drop()
+            self._thread.join(_FAREWELL_S)
+
+    def _run(self) -> None:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        if self._session_expiry_s:
+            properties.SessionExpiryInterval = self._session_expiry_s
+        try:
+            self._client.connect(
+                self._broker.host,
+                self._broker.port,
+                self._keepalive_s,
+                clean_start=not self._session_expiry_s,
+                properties=properties,
+            )
+            while self._client.loop() == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                pass
+        except (OSError, ValueError) as error:
+            self._reason = f"{self._broker}: {_explain(error)}"
+        finally:
+            self._events.put_nowait((Disconnected if self._accepted else ConnectFailed)(self._reason))
+
+    def _on_socket_open(self, _client: Client, _data: object, sock: object) -> None:
+        if isinstance(sock, socket.socket):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _on_connect(
+        self, _client: Client, _data: object, _flags: ConnectFlags, code: ReasonCode, properties: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._reason = (
+                f"{self._broker}: {_REFUSALS.get(code.value, f'refused the connection ({code.getName()})')}"
+            )
+            return
+        if getattr(properties, "MaximumQoS", 1) < 1:
+            self._reason = f"{self._broker}: offers only QoS 0, which loses messages: check its settings"
+            self._client.disconnect()
+            return
+        self._accepted = True
+        self._reason = f"{self._broker}: connection lost"
+        self._events.put_nowait(
+            Connected(
+                receive_maximum=getattr(properties, "ReceiveMaximum", _PROTOCOL_DEFAULT_RECEIVE_MAXIMUM),
+                maximum_packet_size=getattr(properties, "MaximumPacketSize", None),
+            )
+        )
+
+    def _on_disconnect(
+        self, _client: Client, _data: object, flags: DisconnectFlags, code: ReasonCode, _properties: object
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._reason = f"{self._broker}: ended the connection ({code.getName()})"
+        elif code.getName() == "Keep alive timeout":
+            self._reason = f"{self._broker}: no answer for {self._keepalive_s} s"
+
+    def _on_publish(self, _client: Client, _data: object, mid: int, code: ReasonCode, _properties: object) -> None:
+        self._events.put_nowait(Acknowledged(mid=mid, code=code.value, reason=code.getName()))
+
+    def _on_subscribe(
+        self, _client: Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object
+    ) -> None:
+        for code in codes:
+            if code.is_failure:
+                self._events.put_nowait(SubscriptionRefused(code.getName()))
+
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        # Waiting is safe in this callback alone, and lets TCP slow a flood down instead of losing receipts.
+        while self._events.qsize() >= _RECEIVED_AT_MOST and not self._closing.wait(0.01):
+            pass
+        self._events.put_nowait(Received(topic=message.topic, payload=bytes(message.payload)))
+
+
+_REFUSALS = {
+    0x84: "does not speak MQTT 5: mosquitto does from version 1.6 on",
+    0x85: "refused the client's name: check the vehicle's name",
+    0x86: "refused the user name or password: check username and password_file",
+    0x87: "does not let us in: check the user name, the certificate and the broker's access rules",
+    0x88: "is not available",
+    0x89: "is busy",
+    0x8A: "has banned us",
+    0x9A: "keeps no retained messages, which the state needs: check its settings",
+}
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise BrokerError(f"{tls.ca_file}: cannot be used as ca_file ({error.strerror or error})") from None
+    try:
+        if tls.certificate_file is not None:
+            context.load_cert_chain(tls.certificate_file, tls.key_file, password=_no_password)
+    except (OSError, ssl.SSLError) as error:
+        raise BrokerError(
+            f"{tls.certificate_file}: cannot be used as certificate_file with key_file {tls.key_file}"
+            f" ({error.strerror or error})"
+        ) from None
+    return context
+
+
+def _no_password() -> str:
+    """Stand in for OpenSSL's question on the terminal, where nobody sits."""
+    return ""
+
+
+def _explain(error: Exception) -> str:
+    """Say in one line why a connection could not be made, and what to check."""
+    text = str(error)
+    match error:
+        case ssl.SSLCertVerificationError():
+            text = f"its certificate is refused ({error.verify_message}): check ca_file, and that host is its name"
+        case ssl.SSLError():
+            text = f"TLS failed ({error.reason}): check that this is the TLS port"
+        case ConnectionRefusedError():
+            text = "refuses connections: check that it runs and that the port is right"
+        case socket.gaierror():
+            text = f"name not found ({error.strerror}): check host and the network"
+        case TimeoutError():
+            text = "no answer: check host, port, network and firewall"
+        case OSError():
+            text = f"cannot be reached ({error.strerror or error})"
+    return text

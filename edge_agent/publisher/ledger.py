@@ -1,0 +1,85 @@
+"""Writes into the outbox what the broker's acknowledgements and the store's receipts mean for it."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, Protocol
+from uuid import UUID
+
+from edge_agent.contract.receipt import decode_receipt
+from edge_agent.errors import ContractError
+from edge_agent.outbox import Row
+
+_log = logging.getLogger(__name__)
+
+Confirm = Literal["store", "broker"]
+"""Whose word deletes a read: the central store's receipt, or just the broker's acknowledgement."""
+
+
+class Settles(Protocol):
+    """What the ledger needs from the outbox."""
+
+    def mark_sent(self, seqs: Sequence[int]) -> None: ...
+    def receipted(self, ids: Sequence[UUID]) -> int: ...
+    def receipted_through(self, seq: int) -> int: ...
+
+
+class Ledger:
+    """Collects news, and writes it down in as few commits as there are kinds of it."""
+
+    def __init__(self, *, outbox: Settles, receipts_topic: str, confirm: Confirm, tally: Counter[str]) -> None:
+        self._outbox = outbox
+        self._receipts_topic = receipts_topic
+        self._confirm = confirm
+        self._tally = tally
+        self._sent: list[Row] = []
+        self._ids: list[UUID] = []
+        self._through_seq = 0
+
+    def sent(self, row: Row) -> None:
+        """Take note that the broker acknowledged a read."""
+        self._tally["sent"] += 1
+        if self._confirm == "broker":
+            self._ids.append(row.id)
+        else:
+            self._sent.append(row)
+
+    def received(self, topic: str, payload: bytes) -> None:
+        """Take note of a receipt; one that makes no sense is counted, logged and ignored."""
+        if topic != self._receipts_topic:
+            self._bad(f"receipt: came on {topic!r}, which is not this vehicle's topic")
+            return
+        try:
+            receipt = decode_receipt(payload)
+        except ContractError as error:
+            self._bad(str(error))
+            return
+        self._ids.extend(receipt.ids)
+        self._through_seq = max(self._through_seq, receipt.through_seq or 0)
+
+    def settle(self) -> int:
+        """Write the news down and return how many reads left the outbox. Raises OutboxError.
+
+        What could not be written is dropped: those reads stay, are sent again and receipted again.
+        """
+        sent, ids, through_seq = self._sent, self._ids, self._through_seq
+        self._sent, self._ids, self._through_seq = [], [], 0
+        gone = 0
+        if sent:
+            self._outbox.mark_sent([row.seq for row in sent])
+        if ids:
+            gone = self._outbox.receipted(ids)
+            self._unknown(len(set(ids)) - gone)
+        if through_seq:
+            gone += self._outbox.receipted_through(through_seq)
+        self._tally["receipted"] += gone
+        return gone
+
+    def _bad(self, line: str) -> None:
+        self._tally["bad_receipts"] += 1
+        _log.warning("%s; ignored", line)
+
+    def _unknown(self, count: int) -> None:
+        if count > 0:
+            self._tally["unknown_receipts"] += count
+            _log.info("receipts for %d reads that are not in the outbox: repeated, or another vehicle's", count)

@@ -1,0 +1,385 @@
+"""The thread between the outbox and the broker: whatever happens, a read stays until its receipt."""
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_agent.contract.state import State
+from edge_agent.contract.topics import Topics
+from edge_agent.errors import OutboxError
+from edge_agent.mqtt import (
+    Acknowledged,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Event,
+    Message,
+    Received,
+    SubscriptionRefused,
+)
+from edge_agent.outbox import Row
+from edge_agent.publisher.ledger import Confirm, Ledger, Settles
+from edge_agent.publisher.schedule import Backoff, Schedule
+
+_log = logging.getLogger(__name__)
+
+_TICK_S = 1.0
+_EVENTS_A_STEP = 500  # so many acknowledgements and receipts share one commit
+_PACKET_OVERHEAD_BYTES = 10  # fixed header, topic length, packet identifier, no properties
+_STEADY_AFTER_S = 60.0
+_RESEND_AT_MOST_S = 900.0
+_FAREWELL_S = 2.0
+
+_NOBODY = 0x10
+_WAIT = frozenset({0x80, 0x83, 0x97})  # the broker has trouble or is full: time mends it
+_TOPIC_REFUSED = frozenset({_NOBODY, 0x87, 0x90})
+_REFUSED = {
+    _NOBODY: "nobody takes the reads: check that the central store is subscribed",
+    0x87: "the broker's access rules refuse the topic: check that this vehicle may write to it",
+    0x90: "the broker refuses the topic's name: check prefix, agency and vehicle",
+    0x95: "the broker finds a read too large: check its max_packet_size",
+    0x99: "the broker finds a read malformed",
+}
+
+
+class Keeps(Settles, Protocol):
+    """What the publisher needs from the outbox."""
+
+    def take(self, *, limit: int, after_seq: int) -> list[Row]: ...
+    def resend(self, *, older_than_s: float | None = None) -> int: ...
+
+
+class Link(Protocol):
+    """What the publisher needs from the connection."""
+
+    def connect(self) -> None: ...
+    def next_event(self, timeout_s: float) -> Event | None: ...
+    def wake(self) -> None: ...
+    def publish(self, message: Message) -> int | None: ...
+    def subscribe(self, topic: str) -> None: ...
+    def drop(self) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the publisher did since its start; problem is one line on what keeps reads from being delivered now."""
+
+    connected: bool = False
+    in_flight: int = 0
+    published: int = 0
+    sent: int = 0
+    receipted: int = 0
+    resent: int = 0
+    refused: int = 0
+    bad_receipts: int = 0
+    unknown_receipts: int = 0
+    connections_lost: int = 0
+    problem: str | None = None
+
+
+def last_will(topics: Topics) -> Message:
+    """Give what the broker tells the others when the car is gone without a goodbye."""
+    return Message(topics.state, State.OFFLINE.encode(), retain=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    """A message on its way; row is None for a state."""
+
+    row: Row | None
+    since_s: float
+
+
+class Publisher:
+    """Runs on one thread; notify(), progress_s and counters are for the others.
+
+    window: reads on their way without acknowledgement, at most. resend_after_s: a sent read without a receipt is
+    sent again, later and later while the store says nothing. retry_refused_s: pause before a refused read is tried
+    again. acknowledge_within_s: silence after which the connection is given up.
+    """
+
+    def __init__(
+        self,
+        *,
+        outbox: Keeps,
+        link: Link,
+        topics: Topics,
+        window: int = 100,
+        confirm: Confirm = "store",
+        resend_after_s: float = 60.0,
+        retry_refused_s: float = 180.0,
+        acknowledge_within_s: float = 30.0,
+        backoff_longest_s: float = 60.0,
+        uniform: Callable[[float, float], float] = random.uniform,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._outbox = outbox
+        self._link = link
+        self._topics = topics
+        self._window = window
+        self._confirm = confirm
+        self._tally: Counter[str] = Counter()
+        self._ledger = Ledger(outbox=outbox, receipts_topic=topics.receipts, confirm=confirm, tally=self._tally)
+        self._resend_after_s = resend_after_s
+        self._retry_refused_s = retry_refused_s
+        self._acknowledge_within_s = acknowledge_within_s
+        self._monotonic = monotonic
+        self._schedule = Schedule(monotonic=monotonic)
+        self._reconnect = Backoff(longest_s=backoff_longest_s, uniform=uniform)
+        self._pause = Backoff(longest_s=backoff_longest_s, uniform=uniform)
+        self._limits: Connected | None = None  # the connection's; None without one
+        self._connected_s = 0.0
+        self._in_flight: dict[int, _InFlight] = {}
+        self._ready = False
+        self._cursor = 0  # the last place taken in this pass over the outbox
+        self._patience_s = resend_after_s
+        self._topic_refused = False
+        self._problem: str | None = None
+        self._deaf: str | None = None  # why no receipt can come, although reads are sent
+        self.progress_s = monotonic()
+        self._schedule.after(0, self._connect)
+
+    @property
+    def counters(self) -> Counters:
+        """What happened so far; any thread may ask."""
+        return Counters(
+            connected=self._limits is not None,
+            in_flight=len(self._in_flight),
+            problem=self._problem or self._deaf,
+            published=self._tally["published"],
+            sent=self._tally["sent"],
+            receipted=self._tally["receipted"],
+            resent=self._tally["resent"],
+            refused=self._tally["refused"],
+            bad_receipts=self._tally["bad_receipts"],
+            unknown_receipts=self._tally["unknown_receipts"],
+            connections_lost=self._tally["connections_lost"],
+        )
+
+    def notify(self) -> None:
+        """Say that reads were appended; never waits."""
+        self._link.wake()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until told to stop, then say goodbye."""
+        try:
+            while not stop.is_set():
+                self.step()
+        finally:
+            self.close()
+
+    def step(self) -> None:
+        """Do what is due, send what there is room for, then wait for events, a second at most."""
+        self.progress_s = self._monotonic()
+        try:
+            self._schedule.run_due()
+            self._send()
+        except OutboxError as error:
+            self._trouble(error)
+        self._take_events(self._schedule.wait_s(longest_s=_TICK_S))
+
+    def close(self) -> None:
+        """Tell the others that the car stops on purpose, as far as the connection allows, and leave."""
+        until_s = self._monotonic() + _FAREWELL_S
+        farewell: int | None = None
+        while self._limits is not None and self._monotonic() < until_s:
+            if farewell is None and self._room() > 0:
+                farewell = self._publish_state(State.STOPPED)
+            elif farewell is not None and farewell not in self._in_flight:
+                break
+            self._take_events(0.1)
+        self._link.close()
+        self._limits = None
+        self._in_flight.clear()
+
+    # What is due, each at its time.
+
+    def _connect(self) -> None:
+        self._link.connect()
+
+    def _begin(self) -> None:
+        """Start a connection's work: what was sent may be lost with the broker, so it goes again."""
+        self._schedule.after(_TICK_S, self._begin)  # should the outbox fail now
+        self._tally["resent"] += self._outbox.resend()
+        self._schedule.cancel(self._begin)
+        self._ready = True
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._topic_refused = False
+        self._cursor = 0
+
+    def _resume(self) -> None:
+        self._start_over()
+
+    def _subscribe(self) -> None:
+        self._deaf = None
+        self._link.subscribe(self._topics.receipts)
+
+    def _resend_late(self) -> None:
+        """Send again what has no receipt; less and less often, as a store that is away is not helped by copies."""
+        patience_s = self._patience_s
+        self._schedule.after(patience_s / 4, self._resend_late)
+        late = self._outbox.resend(older_than_s=patience_s)
+        if late:
+            self._tally["resent"] += late
+            self._patience_s = min(2 * patience_s, max(_RESEND_AT_MOST_S, self._resend_after_s))
+            self._start_over()
+
+    def _check_acknowledgements(self) -> None:
+        self._schedule.after(self._acknowledge_within_s / 4, self._check_acknowledgements)
+        oldest = next(iter(self._in_flight.values()), None)
+        if oldest is not None and self._monotonic() - oldest.since_s >= self._acknowledge_within_s:
+            self._complain(f"the broker acknowledged nothing for {self._acknowledge_within_s:g} s: connecting anew")
+            self._link.drop()
+
+    # Towards the broker.
+
+    def _room(self) -> int:
+        if self._limits is None:
+            return 0
+        return min(self._window, self._limits.receive_maximum) - len(self._in_flight)
+
+    def _send(self) -> None:
+        if not self._ready or self._resume in self._schedule:
+            return
+        under_way = {one.row.seq for one in self._in_flight.values() if one.row}
+        while (room := self._room()) > 0:
+            rows = self._outbox.take(limit=room, after_seq=self._cursor)
+            for row in rows:
+                if row.seq not in under_way and not self._publish(row):
+                    return
+                self._cursor = row.seq
+            if not rows:
+                return
+
+    def _publish(self, row: Row) -> bool:
+        """Hand a read to the connection; False when there is none any more."""
+        message = Message(self._topics.reads, row.payload)
+        limit = self._limits and self._limits.maximum_packet_size
+        if limit and len(message.topic) + len(message.payload) + _PACKET_OVERHEAD_BYTES > limit:
+            self._refused(0x95)  # sent all the same, it would cost the connection
+            return True
+        mid = self._link.publish(message)
+        if mid is None:
+            return False
+        self._in_flight[mid] = _InFlight(row, self._monotonic())
+        self._tally["published"] += 1
+        return True
+
+    def _publish_state(self, state: State) -> int | None:
+        mid = self._link.publish(Message(self._topics.state, state.encode(), retain=True))
+        if mid is not None:
+            self._in_flight[mid] = _InFlight(None, self._monotonic())
+        return mid
+
+    # From the broker.
+
+    def _take_events(self, wait_s: float) -> None:
+        for _ in range(_EVENTS_A_STEP):
+            event = self._link.next_event(wait_s)
+            if event is None:
+                break
+            wait_s = 0.0
+            self._take(event)
+        try:
+            if self._ledger.settle():
+                self._patience_s = self._resend_after_s
+        except OutboxError as error:
+            self._trouble(error)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Connected():
+                self._on_connected(event)
+            case ConnectFailed(reason) | Disconnected(reason):
+                self._on_lost(reason)
+            case Acknowledged():
+                self._on_acknowledged(event)
+            case SubscriptionRefused(reason):
+                self._on_subscription_refused(reason)
+            case Received(topic, payload):
+                self._ledger.received(topic, payload)
+
+    def _on_connected(self, event: Connected) -> None:
+        _log.info("connected to the broker")
+        self._limits = event
+        self._connected_s = self._monotonic()
+        self._problem = None
+        self._publish_state(State.ONLINE)
+        self._schedule.after(0, self._begin)
+        self._schedule.after(self._acknowledge_within_s, self._check_acknowledgements)
+        if self._confirm == "store":
+            self._subscribe()
+            self._patience_s = self._resend_after_s
+            self._schedule.after(self._resend_after_s, self._resend_late)
+
+    def _on_subscription_refused(self, reason: str) -> None:
+        self._deaf = f"the broker refuses the subscription to {self._topics.receipts} ({reason}): check its rules"
+        _log.warning("%s", self._deaf)
+        self._schedule.after(self._retry_refused_s, self._subscribe)
+
+    def _on_lost(self, reason: str) -> None:
+        if self._limits is not None:
+            self._tally["connections_lost"] += 1
+            if self._monotonic() - self._connected_s >= _STEADY_AFTER_S:
+                self._reconnect.reset()
+        self._complain(reason)
+        self._limits = None
+        self._ready = False
+        self._in_flight.clear()
+        self._schedule.clear()
+        self._schedule.after(self._reconnect.next_s(), self._connect)
+
+    def _on_acknowledged(self, event: Acknowledged) -> None:
+        message = self._in_flight.pop(event.mid, None)
+        if message is None:
+            return
+        if event.code == 0:
+            self._on_sent(message)
+        elif event.code in _WAIT:
+            self._complain(f"the broker cannot take messages now ({event.reason}): waiting")
+            if self._resume not in self._schedule:
+                self._schedule.after(self._pause.next_s(), self._resume)
+        elif message.row is not None:
+            self._refused(event.code)
+        elif event.code != _NOBODY:
+            self._complain(
+                f"the broker refuses the state on {self._topics.state} ({event.reason}): check its rules"
+            )
+
+    def _on_sent(self, message: _InFlight) -> None:
+        if message.row is None:
+            return
+        self._ledger.sent(message.row)
+        self._reconnect.reset()
+        self._pause.reset()
+        self._problem = None
+        if self._topic_refused:  # no longer: what was refused before can go at once
+            self._start_over()
+
+    def _refused(self, code: int) -> None:
+        """Keep a read that the broker does not take, and go on with the others."""
+        self._tally["refused"] += 1
+        self._topic_refused = self._topic_refused or code in _TOPIC_REFUSED
+        self._complain(_REFUSED.get(code, f"the broker refuses a read (reason code 0x{code:02x})"))
+        self._schedule.after(self._retry_refused_s, self._start_over)
+
+    # For those who watch.
+
+    def _trouble(self, error: OutboxError) -> None:
+        """Wait for the outbox to heal; what could not be written down will be sent and receipted again."""
+        self._complain(str(error))
+        if self._resume not in self._schedule:
+            self._schedule.after(self._pause.next_s(), self._resume)
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._problem:
+            _log.warning("%s", problem)
+        self._problem = problem
