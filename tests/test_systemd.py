@@ -1,6 +1,7 @@
 """The unit as systemd itself judges it; needs systemd-analyze of Debian's package systemd."""
 
 import configparser
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -64,3 +65,14 @@ def test_the_unit_never_gives_up_but_for_a_wrong_configuration() -> None:
     assert service["Type"] == "notify"
     assert int(service["WatchdogSec"]) >= 30
     assert service["StateDirectory"] == "edge-agent"
+
+
+def test_what_the_install_page_copies_is_there_and_goes_where_the_unit_looks() -> None:
+    root = UNIT.parents[1]
+    page = (root / "docs/install.md").read_text()
+    sources = set(re.findall(r"(?<![\w/])(?:config|systemd)/[\w./-]*[\w/]", page))
+    assert sources >= {"config/agent.toml", "systemd/edge-agent.service"}
+    assert [source for source in sorted(sources) if not (root / source).exists()] == []
+    assert "python3 -m venv /opt/edge-agent\n" in page
+    assert "edge-agent check /etc/edge-agent\n" in page
+    assert "adduser --system --group" in page
