@@ -1,0 +1,192 @@
+"""Labelled folders: read their tables, check them, say in one line what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Gray = NDArray[np.uint8]
+
+CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+DATA_VARIABLE = "EDGE_AGENT_DATA"
+SHORTEST, LONGEST = 2, 10
+READER_COLUMNS = ("image", "x", "y", "w", "h", "text")
+DETECTOR_COLUMNS = ("image", "width", "height", "x", "y", "w", "h")
+UNUSABLE_FLAGS = ("trunc", "occluded", "symbol", "twoline", "noisy")
+SLACK_PX = 2.0  # labels may stand this far outside their picture: rounding
+
+Box = tuple[float, float, float, float]  # x, y, w, h in pixels of the picture
+
+
+class DataError(Exception):
+    """The labelled folder cannot be trained on; the message is one line for its owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlateText:
+    """One plate whose characters are known; without a box the picture is the plate."""
+
+    image: Path
+    box: Box | None
+    text: str
+    region: str
+    source: str
+    quality: str
+    folded: bool  # the label writes letter O as digit 0
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """One photograph and all of its plates' boxes, perhaps none."""
+
+    image: Path
+    boxes: tuple[Box, ...]
+    source: str
+    group: str
+
+
+def data_folder(given: str | None) -> Path:
+    """The labelled folder named on the command line or by EDGE_AGENT_DATA."""
+    name = given or os.environ.get(DATA_VARIABLE)
+    if not name:
+        message = f"no labelled folder: give --data DIR or set {DATA_VARIABLE}"
+        raise DataError(message)
+    folder = Path(name)
+    if not folder.is_dir():
+        message = f"{folder}: no such folder"
+        raise DataError(message)
+    return folder
+
+
+def read_gray(path: Path) -> Gray:
+    """The picture as gray [h,w] uint8. Raises DataError where it cannot be decoded."""
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        message = f"{path}: not a picture that OpenCV can read"
+        raise DataError(message)
+    return np.asarray(image, np.uint8)
+
+
+def clean(text: str) -> str:
+    """Letters and digits alone, upper case."""
+    return "".join(c for c in text.upper() if c.isalnum())
+
+
+def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list[PlateText]:
+    """The usable plates of reader.csv in one split (None: all). Raises DataError."""
+    table = folder / "reader.csv"
+    found: list[PlateText] = []
+    for place, row in _rows(table, READER_COLUMNS):
+        if split is not None and (row.get("split") or "train") != split:
+            continue
+        text = clean(row["text"])
+        if not text:
+            message = f"{place}: empty text"
+            raise DataError(message)
+        flags, quality = row.get("flags") or "", row.get("quality") or "good"
+        if quality == "noisy" and not noisy:
+            continue
+        if any(flag in flags for flag in UNUSABLE_FLAGS) or not SHORTEST <= len(text) <= LONGEST:
+            continue
+        if any(c not in CHARSET for c in text):
+            continue
+        found.append(
+            PlateText(
+                image=_picture(folder, row, place),
+                box=_box(row, place),
+                text=text,
+                region=row.get("region") or "",
+                source=row.get("source") or "",
+                quality=quality,
+                folded="o0" in flags,
+            )
+        )
+    if not found:
+        message = f"{table}: no usable plate" + (f" in split {split}" if split else "")
+        raise DataError(message)
+    return found
+
+
+def photographs(folder: Path) -> list[Photograph]:
+    """Every photograph of detector.csv with its boxes. Raises DataError."""
+    table = folder / "detector.csv"
+    boxes: dict[str, list[Box]] = {}
+    first: dict[str, tuple[Path, str, str]] = {}
+    for place, row in _rows(table, DETECTOR_COLUMNS):
+        name = row["image"]
+        if name not in first:
+            first[name] = (
+                _picture(folder, row, place), row.get("source") or "", row.get("group") or name,
+            )
+        box = _box(row, place, _size(row, place))
+        boxes.setdefault(name, []).extend([] if box is None else [box])
+    if not first:
+        message = f"{table}: no rows"
+        raise DataError(message)
+    return [Photograph(first[n][0], tuple(boxes[n]), *first[n][1:]) for n in first]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Every file of a folder of pictures in order of name; empty where there is no folder."""
+    return sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+
+
+def _rows(table: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    if not table.is_file():
+        message = f"{table}: no such file"
+        raise DataError(message)
+    with table.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [c for c in columns if c not in (reader.fieldnames or ())]
+        if missing:
+            message = f"{table}: column missing: {', '.join(missing)}"
+            raise DataError(message)
+        for row in reader:
+            yield f"{table}:{reader.line_num}", row
+
+
+def _picture(folder: Path, row: Mapping[str, str], place: str) -> Path:
+    path = folder / row["image"]
+    if not row["image"] or not path.is_file():
+        message = f"{place}: picture missing: {row['image']!r}"
+        raise DataError(message)
+    return path
+
+
+def _size(row: Mapping[str, str], place: str) -> tuple[float, float]:
+    try:
+        return float(row["width"]), float(row["height"])
+    except ValueError:
+        message = f"{place}: width and height are not numbers"
+        raise DataError(message) from None
+
+
+def _box(row: Mapping[str, str], place: str, size: tuple[float, float] | None = None) -> Box | None:
+    values = [row[k] for k in ("x", "y", "w", "h")]
+    if not any(values):
+        return None
+    try:
+        x, y, w, h = (float(v) for v in values)
+    except ValueError:
+        message = f"{place}: box is not four numbers: {','.join(values)}"
+        raise DataError(message) from None
+    if w <= 0 or h <= 0:
+        message = f"{place}: box without area"
+        raise DataError(message)
+    if min(x, y) < -SLACK_PX or (
+        size is not None and (x + w > size[0] + SLACK_PX or y + h > size[1] + SLACK_PX)
+    ):
+        message = f"{place}: box outside the picture"
+        raise DataError(message)
+    return (x, y, w, h)

@@ -1,0 +1,170 @@
+"""Make a clean plate look as a patrol camera sees it: place, distance, light, blur, compression."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from training.networks import READER_INPUT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from training.data import Box, Gray
+
+    Floats = NDArray[np.float32]
+
+HEIGHT, WIDTH = READER_INPUT
+WIDTHS_PX = ((30.0, 64.0), (44.0, 110.0), (90.0, 190.0))  # of the crop, each a third
+
+
+def photographed(image: Gray, box: Box | None, rng: np.random.Generator) -> Gray:
+    """A real plate, cut as the detector's box may lie, worsened; gray [64,160]."""
+    height, width = image.shape
+    x, y, w, h = box or (0.0, 0.0, float(width), float(height))
+    left, top, right, bottom = _margins(rng, hugging=box is None)
+    corners = np.array(
+        [
+            [x - left * w, y - top * h], [x + w + right * w, y - top * h],
+            [x + w + right * w, y + h + bottom * h], [x - left * w, y + h + bottom * h],
+        ]
+    )  # fmt: skip
+    corners += rng.normal(0, 0.016, (4, 2)) * (w, 1.5 * h)
+    corners = _turned(corners, rng.normal(0, 0.045))
+    across = min(_crop_width(rng), max(40.0, w * 1.15))
+    size = (max(12, int(across)), max(8, int(across * h / w * rng.uniform(0.9, 1.1))))
+    if w > size[0] * 1.5:
+        image = cv2.GaussianBlur(image, (0, 0), w / size[0] * 0.38)
+    matrix = cv2.getPerspectiveTransform(corners.astype(np.float32), _frame(size))
+    out = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return _seen(out.astype(np.float32), rng, strength=0.8)
+
+
+def rendered(image: Gray, rng: np.random.Generator) -> Gray:
+    """A rendered plate put on some background, cut, worsened; gray [64,160]."""
+    height, width = image.shape
+    plate = _frame((width, height)).astype(np.float64)
+    slant, turn = rng.normal(0, 0.05), rng.normal(0, 0.05)
+    corners = plate.copy()
+    corners[:2, 0] += slant * width * 0.5
+    corners[2:, 0] -= slant * width * 0.5
+    corners[1:3, 1] += turn * width
+    bend = rng.choice([0.015, 0.04, 0.08])
+    corners += rng.uniform(-bend, bend, (4, 2)) * (width * 0.6, height)
+    low, high = corners.min(0), corners.max(0)
+    left, top, right, bottom = _margins(rng, hugging=False)
+    span = high - low
+    low, high = low - span * (left, top), high + span * (right, bottom)
+    span = high - low
+    across = _crop_width(rng)
+    size = (max(12, int(across)), max(8, int(across * span[1] / span[0])))
+    seen = ((corners - low) / span * size).astype(np.float32)
+    if size[0] < width * 0.5:
+        image = cv2.GaussianBlur(image, (0, 0), max(0.3, width / size[0] * 0.35))
+    matrix = cv2.getPerspectiveTransform(plate.astype(np.float32), seen)
+    out = cv2.warpPerspective(image, matrix, size).astype(np.float32)
+    mask = cv2.warpPerspective(np.full((height, width), 255, np.uint8), matrix, size) / np.float32(255)
+    return _seen(out * mask + _background(size, rng) * (1 - mask), rng, strength=1.0)
+
+
+def clean(image: Gray, rng: np.random.Generator) -> Gray:
+    """A rendered plate as it is, cut a little off; gray [64,160]. The reader begins with these."""
+    a, b, c, d = rng.integers(0, 7, 4)
+    part = image[a : image.shape[0] - b, c : image.shape[1] - d]
+    return np.asarray(cv2.resize(part, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _margins(rng: np.random.Generator, *, hugging: bool) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom as fractions of the plate: the detector's errors, and 2:1 labels."""
+    low, high = (-0.03, 0.12) if hugging else (-0.06, 0.16)
+    left, top, right, bottom = rng.uniform(low, high, 4)
+    if rng.random() < 0.08:  # labels of some sets are far too high for a wide plate
+        top, bottom = top + rng.uniform(0, 0.3), bottom + rng.uniform(0, 0.3)
+    return left, top, right, bottom
+
+
+def _crop_width(rng: np.random.Generator) -> float:
+    return float(rng.uniform(*WIDTHS_PX[rng.integers(len(WIDTHS_PX))]))
+
+
+def _frame(size: tuple[int, int]) -> Floats:
+    w, h = size
+    return np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
+
+
+def _turned(corners: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
+    c, s = math.cos(angle), math.sin(angle)
+    middle = corners.mean(0)
+    turned: NDArray[np.float64] = (corners - middle) @ np.array([[c, s], [-s, c]]) + middle
+    return turned
+
+
+def _background(size: tuple[int, int], rng: np.random.Generator) -> Floats:
+    rough = rng.integers(0, 200, (int(rng.integers(1, 5)), int(rng.integers(1, 5))))
+    return np.asarray(cv2.resize(rough.astype(np.float32), size), np.float32)
+
+
+def _seen(image: Floats, rng: np.random.Generator, *, strength: float) -> Gray:
+    """Blur, light, noise and compression, then the reader's input size."""
+    image = _light(_blur(image, rng, strength), rng)
+    # Noise in step with the contrast: a very dark plate is not drowned in it.
+    noise = rng.choice([0.02, 0.05, 0.1, 0.18]) * min(60.0, float(image.std()))
+    image = image + rng.standard_normal(image.shape, np.float32) * np.float32(noise * strength + 0.5)
+    out = np.clip(image, 0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(24, 90))]
+        out = cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_GRAYSCALE)
+    how = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(out, (WIDTH, HEIGHT), interpolation=how), np.uint8)
+
+
+def _blur(image: Floats, rng: np.random.Generator, strength: float) -> Floats:
+    kind = rng.random() / strength
+    if kind < 0.3:
+        longest = max(2, int(image.shape[1] * 0.05))
+        return np.asarray(cv2.filter2D(image, -1, _streak(int(rng.integers(2, longest + 1)), rng)), np.float32)
+    if kind < 0.55:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)), np.float32)
+    return image
+
+
+def _streak(length: int, rng: np.random.Generator) -> Floats:
+    """A motion blur kernel along a random line."""
+    kernel = np.zeros((length, length), np.float32)
+    angle = rng.random() * math.pi if rng.random() < 0.6 else 0.0
+    along = (np.linspace(0, 1, length * 3) - 0.5) * (length - 1)
+    middle = (length - 1) / 2
+    rows = np.rint(middle + along * math.sin(angle)).astype(int)
+    columns = np.rint(middle + along * math.cos(angle)).astype(int)
+    kernel[rows, columns] = 1
+    return kernel / kernel.sum()
+
+
+def _light(image: Floats, rng: np.random.Generator) -> Floats:
+    if rng.random() < 0.05:
+        image = 255 - image
+    kind = rng.random()
+    if kind < 0.07:  # very dark
+        image = image * rng.uniform(0.12, 0.4) + rng.uniform(0, 12)
+    elif kind < 0.11:  # burnt out by a headlight or infrared lamp
+        image = image * rng.uniform(1.1, 1.5) + rng.uniform(0, 30)
+    else:
+        image = (image - 128) * rng.uniform(0.4, 1.25) + 128 + rng.uniform(-55, 45)
+    if rng.random() < 0.3:  # a slope of light
+        slope = np.linspace(rng.uniform(0.35, 1.2), rng.uniform(0.35, 1.2), 32, dtype=np.float32)
+        tile = slope[None, :] if rng.random() < 0.5 else slope[:, None]
+        image = image * cv2.resize(tile, image.shape[::-1])
+    if rng.random() < 0.1:  # the edge of a shadow
+        image = _shadow(image, rng)
+    return image.astype(np.float32)
+
+
+def _shadow(image: Floats, rng: np.random.Generator) -> Floats:
+    height, width = image.shape
+    line = np.array([[0, rng.uniform(0, height)], [width, rng.uniform(0, height)], [width, 0], [0, 0]])
+    mask = np.zeros((height, width), np.float32)
+    cv2.fillPoly(mask, [line.astype(np.int32)], 1.0)
+    return image * (1 - mask * np.float32(rng.uniform(0.3, 0.7)))

@@ -1,0 +1,165 @@
+"""Train the detector: python -m training.detector --data DIR --out DIR --hours 1.5."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training import boxes
+from training.data import DataError, Photograph, data_folder, photographs, pictures_in, read_gray
+from training.feed import Feed
+from training.loop import Loop, Schedule
+from training.networks import DETECTOR_INPUT, Detector
+from training.scenes import CELLS, WINDOW, Scene, window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
+
+log = logging.getLogger("training")
+
+BATCH = 24
+COPIES = 2  # of one group: some sets hold turned and mirrored copies of a picture
+WEIGHTS = {"openimages": 3.0, "robertlucian": 3.0, "openlpr-faisal": 2.0, "rf-experiment-plates": 1.5}
+NEGATIVE_WEIGHT = 1.2
+HELD_OUT = 20  # one group in so many is kept for validation
+MEASURED = 160  # photographs of it that are measured while training
+
+
+def held_out(photograph: Photograph) -> bool:
+    """True for the groups that are kept for validation; by name, so the same in every run."""
+    return sum(photograph.group.encode()) % HELD_OUT == 0
+
+
+def chosen(found: list[Photograph], *, validation: bool) -> list[Photograph]:
+    """One side of the split, at most two copies of a group where a set holds copies."""
+    seen: collections.Counter[str] = collections.Counter()
+    out = []
+    for one in found:
+        seen[one.group] += 1
+        if one.source == "rf-experiment-plates" and seen[one.group] > COPIES:
+            continue
+        if held_out(one) == validation:
+            out.append(one)
+    return out
+
+
+def scenes(folder: Path) -> list[Scene]:
+    """Every training photograph in memory, gray, and the pictures without plates."""
+    out = [
+        Scene(read_gray(p.image), p.boxes, WEIGHTS.get(p.source, 1.0))
+        for p in chosen(photographs(folder), validation=False)
+    ]
+    empty = [p for k, p in enumerate(pictures_in(folder / "negatives")) if k % 10]
+    return out + [Scene(read_gray(p), (), NEGATIVE_WEIGHT) for p in empty]
+
+
+def loss_of(output: Tensor, target: Tensor) -> Tensor:
+    """Focal loss on the centres (CenterNet, arXiv 1904.07850) and smooth L1 on the boxes near them."""
+    seen = output[:, 0].float().sigmoid().clamp(1e-4, 1 - 1e-4)
+    truth = target[:, 0]
+    centre = (truth >= 0.999).float()
+    hit = centre * (1 - seen) ** 2 * seen.log()
+    miss = (1 - centre) * (1 - truth) ** 4 * seen**2 * (1 - seen).log()
+    focal = -(hit + miss).sum() / centre.sum().clamp(min=1)
+    near = (truth > 0.3).float() * (target[:, 3] != 0).float() * truth
+    error = functional.smooth_l1_loss(output[:, 1:].float(), target[:, 1:], reduction="none", beta=0.2)
+    return focal + (error.sum(1) * near).sum() / near.sum().clamp(min=1)
+
+
+class Course:
+    """Draws windows from the scenes and turns batches into losses."""
+
+    def __init__(self, found: list[Scene]) -> None:
+        self._scenes = found
+        self._chances = np.cumsum([s.weight for s in found])
+
+    def batch(self, rng: np.random.Generator, _stage: int) -> Batch:
+        """Gray windows [24,1,320,320] and their maps."""
+        images = np.empty((BATCH, 1, WINDOW, WINDOW), np.uint8)
+        maps = np.empty((BATCH, 5, CELLS, CELLS), np.float32)
+        for k in range(BATCH):
+            index = int(np.searchsorted(self._chances, rng.random() * self._chances[-1]))
+            images[k, 0], maps[k] = window(self._scenes[min(index, len(self._scenes) - 1)], rng)
+        return images, maps
+
+
+def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Tensor:
+    """The loss of the next batch."""
+    images, maps = feed.next()
+    x = torch.from_numpy(images).to(device).float().div_(255)
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16):
+        output = network(x)
+    return loss_of(output, torch.from_numpy(maps).to(device))
+
+
+def measure(network: nn.Module, found: list[Photograph]) -> str:
+    """Capture and extra boxes a picture over validation photographs, as one line."""
+    hits = total = extra = 0
+    for one in found:
+        fitted, scale = boxes.letterbox(read_gray(one.image), DETECTOR_INPUT)
+        x = torch.from_numpy(fitted)[None, None].float().div(255)
+        with torch.no_grad():
+            output = network(x.to(next(network.parameters()).device))
+        seen = [b.scaled(1 / scale) for b in boxes.decode(output[0].float().cpu().numpy())]
+        truth = [boxes.Found(x, y, x + w, y + h, 1.0) for x, y, w, h in one.boxes]
+        total += len(truth)
+        hits += sum(any(boxes.overlap(t, s) >= 0.5 for s in seen) for t in truth)
+        extra += sum(all(boxes.overlap(t, s) < 0.2 for t in truth) for s in seen)
+    return f"capture(IoU .5) {hits / max(1, total):.3f} extra {extra / max(1, len(found)):.2f}"
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train until the hours are spent; a second call goes on from the checkpoint."""
+    folder = data_folder(options.data)
+    kept = chosen(photographs(folder), validation=True)[:MEASURED]
+    course = Course(scenes(folder))
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    schedule = Schedule(seconds=options.hours * 3600, rate=2.5e-3, warmup_steps=150)
+    loop = Loop(network=Detector(), schedule=schedule, folder=Path(options.out))
+    if not loop.resume() and options.start:
+        loop.start_from(Path(options.start))
+    log.info("detector: %d weights", sum(p.numel() for p in loop.network.parameters()))
+    with Feed(course.batch, workers=options.workers, seed=5) as feed:
+        loop.run(lambda n, d: loss_from(feed, n, d), lambda n: measure(n, kept))
+
+
+def arguments(default_workers: int = 1) -> argparse.ArgumentParser:
+    """Options that both trainings share."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
+    parser.add_argument("--out", required=True, help="folder for the checkpoint; resumed from where it exists")
+    parser.add_argument("--hours", type=float, default=1.5, help="training time over all runs")
+    parser.add_argument("--start", help="weights (.pt) to begin from instead of from nothing")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=default_workers)
+    return parser
+
+
+def main() -> int:
+    """Command line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    cv2.setNumThreads(1)
+    try:
+        train(arguments().parse_args())
+    except DataError as error:
+        log.error("%s", error)  # noqa: TRY400
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

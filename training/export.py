@@ -1,0 +1,272 @@
+"""Turn checkpoints into models/: python -m training.export --data DIR --detector DIR --reader DIR --out models.
+
+Batch norms are folded, the networks go to ONNX in float, then to int8 with ranges measured on
+training pictures (static QDQ). Each file is put in place whole; the manifest, with the hashes, last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import logging
+import os
+import sys
+import tempfile
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from torch import Tensor, nn
+
+from training import boxes, degrade
+from training.data import CHARSET, DataError, data_folder, photographs, plate_texts, read_gray
+from training.detector import chosen
+from training.loop import CHECKPOINT, save_atomically
+from training.networks import DETECTOR_INPUT, READER_INPUT, Detector, Reader
+from training.reader import MARGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+log = logging.getLogger("training")
+
+OPSET = 17
+CALIBRATED_ON = 160  # training pictures
+MANIFEST = "models.toml"
+KEYS = ("file", "sha256", "kind", "input", "charset", "margin", "threshold", "version", "data", "licence", "measured")
+DATA = "see models/README.md"
+LICENCE = "see models/README.md: weights trained on the sources named there"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model's table in the manifest; None where a kind has no such key."""
+
+    file: str
+    sha256: str
+    kind: str
+    input: tuple[int, int]
+    version: str
+    measured: str
+    data: str = DATA
+    licence: str = LICENCE
+    threshold: float | None = None
+    charset: str | None = None
+    margin: float | None = None
+
+
+class ReadingHead(nn.Module):
+    """The reader with softmax, as it is shipped."""
+
+    def __init__(self, reader: nn.Module) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def forward(self, plate: Tensor) -> Tensor:
+        """[n,1,64,160] to probabilities [n,40,37]."""
+        return torch.softmax(self.reader(plate), -1)
+
+
+class Pictures(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds training pictures, one at a time, to the calibration."""
+
+    def __init__(self, name: str, images: Iterator[NDArray[np.float32]]) -> None:
+        self._name, self._images = name, images
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """The next picture, None after the last."""
+        image = next(self._images, None)
+        return None if image is None else {self._name: image}
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy for inference whose batch norms are part of the convolutions before them."""
+    out = copy.deepcopy(network).cpu().eval()
+    for module in out.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        for k in range(len(module) - 1):
+            first, second = module[k], module[k + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                module[k] = torch.nn.utils.fusion.fuse_conv_bn_eval(first, second)
+                module[k + 1] = nn.Identity()
+    return out
+
+
+def to_onnx(network: nn.Module, path: Path, size: tuple[int, int], names: tuple[str, str], free: Mapping[int, str]) -> None:
+    """Write the float network; `free` names the axes of its input that may vary."""
+    sample = torch.zeros(1, 1, *size)
+    torch.onnx.export(
+        network, (sample,), str(path), input_names=[names[0]], output_names=[names[1]],
+        dynamic_axes={names[0]: dict(free)}, opset_version=OPSET, dynamo=False,
+    )  # fmt: skip
+
+
+def to_int8(source: Path, target: Path, pictures: Pictures, kept_float: list[str]) -> None:
+    """Quantize convolutions and the sums and resizings between them, a scale per channel."""
+    quantize_static(
+        str(source), str(target), pictures,
+        quant_format=QuantFormat.QDQ, per_channel=True, weight_type=QuantType.QInt8,
+        activation_type=QuantType.QUInt8, calibrate_method=CalibrationMethod.MinMax,
+        op_types_to_quantize=["Conv", "Add", "Resize", "Relu"], nodes_to_exclude=kept_float,
+    )  # fmt: skip
+
+
+def ends(path: Path) -> list[str]:
+    """The convolutions that stay in float: the last one of each network."""
+    graph = onnx.load(path).graph
+    convolutions = [n.name for n in graph.node if n.op_type == "Conv"]
+    return convolutions[-1:]
+
+
+def detector_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
+    """Training photographs, letterboxed, evenly out of the table."""
+    found = chosen(photographs(folder), validation=False)
+    for one in found[:: max(1, len(found) // CALIBRATED_ON)]:
+        yield boxes.letterbox(read_gray(one.image), DETECTOR_INPUT)[0][None, None].astype(np.float32) / 255
+
+
+def reader_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
+    """Training plates as the training sees them."""
+    rng = np.random.default_rng(3)
+    found = plate_texts(folder, "train")
+    for one in found[:: max(1, len(found) // (2 * CALIBRATED_ON))]:
+        crop = degrade.photographed(read_gray(one.image), one.box, rng)
+        yield crop[None, None].astype(np.float32) / 255
+
+
+def weights(folder: Path, network: nn.Module) -> nn.Module:
+    """The averaged weights of a training's folder, or of a .pt file of weights alone."""
+    path = folder / CHECKPOINT if folder.is_dir() else folder
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(state.get("averaged", state))
+    return network.eval()
+
+
+def put(source: Path, target: Path) -> str:
+    """Replace target by source in one step; its SHA-256."""
+    data = source.read_bytes()
+    partial = target.with_name(target.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_manifest(folder: Path, entries: Mapping[str, Entry]) -> None:
+    """models.toml, replaced in one step; tables of models that are not named stay."""
+    path = folder / MANIFEST
+    tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    tables |= {name: asdict(entry) for name, entry in entries.items()}
+    lines = ["# Written by training/export.py; the agent checks each file against its hash."]
+    for name in sorted(tables):
+        lines += ["", f"[{name}]"]
+        lines += [f"{key} = {_toml(tables[name][key])}" for key in KEYS if tables[name].get(key) is not None]
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)
+
+
+def export_detector(source: Path, folder: Path, data: Path, version: str, measured: str) -> Entry:
+    """models/detector.onnx and training/weights/detector.pt; its table."""
+    network = weights(source, Detector())
+    keep(network, "detector")
+    with tempfile.TemporaryDirectory() as scratch:
+        whole, small = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
+        free = {2: "height", 3: "width"}
+        to_onnx(folded(network), whole, DETECTOR_INPUT, ("image", "map"), free)
+        to_int8(whole, small, Pictures("image", detector_pictures(data)), ends(whole))
+        digest = put(small, folder / "detector.onnx")
+    return Entry(
+        file="detector.onnx", sha256=digest, kind="centre-map", input=DETECTOR_INPUT,
+        threshold=boxes.THRESHOLD, version=version, measured=measured,
+    )  # fmt: skip
+
+
+def export_reader(source: Path, folder: Path, data: Path, version: str, measured: str) -> Entry:
+    """models/reader.onnx and training/weights/reader.pt; its table."""
+    network = weights(source, Reader())
+    keep(network, "reader")
+    with tempfile.TemporaryDirectory() as scratch:
+        whole, small = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
+        to_onnx(ReadingHead(folded(network)), whole, READER_INPUT, ("plate", "characters"), {0: "n"})
+        to_int8(whole, small, Pictures("plate", reader_pictures(data)), [])
+        digest = put(small, folder / "reader.onnx")
+    return Entry(
+        file="reader.onnx", sha256=digest, kind="ctc", input=READER_INPUT, charset=CHARSET,
+        margin=MARGIN, version=version, measured=measured,
+    )  # fmt: skip
+
+
+def keep(network: nn.Module, name: str) -> None:
+    """Weights that a later training can start from, in half precision."""
+    folder = Path(__file__).with_name("weights")
+    folder.mkdir(exist_ok=True)
+    state = {
+        k: v.half() if v.dtype.is_floating_point else v
+        for k, v in cast("Mapping[str, Tensor]", network.state_dict()).items()
+    }
+    save_atomically(state, folder / f"{name}.pt")
+
+
+def main() -> int:
+    """Command line."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    cv2.setNumThreads(1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
+    parser.add_argument("--detector", type=Path, help="training's folder, or weights (.pt)")
+    parser.add_argument("--reader", type=Path, help="training's folder, or weights (.pt)")
+    parser.add_argument("--out", type=Path, default=Path("models"))
+    parser.add_argument("--version", default="2026.11")
+    parser.add_argument("--measured-detector", default="not measured")
+    parser.add_argument("--measured-reader", default="not measured")
+    options = parser.parse_args()
+    try:
+        data = data_folder(options.data)
+        entries = {}
+        if options.detector:
+            entries["detector"] = export_detector(
+                options.detector, options.out, data, options.version, options.measured_detector
+            )
+        if options.reader:
+            entries["reader"] = export_reader(
+                options.reader, options.out, data, options.version, options.measured_reader
+            )
+        write_manifest(options.out, entries)
+    except DataError as error:
+        log.error("%s", error)  # noqa: TRY400
+        return 1
+    for name, entry in entries.items():
+        log.info("%s %s", name, entry.sha256)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Train the reader: python -m training.reader --data DIR --fonts DIR --out DIR --hours 1.5."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training import ctc, degrade
+from training.data import DataError, PlateText, data_folder, pictures_in, plate_texts, read_gray
+from training.detector import arguments
+from training.feed import Feed
+from training.fonts import fonts
+from training.loop import Loop, Schedule
+from training.networks import READER_INPUT, Reader
+from training.render import Printer
+
+if TYPE_CHECKING:
+    import argparse
+
+    from numpy.typing import NDArray
+
+    from training.data import Box, Gray
+
+    Batch = tuple[NDArray[np.uint8], list[str], NDArray[np.bool_]]
+
+log = logging.getLogger("training")
+
+BATCH = 128
+EASY_STEPS = 600  # clean crops first: CTC finds its alignment in minutes, not in half an hour
+POOL = 3000  # rendered plates in memory, replaced one by one
+FRESH = 0.2  # chance that a rendered plate is a new one
+RENDERED = 0.5
+# Shares of the real half, where the data has such plates.
+SHARES = {"us-scene": 0.38, "us-frontal": 0.24, "br": 0.13, "other": 0.25}
+MARGIN = 0.04  # around the box, in validation and in the manifest
+
+
+def kind(plate: PlateText) -> str:
+    """Which share of the mix a plate belongs to."""
+    if plate.source == "openalpr-segocr-us":
+        return "us-frontal"
+    if plate.region in ("us", "ca"):
+        return "us-scene"
+    return "br" if plate.region == "br" else "other"
+
+
+class Course:
+    """Owns the rendered pool and the real plates; makes batches in a worker process."""
+
+    def __init__(self, *, plates: list[PlateText], printer: Printer) -> None:
+        groups: dict[str, list[tuple[Gray, Box | None, PlateText]]] = collections.defaultdict(list)
+        for plate in plates:
+            groups[kind(plate)].append((read_gray(plate.image), plate.box, plate))
+        self._groups = [groups[k] for k in SHARES if groups[k]]
+        shares = np.array([SHARES[k] for k in SHARES if groups[k]])
+        self._shares = shares / shares.sum()
+        self._printer = printer
+        self._pool = [printer.plate(np.random.default_rng(k)) for k in range(POOL)]
+
+    def batch(self, rng: np.random.Generator, stage: int) -> Batch:
+        """Gray plates [128,1,64,160], their texts, and where O and 0 count as one."""
+        images = np.empty((BATCH, 1, *READER_INPUT), np.uint8)
+        texts, folded = [], np.zeros(BATCH, np.bool_)
+        for k in range(BATCH):
+            if stage == 0 or rng.random() < RENDERED:
+                plate = self._rendered(rng, fresh=stage > 0)
+                images[k, 0] = (degrade.rendered if stage else degrade.clean)(plate.image, rng)
+            else:
+                group = self._groups[rng.choice(len(self._groups), p=self._shares)]
+                image, box, plate = group[rng.integers(len(group))]
+                images[k, 0] = degrade.photographed(image, box, rng)
+            texts.append(plate.text)
+            folded[k] = plate.folded
+        return images, texts, folded
+
+    def _rendered(self, rng: np.random.Generator, *, fresh: bool):  # noqa: ANN202
+        index = int(rng.integers(len(self._pool)))
+        if fresh and rng.random() < FRESH:
+            self._pool[index] = self._printer.plate(rng)
+        return self._pool[index]
+
+
+def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Tensor:
+    """The loss of the next batch."""
+    images, texts, folded = feed.next()
+    x = torch.from_numpy(images).to(device).float().div_(255)
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16):
+        logits = network(x)
+    return ctc.loss(logits, texts, torch.from_numpy(folded).to(device))
+
+
+def validation(folder: Path) -> list[tuple[Gray, PlateText]]:
+    """Crops [64,160] of the validation plates at their true boxes."""
+    out = []
+    for plate in plate_texts(folder, "val"):
+        if plate.quality != "good":
+            continue
+        image = read_gray(plate.image)
+        x, y, w, h = plate.box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+        top, left = max(0, round(y - MARGIN * h)), max(0, round(x - MARGIN * w))
+        part = image[top : round(y + h + MARGIN * h), left : round(x + w + MARGIN * w)]
+        out.append((np.asarray(cv2.resize(part, READER_INPUT[::-1]), np.uint8), plate))
+    return out
+
+
+def read(network: nn.Module, crops: list[Gray]) -> list[str]:
+    """Texts of crops [64,160]."""
+    texts: list[str] = []
+    device = next(network.parameters()).device
+    for k in range(0, len(crops), 64):
+        x = torch.from_numpy(np.stack(crops[k : k + 64]))[:, None].float().div(255).to(device)
+        with torch.no_grad():
+            best = network(x).argmax(-1).cpu().tolist()
+        texts += [ctc.decode(row) for row in best]
+    return texts
+
+
+def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
+    """Share read right (O as 0) of each kind of validation plate, as one line."""
+    right: collections.Counter[str] = collections.Counter()
+    total: collections.Counter[str] = collections.Counter()
+    for text, (_, plate) in zip(read(network, [c for c, _ in plates]), plates, strict=True):
+        total[kind(plate)] += 1
+        right[kind(plate)] += ctc.fold(text) == ctc.fold(plate.text)
+    return " ".join(f"{k} {right[k] / total[k]:.3f}/{total[k]}" for k in sorted(total))
+
+
+def printer(folder: Path, font_folder: str | None) -> Printer:
+    """Fonts and designs, where there are any."""
+    files = fonts(Path(font_folder) if font_folder else None)
+    designs = [p for state in sorted((folder / "designs").glob("*")) for p in pictures_in(state)]
+    return Printer(fonts=files, designs=[read_gray(p) for p in designs])
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train until the hours are spent; a second call goes on from the checkpoint."""
+    folder = data_folder(options.data)
+    kept = validation(folder)
+    course = Course(plates=plate_texts(folder, "train"), printer=printer(folder, options.fonts))
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    schedule = Schedule(seconds=options.hours * 3600)
+    loop = Loop(network=Reader(), schedule=schedule, folder=Path(options.out))
+    started = not loop.resume() and bool(options.start)
+    if started:
+        loop.start_from(Path(options.start))
+    log.info("reader: %d weights", sum(p.numel() for p in loop.network.parameters()))
+    with Feed(course.batch, workers=options.workers, seed=7) as feed:
+        feed.set_stage(int(started or loop.step >= EASY_STEPS))
+        loop.run(
+            lambda n, d: loss_from(feed, n, d),
+            lambda n: measure(n, kept),
+            lambda step: feed.set_stage(1) if step == EASY_STEPS else None,
+        )
+
+
+def main() -> int:
+    """Command line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    cv2.setNumThreads(1)
+    parser = arguments()
+    parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
+    try:
+        train(parser.parse_args())
+    except (DataError, ValueError) as error:
+        log.error("%s", error)  # noqa: TRY400
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

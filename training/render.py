@@ -1,0 +1,324 @@
+"""Rendered plates: layouts of the US and Canada, Europe, Brazil and others, in gray, 128 px high."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from training.glyphs import emblem, mask, put
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from training.data import Gray
+    from training.glyphs import Canvas
+
+PLATE_HEIGHT = 128
+NARROW_GLYPHS = "1I"
+US_PATTERNS = (
+    "LLLNNNN LLLNNN NNNLLL LLNNNNN NLLLNNN NNNNLL LNNNNN NNLLNN LLNLNL LLNNLL NLLNN LLLLLL LLLLL "
+    "LLLLLLL NNNNNN NNNNN LNNLLL LLNLLNN NLNNNNN LLLNLNN NNLNNN LLNNNN NNNNNLL LNNNNNN NNNNNNN "
+    "LNLNLN NLNLLL NNLLL LLLNN NNNLLN NNNNNL LNNLNN NLLLNN LLLNNL"
+).split()
+EU_PATTERNS = (
+    "LLNNLLL LLNNLLL LNNNLLL LLNNNLL LLNNNN LLLNNNN LLLLNNN LLNNNNN LNNLLL LLNNLLL NNNNLLL NNLLNN "
+    "NLLLNN NNLLLN LLLNNN NLNNNNN LLNNNLL LLLLNN LLNNNNL LNNNNLL LLNNNNLL NNNLLL"
+).split()
+BR_PATTERNS = ("LLLNNNN", "LLLNLNN")
+_NAMES = (
+    "ALABAMA ALASKA ARIZONA ARKANSAS CALIFORNIA COLORADO CONNECTICUT DELAWARE FLORIDA GEORGIA HAWAII "
+    "IDAHO ILLINOIS INDIANA IOWA KANSAS KENTUCKY LOUISIANA MAINE MARYLAND MASSACHUSETTS MICHIGAN "
+    "MINNESOTA MISSISSIPPI MISSOURI MONTANA NEBRASKA NEVADA NEW_HAMPSHIRE NEW_JERSEY NEW_MEXICO NEW_YORK "
+    "NORTH_CAROLINA NORTH_DAKOTA OHIO OKLAHOMA OREGON PENNSYLVANIA RHODE_ISLAND SOUTH_CAROLINA "
+    "SOUTH_DAKOTA TENNESSEE TEXAS UTAH VERMONT VIRGINIA WASHINGTON WEST_VIRGINIA WISCONSIN WYOMING "
+    "ONTARIO QUEBEC ALBERTA MANITOBA"
+)
+NAMES = tuple(name.replace("_", " ") for name in _NAMES.split())
+SLOGANS = (
+    "Constitution State", "Garden State", "Live Free or Die", "Land of Lincoln", "Famous Potatoes", "Sunshine State",
+    "First in Flight", "dmv.ca.gov", "Empire State", "The Lone Star State", "Grand Canyon State", "Vacationland",
+    "Land of Enchantment", "Great Lakes", "Evergreen State", "Sweet Home", "Dealer Auto Sales", "TOYOTA",
+    "HONDA of Town", "In God We Trust", "VETERAN", "Show-Me State", "Treasure State", "Birthplace of Aviation",
+    "10,000 lakes", "Bluegrass State", "www.motors.com", "FORD LINCOLN", "COUNTY", "Wild Wonderful",
+)  # fmt: skip
+CITIES = ("SP-SAO PAULO", "RJ-RIO DE JANEIRO", "PR-CURITIBA", "MG-BELO HORIZONTE", "SC-JOINVILLE", "BRASIL")
+COUNTRIES = "D GB F I E NL PL RO B CZ A P H S DK SK LT HR".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """A rendered plate: gray [128,w], its text; folded where O and 0 are drawn alike."""
+
+    image: Gray
+    text: str
+    folded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Where the characters stand and how they look."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    tone: float
+    raised: bool
+
+
+class Printer:
+    """Renders plates from a list of fonts and, where there are any, pictures of plate designs."""
+
+    def __init__(self, *, fonts: Sequence[Path], designs: Sequence[Gray] = ()) -> None:
+        if not fonts:
+            message = "no fonts: run python -m training.fonts DIR and set EDGE_AGENT_FONTS"
+            raise ValueError(message)
+        self._fonts = fonts
+        self._designs = designs
+        named = [f for f in fonts if any(k in str(f).lower() for k in ("din", "roadgeek", "condensed"))]
+        self._european = named or fonts
+
+    def plate(self, rng: np.random.Generator) -> Plate:
+        """One plate of a random layout."""
+        kind = rng.random()
+        if kind < 0.62:
+            return self._american(rng)
+        return self._european_plate(rng) if kind < 0.88 else self._brazilian(rng)
+
+    def _american(self, rng: np.random.Generator) -> Plate:
+        width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
+        canvas, dark = self._field(width, rng)
+        text = _text(US_PATTERNS, rng, free=0.18)
+        height = PLATE_HEIGHT * rng.uniform(0.38, 0.62)
+        top = (PLATE_HEIGHT - height) / 2 + PLATE_HEIGHT * rng.uniform(-0.05, 0.09)
+        fill = min(rng.uniform(0.68, 0.95), rng.uniform(0.4, 0.5) + 0.085 * len(text))
+        span = width * fill
+        left = (width - span) / 2 + width * rng.normal(0, 0.015)
+        row = Row(left, top, span, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.5))
+        text, folded = self._characters(canvas, text, row, rng, emblems=0.5)
+        self._small_print(canvas, row, rng)
+        return Plate(_finish(canvas), text, folded)
+
+    def _european_plate(self, rng: np.random.Generator) -> Plate:
+        width = int(rng.choice([520, 560, 600, 480, 420, 240], p=[0.3, 0.25, 0.2, 0.1, 0.1, 0.05]))
+        dark = bool(rng.random() < 0.1)
+        base = rng.uniform(20, 80) if dark else rng.uniform(150, 250)
+        canvas = np.full((PLATE_HEIGHT, width), base, np.float32)
+        left = width * rng.uniform(0.03, 0.06)
+        right = width - left
+        if rng.random() < 0.65:
+            left = self._band(canvas, rng) + width * rng.uniform(0.01, 0.04)
+        if rng.random() < 0.15:  # France and Italy: a second band with a year or department
+            band = int(width * 0.075)
+            canvas[:, width - band :] = rng.uniform(30, 110)
+            self._print(canvas, f"{rng.integers(1, 99):02d}", (width - band + 2, 84, band - 5, 26), 230.0, rng)
+            right = width - band - width * 0.02
+        height = PLATE_HEIGHT * rng.uniform(0.58, 0.82)
+        top = (PLATE_HEIGHT - height) / 2 + rng.uniform(-4, 4)
+        row = Row(left, top, right - left, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.4))
+        text = _text(EU_PATTERNS, rng, free=0.12)
+        text, folded = self._characters(canvas, text, row, rng, emblems=0.3, european=True)
+        if rng.random() < 0.5:
+            cv2.rectangle(canvas, (2, 2), (width - 3, PLATE_HEIGHT - 3), row.tone, int(rng.integers(1, 4)))
+        self._bolts(canvas, rng)
+        return Plate(_finish(canvas), text, folded)
+
+    def _brazilian(self, rng: np.random.Generator) -> Plate:
+        width = int(rng.choice([384, 400, 416]))
+        canvas = np.full((PLATE_HEIGHT, width), rng.uniform(120, 225), np.float32)
+        new = rng.random() < 0.4
+        band = int(PLATE_HEIGHT * rng.uniform(0.2, 0.3))
+        if new:
+            canvas[:band] = rng.uniform(30, 110)
+        name = "BRASIL" if new else CITIES[rng.integers(len(CITIES))]
+        wide = width * rng.uniform(0.25, 0.6)
+        self._print(canvas, name, ((width - wide) / 2, band * 0.2, wide, band * 0.65), 240.0 if new else 40.0, rng)
+        top = band + rng.uniform(1, 6)
+        height = min(PLATE_HEIGHT * rng.uniform(0.56, 0.7), PLATE_HEIGHT - top - 4)
+        left = width * rng.uniform(0.03, 0.08)
+        tone = _tone(rng, on_dark=False) if rng.random() < 0.9 else 250.0
+        if tone > 200:  # noqa: PLR2004 - commercial plates: white on red
+            canvas[band if new else 0 :] *= 0.35
+        row = Row(left, top, width - 2 * left, height, tone, bool(rng.random() < 0.5))
+        text = _text(BR_PATTERNS, rng, free=0.05)
+        text, folded = self._characters(canvas, text, row, rng, emblems=0.25, european=True)
+        self._bolts(canvas, rng)
+        return Plate(_finish(canvas), text, folded)
+
+    def _characters(
+        self, canvas: Canvas, text: str, row: Row, rng: np.random.Generator, *, emblems: float, european: bool = False
+    ) -> tuple[str, bool]:
+        """Print the text into the row; what a label would say, and whether O and 0 look alike."""
+        fonts = self._european if european and rng.random() < 0.7 else self._fonts
+        font = fonts[rng.integers(len(fonts))]
+        folded = bool(rng.random() < 0.3 and ("O" in text or "0" in text))
+        alike = "0" if rng.random() < 0.5 else "O"
+        gaps = _gaps(len(text), rng)
+        unit = row.width / (len(text) + sum(gaps))
+        share, same_width = rng.uniform(0.74, 0.96), rng.random() < 0.5
+        x = row.left
+        for gap, character in zip(gaps, text, strict=True):
+            if gap > 0.35 and rng.random() < emblems:  # noqa: PLR2004
+                self._between(canvas, (x, gap * unit), row, rng)
+            x += gap * unit
+            ink = mask(font, alike if folded and character in "O0" else character)
+            wide = unit * share
+            if character in NARROW_GLYPHS:
+                natural = ink.shape[1] / ink.shape[0] * row.height
+                wide = min(wide, natural if not same_width else max(natural, wide * 0.55))
+            put(canvas, ink, (x + (unit - wide) / 2, row.top, wide, row.height), row.tone, raised=row.raised)
+            x += unit
+        return (text.replace("O", "0") if folded else text), folded
+
+    def _between(
+        self, canvas: Canvas, place: tuple[float, float], row: Row, rng: np.random.Generator
+    ) -> None:
+        """Something that is no character, in a gap of the row (x, width)."""
+        x, wide = place
+        tone = float(rng.uniform(0, 255)) if rng.random() < 0.6 else row.tone
+        if rng.random() < 0.22:  # small letters on top of each other: labels leave them out
+            letters = rng.choice(list(string.ascii_uppercase), 2 + int(rng.random() < 0.3))
+            step = row.height / len(letters)
+            for k, letter in enumerate(letters):
+                self._print(canvas, letter, (x + wide * 0.2, row.top + k * step, wide * 0.6, step * 0.85), tone, rng)
+            return
+        size = row.height * rng.uniform(0.25, 1.1)
+        y = row.top + (row.height - size) * rng.uniform(0.2, 0.8)
+        emblem(canvas, (x + wide * 0.1, y, wide * 0.85, size), tone, rng)
+
+    def _small_print(self, canvas: Canvas, row: Row, rng: np.random.Generator) -> None:
+        """A state's name above, a slogan below, stickers in the corners, bolts, a frame."""
+        height, width = canvas.shape
+        below = row.top + row.height + 2
+        if rng.random() < 0.85 and row.top > 12:  # noqa: PLR2004
+            name = NAMES[rng.integers(len(NAMES))]
+            name = name if rng.random() < 0.5 else name.title()
+            wide = width * rng.uniform(0.28, 0.75)
+            tall = max(8.0, (row.top - 3) * rng.uniform(0.5, 0.9))
+            self._print(canvas, name, ((width - wide) / 2, rng.uniform(0, 3), wide, tall), rng.uniform(0, 170), rng)
+        if rng.random() < 0.7 and height - below > 9:  # noqa: PLR2004
+            wide, tall = width * rng.uniform(0.3, 0.8), (height - below - 2) * rng.uniform(0.5, 0.95)
+            words = SLOGANS[rng.integers(len(SLOGANS))]
+            self._print(canvas, words, ((width - wide) / 2, height - 2 - tall, wide, tall), rng.uniform(0, 170), rng)
+        for _ in range(int(rng.choice([0, 1, 2, 2]))):
+            self._sticker(canvas, rng)
+        self._bolts(canvas, rng)
+        if rng.random() < 0.25:
+            self._plate_frame(canvas, row, rng)
+
+    def _sticker(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        height, width = canvas.shape
+        tall = int(rng.integers(13, 26))
+        wide = int(tall * rng.uniform(1.0, 1.5))
+        x = int(rng.integers(3, 18)) if rng.random() < 0.5 else width - wide - int(rng.integers(5, 20))
+        y = int(rng.integers(1, 5)) if rng.random() < 0.5 else height - tall - 2
+        cv2.rectangle(canvas, (x, y), (x + wide, y + tall), float(rng.uniform(0, 255)), -1)
+        words = ("MAR", "JUN", "DEC", "OCT", f"{rng.integers(0, 27):02d}", str(rng.integers(1, 13)))
+        word = words[rng.integers(len(words))]
+        self._print(canvas, word, (x + 2, y + 2, wide * 0.8, tall - 4), float(rng.uniform(0, 255)), rng)
+
+    def _bolts(self, canvas: Canvas, rng: np.random.Generator) -> None:
+        height, width = canvas.shape
+        for fx in (0.2, 0.8):
+            for fy in (0.07, 0.93) if width < 320 else (0.5,):  # noqa: PLR2004
+                if rng.random() < 0.3:
+                    at = (int(width * (fx + rng.normal(0, 0.02))), int(height * fy))
+                    cv2.circle(canvas, at, int(rng.integers(2, 6)), float(rng.uniform(20, 230)), -1)
+
+    def _plate_frame(self, canvas: Canvas, row: Row, rng: np.random.Generator) -> None:
+        """A dealer's frame: it may hide the small print, never the characters."""
+        height, width = canvas.shape
+        tone = float(rng.choice([rng.uniform(5, 60), rng.uniform(150, 250)]))
+        top = int(max(2, min(row.top - 3, rng.uniform(4, 24))))
+        bottom = int(max(2, min(height - row.top - row.height - 3, rng.uniform(4, 26))))
+        side = int(max(1, min(row.left - 2, rng.uniform(2, 8))))
+        canvas[:top] = tone
+        canvas[height - bottom :] = tone
+        canvas[:, :side] = tone
+        canvas[:, width - side :] = tone
+        for y, tall in ((1, top - 2), (height - bottom + 1, bottom - 2)):
+            if tall > 7 and rng.random() < 0.7:  # noqa: PLR2004
+                words, wide = SLOGANS[rng.integers(len(SLOGANS))], width * rng.uniform(0.3, 0.8)
+                self._print(canvas, words, ((width - wide) / 2, y, wide, tall), 255 - tone, rng)
+
+    def _band(self, canvas: Canvas, rng: np.random.Generator) -> float:
+        """The blue band with the country's letters; where it ends."""
+        height, width = canvas.shape
+        band = int(width * rng.uniform(0.06, 0.1))
+        canvas[:, :band] = rng.uniform(25, 110)
+        cv2.circle(canvas, (band // 2, int(height * 0.3)), int(band * 0.3), 210.0, 1 + int(rng.random() < 0.5))
+        code = COUNTRIES[rng.integers(len(COUNTRIES))]
+        self._print(canvas, code, (band * 0.2, height * 0.6, band * 0.6, height * 0.25), 235.0, rng)
+        return float(band)
+
+    def _print(
+        self, canvas: Canvas, text: str, box: tuple[float, float, float, float], tone: float, rng: np.random.Generator
+    ) -> None:
+        put(canvas, mask(self._fonts[rng.integers(len(self._fonts))], text), box, tone)
+
+    def _field(self, width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:
+        """A US plate's background, and whether its characters are light."""
+        if self._designs and rng.random() < 0.35:
+            return _over_design(self._designs[rng.integers(len(self._designs))], width, rng)
+        dark = bool(rng.random() < 0.15)
+        first, last = rng.uniform(*((10, 120) if dark else (130, 250)), 2)
+        shape = (PLATE_HEIGHT, width)
+        slope = np.linspace(first, last, 16, dtype=np.float32)
+        down = rng.random() < 0.7
+        canvas = np.asarray(cv2.resize(slope[:, None] if down else slope[None, :], shape[::-1]), np.float32)
+        if rng.random() < 0.4:
+            rough = rng.random((int(rng.integers(2, 6)), int(rng.integers(2, 9))), np.float32) - np.float32(0.5)
+            canvas += cv2.resize(rough, shape[::-1], interpolation=cv2.INTER_CUBIC) * np.float32(rng.uniform(20, 100))
+        for _ in range(int(rng.choice([0, 0, 1, 2, 4]))):  # ghosts of pictures behind the characters
+            at = (int(rng.integers(width)), int(rng.integers(PLATE_HEIGHT)))
+            axes = (int(rng.integers(5, 50)), int(rng.integers(5, 40)))
+            tone = float(np.clip(canvas.mean() + rng.normal(0, 40), 0, 255))
+            cv2.ellipse(canvas, at, axes, rng.uniform(0, 180), 0, 360, tone, int(rng.choice([-1, 1, 2])))
+        return np.clip(canvas, 0, 255), dark
+
+
+def _over_design(design: Gray, width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:
+    """A state's design with its sample text painted over from the edges of its band."""
+    canvas = cv2.resize(design, (width, PLATE_HEIGHT), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    top, bottom = int(PLATE_HEIGHT * rng.uniform(0.2, 0.3)), int(PLATE_HEIGHT * rng.uniform(0.72, 0.82))
+    soft = cv2.GaussianBlur(canvas, (0, 0), 9)
+    slope = np.linspace(0, 1, bottom - top, dtype=np.float32)[:, None]
+    canvas[top:bottom] = soft[top - 4] * (1 - slope) + soft[min(bottom + 4, PLATE_HEIGHT - 1)] * slope
+    return canvas, bool(canvas[top:bottom].mean() < 95)  # noqa: PLR2004
+
+
+def _tone(rng: np.random.Generator, *, on_dark: bool) -> float:
+    if on_dark:
+        return float(rng.uniform(190, 255))
+    return float(rng.uniform(0, 60) if rng.random() < 0.6 else rng.uniform(30, 115))
+
+
+def _text(patterns: Sequence[str], rng: np.random.Generator, *, free: float) -> str:
+    """A serial of one of the patterns, or (with this chance) any characters: vanity plates."""
+    if rng.random() < free:
+        pool = string.ascii_uppercase * 2 + string.digits
+        return "".join(pool[rng.integers(len(pool))] for _ in range(int(rng.integers(2, 9))))
+    pattern = patterns[rng.integers(len(patterns))]
+    letters, digits = string.ascii_uppercase, string.digits
+    return "".join(letters[rng.integers(26)] if p == "L" else digits[rng.integers(10)] for p in pattern)
+
+
+def _gaps(count: int, rng: np.random.Generator) -> list[float]:
+    """Free space before each character, in widths of one."""
+    gaps = [0.0] * count
+    if rng.random() < 0.6 and count > 3:  # noqa: PLR2004
+        gaps[int(rng.integers(1, count))] = rng.uniform(0.25, 1.3)
+    if rng.random() < 0.12 and count > 4:  # noqa: PLR2004
+        gaps[int(rng.integers(1, count))] = rng.uniform(0.25, 0.8)
+    if rng.random() < 0.1:
+        gaps[0] = rng.uniform(0.4, 1.1)
+    return gaps
+
+
+def _finish(canvas: Canvas) -> Gray:
+    return np.clip(canvas, 0, 255).astype(np.uint8)
