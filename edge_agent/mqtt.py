@@ -1,9 +1,9 @@
 """One MQTT 5 connection at a time; the only module that knows paho.
 
 paho's own queue, window and reconnection stay out of use: the queue is memory only, the window ignores the
-broker's Receive Maximum, and after a reconnection everything unacknowledged goes out at once. So each connection has
-a client of its own that never reconnects, its thread ends with the connection, and its callbacks only put events on
-a queue: an exception in one would kill the thread, and waiting in on_publish would deadlock with publish().
+broker's Receive Maximum, and after a reconnection everything unacknowledged goes out at once. So each connection
+has a client of its own that never reconnects, its thread ends with the connection, and its callbacks only put
+events on a queue: an exception in one would kill the thread, and waiting in on_publish would deadlock publish().
 """
 
 import contextlib
@@ -94,6 +94,11 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribed:
+    """From here on the messages of a topic arrive."""
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionRefused:
     """The broker does not let us subscribe."""
 
@@ -113,7 +118,9 @@ class Woken:
     """Somebody asked the reader of the events to look up."""
 
 
-Event = Connected | ConnectFailed | Disconnected | Acknowledged | SubscriptionRefused | Received | Woken
+Event = (
+    Connected | ConnectFailed | Disconnected | Acknowledged | Subscribed | SubscriptionRefused | Received | Woken
+)
 
 
 class MqttLink:
@@ -176,7 +183,7 @@ class MqttLink:
         return self._connection.publish(message) if self._connection else None
 
     def subscribe(self, topic: str) -> None:
-        """Ask for a topic's new messages; silent when granted, SubscriptionRefused when not."""
+        """Ask for a topic's new messages; Subscribed or SubscriptionRefused follows."""
         if self._connection:
             self._connection.subscribe(topic)
 
@@ -322,8 +329,7 @@ class _Connection:
         self, _client: Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object
     ) -> None:
         for code in codes:
-            if code.is_failure:
-                self._events.put_nowait(SubscriptionRefused(code.getName()))
+            self._events.put_nowait(SubscriptionRefused(code.getName()) if code.is_failure else Subscribed())
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         # Waiting is safe in this callback alone, and lets TCP slow a flood down instead of losing receipts.

@@ -39,7 +39,8 @@ def _refuse_other_times(value: object) -> object:
     return value
 
 
-def _time_text(value: datetime) -> str:
+def time_text(value: datetime) -> str:
+    """Write a time as the contract has it."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -47,7 +48,7 @@ Time = Annotated[
     AwareDatetime,
     Field(strict=False),  # what comes from JSON is a text here
     BeforeValidator(_refuse_other_times),
-    PlainSerializer(_time_text),
+    PlainSerializer(time_text),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME_PATTERN}),
 ]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
