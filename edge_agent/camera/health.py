@@ -42,7 +42,7 @@ class PictureHealth:
         height, width = frame.image.shape[:2]
         sample = frame.image[:: max(1, height // SAMPLES), :: max(1, width // SAMPLES)].copy()
         first = self._sample is None
-        if first or not np.array_equal(sample, self._sample):
+        if self._sample is None or not np.array_equal(sample, self._sample):
             self._changed_s = at_s
         if first or sample.mean() > BLACK_MEAN or sample.std() > BLACK_SPREAD:
             self._bright_s = at_s

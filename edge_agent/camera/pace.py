@@ -1,0 +1,36 @@
+"""When a recorded or simulated frame is due: at its recorded time, or at once."""
+
+import time
+from datetime import timedelta
+from typing import Literal
+
+from edge_agent.domain import Now, Stamp
+
+Pace = Literal["recorded", "fast"]
+"""`recorded` waits as the recording did; `fast` gives frame after frame, stamped as if it had waited."""
+
+
+class Pacer:
+    """Stamps frames by their time from the start of a recording."""
+
+    def __init__(self, *, pace: Pace, now: Now) -> None:
+        self._pace = pace
+        self._now = now
+        self._start = now()
+        self._last_s = 0.0
+
+    def stamp(self, offset_s: float) -> Stamp:
+        """Wait until the frame is due, where the pace says so, and stamp it; offset in seconds, never going back.
+
+        A reader that is late is not hurried: the rest of the recording moves back, and no frame is left out.
+        """
+        if self._pace == "fast":
+            after = timedelta(seconds=offset_s)
+            return Stamp(self._start.monotonic_s + offset_s, self._start.utc + after)
+        late_s = self._now().monotonic_s - (self._start.monotonic_s + offset_s)
+        if late_s < 0:
+            time.sleep(-late_s)
+        elif late_s > offset_s - self._last_s:
+            self._start = Stamp(self._start.monotonic_s + late_s, self._start.utc)
+        self._last_s = offset_s
+        return self._now()
