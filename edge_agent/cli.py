@@ -1,11 +1,15 @@
 """The command line: thin; every command's work is done below."""
 
+import contextlib
+import json
+import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
-from importlib.metadata import version as installed_version
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,10 +19,18 @@ from typer.exceptions import TyperException
 from edge_agent import wiring
 from edge_agent.config import loader
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
+from edge_agent.config.show import show
 from edge_agent.errors import EdgeAgentError
+from edge_agent.outbox import read_status
+from edge_agent.services import replay as replaying
+from edge_agent.services import run as running
 from edge_agent.services import stills
+from edge_agent.services.demo import demo as demonstration
 
 MANY_PICTURES = 20
+"""From here on a progress bar is worth its line."""
+
+SERVICE_DIRECTORY = Path("/etc/edge-agent")
 
 app = typer.Typer(
     name="edge-agent",
@@ -27,41 +39,95 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(help="Look into the configuration.", no_args_is_help=True)
-outbox_app = typer.Typer(help="Look into the outbox on disk.", no_args_is_help=True)
+config_app = typer.Typer(help="Look into the configuration.")
+outbox_app = typer.Typer(help="Look into the outbox on disk.")
 app.add_typer(config_app, name="config")
 app.add_typer(outbox_app, name="outbox")
 
+ConfigOption = Annotated[
+    Path, typer.Option("--config", metavar="DIR", help="Directory with agent.toml and cameras/.")
+]
+ConfigArgument = Annotated[Path, typer.Argument(metavar="[DIR]", help="Directory with agent.toml and cameras/.")]
+JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, and nothing else.")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Processor threads the networks may use.")]
-JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print one JSON line each, and nothing else.")]
-ConfigDirectory = Annotated[Path, typer.Argument(help="Directory with agent.toml and cameras/.")]
 
 
-def _fail(message: str, status: int) -> None:
-    for line in message.splitlines():
-        print(f"edge-agent: {line}", file=sys.stderr)
-    sys.exit(status)
-
-
-def main() -> None:
-    """Run a command; what went wrong is one line on stderr and the exit status of its kind."""
+def main() -> NoReturn:
+    """Run a command; what went wrong is a line on stderr and the exit status of its kind."""
     try:
-        sys.exit(app(standalone_mode=False))
+        status = app(standalone_mode=False)
     except TyperException as error:
-        _fail(f"{error.format_message().rstrip('.')} (see --help)", error.exit_code)
+        message = error.format_message().rstrip(".")
+        _fail(f"{message} (see --help)", error.exit_code) if message else sys.exit(error.exit_code)
     except EdgeAgentError as error:
         _fail(str(error), error.exit_status)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does: nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    sys.exit(status)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    _say(message)
+    sys.exit(status)
+
+
+def _say(message: str) -> None:
+    for line in message.splitlines():
+        print(f"edge-agent: {line}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _progress(total: int | None, what: str) -> Iterator[Callable[[], None]]:
+    """A bar on stderr where a person looks at it."""
+    console = Console(stderr=True)
+    if not console.is_terminal or (total is not None and total < MANY_PICTURES):
+        yield lambda: None
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _log(level: str) -> None:
+    """Log to stderr; the journal adds time and unit by itself."""
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+@app.command(epilog="Example: edge-agent run --config /etc/edge-agent")
+def run(*, config: ConfigOption = SERVICE_DIRECTORY) -> None:
+    """Run the service: read with every camera, keep every read, deliver."""
+    configuration = loader.load(config)
+    _log(configuration.agent.logging.level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    running.run(configuration, stop)
+
+
+@app.command(epilog="Example: edge-agent demo --seconds 30 --no-tty")
+def demo(
+    *,
+    seconds: Annotated[float, typer.Option(min=5, max=3600, help="Length of the drive.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same number draws the same drive.")] = 1,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where outbox and store lie; a cut-off demo goes on from there."),
+    ] = None,
+    tty: Annotated[bool, typer.Option("--tty/--no-tty", help="Draw a screen, or print lines.")] = True,
+) -> None:
+    """Show the whole chain on a simulated drive, with a broker and a central store of its own."""
+    good = demonstration.run(seconds=seconds, seed=seed, state=state or demonstration.default_state(), tty=tty)
+    if not good:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: edge-agent read --annotate out/ photo.jpg")
 def read(
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or directories of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or directories of them.")],
     *,
     jsonl: JsonLines = False,
     annotate: Annotated[
@@ -74,19 +140,76 @@ def read(
     pipeline = wiring.pipeline(models=ModelSettings(threads=threads), reading=reading, tracking=TrackingSettings())
     found, others = stills.gather(paths)
     errors = 0
-    with _progress(len(found)) as advance:
+    with _progress(len(found), "reading") as advance:
         for result in stills.read_stills(
             found, pipeline=pipeline, unsure_below=reading.unsure_below, annotate_into=annotate
         ):
             if jsonl:
-                print(stills.as_json(result, unsure_below=reading.unsure_below))
+                print(stills.as_json(result, unsure_below=reading.unsure_below), flush=True)
             elif result.error is None:
                 print("\n".join(stills.as_lines(result, unsure_below=reading.unsure_below)))
             if result.error is not None:
                 errors += 1
-                print(f"edge-agent: {result.error}", file=sys.stderr)
+                _say(result.error)
             advance()
     if others:
-        print(f"edge-agent: {others} other files in the directories were left alone", file=sys.stderr)
+        _say(f"{others} other file{'s were' if others > 1 else ' was'} left alone in the directories")
     if errors:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: edge-agent replay drive.mp4")
+def replay(
+    video: Annotated[Path, typer.Argument(help="A video, or a directory of pictures taken one after the other.")],
+    *,
+    jsonl: JsonLines = False,
+    threads: Threads = 1,
+) -> None:
+    """Run a recording through the pipeline of the car, as fast as this computer can."""
+    with _progress(None, "replaying") as advance:
+        for one in replaying.replay(video, threads=threads, advance=advance):
+            print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
+
+
+@app.command(epilog="Example: edge-agent check config")
+def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
+    """Check a configuration directory and list every problem at once."""
+    configuration = loader.load(directory)
+    for warning in configuration.warnings:
+        _say(f"warning: {warning}")
+    wiring.manifest(configuration.agent.models)
+    names = ", ".join(camera.name for camera in configuration.cameras)
+    print(f"{directory}: no problem found; cameras: {names}")
+
+
+@config_app.command("show", epilog="Example: edge-agent config show --origin config")
+def config_show(
+    directory: ConfigArgument = SERVICE_DIRECTORY,
+    *,
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+) -> None:
+    """Show the settings in force, defaults included; of secrets the file's path alone."""
+    print("\n".join(show(loader.load(directory), origin=origin)))
+
+
+@outbox_app.command("status", epilog="Example: edge-agent outbox status --config /etc/edge-agent --jsonl")
+def outbox_status(*, config: ConfigOption = SERVICE_DIRECTORY, jsonl: JsonLines = False) -> None:
+    """Tell how many reads wait on disk; the service may be running."""
+    state = loader.load(config).agent.state
+    status = read_status(state.directory / wiring.OUTBOX_FILE)
+    oldest = status.oldest.isoformat(timespec="seconds") if status.oldest else None
+    if jsonl:
+        line = {
+            "pending": status.pending,
+            "sent": status.sent,
+            "last_seq": status.last_seq,
+            "oldest": oldest,
+            "size_bytes": status.size_bytes,
+        }
+        print(json.dumps(line))
+        return
+    print(f"pending   {status.pending}   (committed, not yet at the broker)")
+    print(f"sent      {status.sent}   (at the broker, no receipt from the store yet)")
+    print(f"oldest    {oldest or '-'}")
+    print(f"last seq  {status.last_seq}   (reads committed since this outbox began)")
+    print(f"size      {status.size_bytes / 1024:.0f} KiB")

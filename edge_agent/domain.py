@@ -17,6 +17,9 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 UNREADABLE = "?"
 
+MOST_CHARACTERS = 12
+"""No plate has more: what reads longer is a sign."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -146,12 +149,13 @@ class Read:
     box: Box
     frame_size: tuple[int, int]
     captured: Stamp
+    captured_frame: int
     first: Stamp
     last: Stamp
     frames: int
     frame_numbers: tuple[int, int]
     patch: Image
-    """The plate as the best frame shows it."""
+    """The plate as the best frame shows it, which box, frame_size, captured and captured_frame are of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,42 @@
 """Settings become objects: the only place where settings end."""
 
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge_agent import resources
-from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
+from edge_agent import __version__, host, resources
+from edge_agent.camera.base import Camera
+from edge_agent.camera.capture import Capture
+from edge_agent.camera.files import FilesCamera
+from edge_agent.camera.sim.camera import SimCamera
+from edge_agent.config import settings as config
 from edge_agent.contract.ids import new_id
+from edge_agent.contract.record import ModelUsed, Source, draft
+from edge_agent.contract.topics import Topics
+from edge_agent.domain import Frame, Read
+from edge_agent.errors import CameraError, ConfigurationError
+from edge_agent.latest import Latest
+from edge_agent.mqtt import Broker, MqttLink, Tls
+from edge_agent.outbox import Outbox
 from edge_agent.pipeline import Pipeline
+from edge_agent.publisher import Publisher, last_will
 from edge_agent.reading.tracker import Rules, Tracker
 from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.models import Manifest, load_manifest
 from edge_agent.vision.reader import CtcReader
 from edge_agent.vision.threads import limit_threads
 
+OUTBOX_FILE = "outbox.db"
 
-def manifest(settings: ModelSettings) -> Manifest:
+
+def manifest(models: config.ModelSettings) -> Manifest:
     """The networks that the settings name. Raises ModelError."""
-    return load_manifest(settings.directory or resources.path("models"))
+    return load_manifest(models.directory or resources.path("models"))
 
 
-def pipeline(*, models: ModelSettings, reading: ReadingSettings, tracking: TrackingSettings) -> Pipeline:
+def pipeline(
+    *, models: config.ModelSettings, reading: config.ReadingSettings, tracking: config.TrackingSettings
+) -> Pipeline:
     """A camera's pipeline with its networks loaded. Raises ModelError."""
     networks = manifest(models)
     limit_threads(models.threads)
@@ -38,3 +56,95 @@ def pipeline(*, models: ModelSettings, reading: ReadingSettings, tracking: Track
             new_id=new_id,
         ),
     )
+
+
+def camera(settings: config.CameraSettings) -> Camera:
+    """The camera of a kind."""
+    match settings:
+        case config.FilesCamera():
+            return FilesCamera(name=settings.name, path=settings.path, pace=settings.pace, now=host.now)
+        case config.RtspCamera() | config.V4l2Camera():
+            raise CameraError(f"camera {settings.name}: the kind {settings.kind} is not built yet")
+        case config.SimCamera():
+            return SimCamera(
+                name=settings.name,
+                seed=settings.seed,
+                seconds=settings.seconds,
+                rate_fps=settings.rate_fps,
+                width=settings.width,
+                height=settings.height,
+                now=host.now,
+            )
+
+
+def capture(name: str, source: Camera, latest: Latest[Frame]) -> Capture:
+    """The capture loop of a camera."""
+    return Capture(name=name, camera=source, sink=latest, now=host.now, jitter=random.Random())
+
+
+def outbox(state: config.StateSettings) -> Outbox:
+    return Outbox(path=state.directory / OUTBOX_FILE, now=host.now)
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise ConfigurationError([f"{file}: the password cannot be read: {reason}"]) from None
+    return lines[0] if lines else ""
+
+
+def publisher(*, vehicle: config.VehicleSettings, mqtt: config.MqttSettings, outbox: Outbox) -> Publisher:
+    """The way from the outbox to the broker. Raises ConfigurationError."""
+    topics = Topics(prefix=mqtt.prefix, agency=vehicle.agency, vehicle=vehicle.id)
+    link = MqttLink(
+        broker=Broker(
+            host=mqtt.host,
+            port=mqtt.port,
+            tls=Tls(mqtt.ca_file, mqtt.certificate_file, mqtt.key_file) if mqtt.tls else None,
+            username=mqtt.username,
+            password=_password(mqtt.password_file),
+        ),
+        client_id=f"{vehicle.agency}-{vehicle.id}",
+        keepalive_s=mqtt.keepalive_s,
+        will=last_will(topics),
+    )
+    return Publisher(
+        outbox=outbox,
+        link=link,
+        topics=topics,
+        window=mqtt.window,
+        confirm=mqtt.confirm,
+        resend_after_s=mqtt.resend_after_s,
+    )
+
+
+def source(models: config.ModelSettings) -> Source:
+    """What a record says of the program and its networks."""
+    networks = manifest(models)
+    return Source(
+        agent=__version__,
+        detector=ModelUsed(name=f"detector-{networks.detector.version}"[:20], sha256=networks.detector.sha256),
+        reader=ModelUsed(name=f"reader-{networks.reader.version}"[:20], sha256=networks.reader.sha256),
+    )
+
+
+def keep_reads(
+    *, vehicle: config.VehicleSettings, source: Source, outbox: Outbox, publisher: Publisher
+) -> Callable[[Sequence[Read]], None]:
+    """The way of reads to the disk: committed when it returns; the publisher is told afterwards."""
+
+    def keep(reads: Sequence[Read]) -> None:
+        clock = host.clock_state()
+        outbox.append(
+            [
+                draft(read, agency=vehicle.agency, vehicle=vehicle.id, source=source, clock=clock, position=None)
+                for read in reads
+            ]
+        )
+        publisher.notify()
+
+    return keep

@@ -18,6 +18,7 @@ class Sight:
 
     weight: float
     stamp: Stamp
+    number: int
     box: Box
     frame_size: tuple[int, int]
     patch: Image
@@ -28,7 +29,7 @@ def sight(frame: Frame, reading: Reading, weight: float) -> Sight:
     box = reading.detection.box
     x1, y1 = max(0, int(box.x1)), max(0, int(box.y1))
     patch = frame.image[y1 : max(y1 + 1, round(box.y2)), x1 : max(x1 + 1, round(box.x2))].copy()
-    return Sight(weight=weight, stamp=frame.stamp, box=box, frame_size=frame.size, patch=patch)
+    return Sight(weight=weight, stamp=frame.stamp, number=frame.number, box=box, frame_size=frame.size, patch=patch)
 
 
 @dataclass(slots=True)

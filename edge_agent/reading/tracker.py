@@ -8,7 +8,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_agent.domain import CharacterProbabilities, Frame, NewId, Read, Reading, Stamp
+from edge_agent.domain import (
+    MOST_CHARACTERS,
+    UNREADABLE,
+    CharacterProbabilities,
+    Frame,
+    NewId,
+    Read,
+    Reading,
+    Stamp,
+)
 from edge_agent.reading.track import Track
 from edge_agent.reading.vote import candidates, same_plate
 
@@ -84,7 +93,7 @@ class Tracker:
         known = any(same_plate(characters, one.characters) for one in self._seen)
         self._remember(track)
         text = characters.text(unsure_below=self._rules.unsure_below)
-        if known or 2 * text.count("?") >= len(text):
+        if known or 2 * text.count(UNREADABLE) >= len(text) or len(text) > MOST_CHARACTERS:
             return []
         return [self._read(track, characters, text)]
 
@@ -106,6 +115,7 @@ class Tracker:
             box=best.box,
             frame_size=best.frame_size,
             captured=best.stamp,
+            captured_frame=best.number,
             first=track.first,
             last=track.last,
             frames=track.hits,

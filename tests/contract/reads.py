@@ -46,6 +46,7 @@ def make_read(
         first=stamp(after_s - 0.5),
         last=stamp(after_s + 0.5),
         frames=12,
+        captured_frame=36,
         frame_numbers=(30, 41),
         patch=np.zeros((60, 120, 3), np.uint8),
     )

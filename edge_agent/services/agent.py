@@ -1,0 +1,119 @@
+"""The service: opens in order, watches, closes in reverse."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from edge_agent.camera.capture import CaptureState
+from edge_agent.errors import EdgeAgentError
+from edge_agent.host import ServiceManager
+from edge_agent.outbox import Outbox
+from edge_agent.publisher import Publisher
+from edge_agent.services.line import CameraLine
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+HANGS_AFTER_S = 30.0
+"""A pipeline or publisher that has not turned for so long hangs."""
+
+CAMERA_HANGS_AFTER_S = 150.0
+"""A camera may wait for its own time-outs, which the settings bound to 120 s, before it turns."""
+
+CLOSE_S = 10.0
+
+
+class Agent:
+    """Reads with every camera and delivers, until it is stopped or its sources have ended."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        publisher: Publisher,
+        lines: Sequence[CameraLine],
+        service_manager: ServiceManager,
+        drain_s: float = 5.0,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._outbox = outbox
+        self._publisher = publisher
+        self._lines = lines
+        self._service_manager = service_manager
+        self._drain_s = drain_s
+        """How long to go on publishing once every camera has ended."""
+        self._tick = tick
+        """Called a few times a second on the calling thread; the demo draws its screen there."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until stop is set or every camera has ended. Raises what keeps it from working at all."""
+        with ExitStack() as opened:
+            opened.enter_context(self._outbox)
+            no_more = threading.Event()
+            publishing = threading.Thread(
+                target=self._publisher.run, args=(no_more,), name="publisher", daemon=True
+            )
+            publishing.start()
+            opened.callback(publishing.join, CLOSE_S)
+            opened.callback(no_more.set)
+            for line in self._lines:
+                line.start()
+                opened.callback(line.close, CLOSE_S)
+            opened.callback(self._service_manager.stopping)
+            self._watch(stop, publishing)
+
+    def _watch(self, stop: threading.Event, publishing: threading.Thread) -> None:
+        """Feed the watchdog while every stage turns; a dead stage ends the service, which is then restarted."""
+        ready = False
+        ended_s: float | None = None
+        while not stop.wait(TICK_S):
+            if not ready and all(self._is_settled(line) for line in self._lines):
+                ready = True
+                self._service_manager.ready()
+            stuck = self._stuck(publishing)
+            if stuck is None:
+                self._service_manager.alive()
+                self._service_manager.status(self._summary())
+            else:
+                log.error("%s makes no progress: the watchdog is no longer fed", stuck)
+            self._tick()
+            if any(line.status.capturing or line.status.processing for line in self._lines):
+                continue
+            ended_s = ended_s or time.monotonic()
+            if self._is_drained() or time.monotonic() - ended_s >= self._drain_s:
+                return
+
+    def _is_drained(self) -> bool:
+        status = self._outbox.status()
+        return status.pending + status.sent == 0
+
+    @staticmethod
+    def _is_settled(line: CameraLine) -> bool:
+        """The camera gives frames, or has said why it does not: the service runs degraded."""
+        capture = line.status.capture
+        return capture.frames > 0 or bool(capture.last_error) or capture.state is CaptureState.ENDED
+
+    def _stuck(self, publishing: threading.Thread) -> str | None:
+        if not publishing.is_alive():
+            raise EdgeAgentError("the publisher has ended: see the log above")
+        now_s = time.monotonic()
+        if now_s - self._publisher.progress_s > HANGS_AFTER_S:
+            return "the publisher"
+        for line in self._lines:
+            status = line.status
+            if not status.processing and status.capturing:
+                raise EdgeAgentError(f"camera {line.name}: its pipeline has ended: see the log above")
+            if status.capturing and now_s - status.capture.turned_s > CAMERA_HANGS_AFTER_S:
+                return f"the capture of camera {line.name}"
+            if status.processing and now_s - status.turned_s > HANGS_AFTER_S:
+                return f"the pipeline of camera {line.name}"
+        return None
+
+    def _summary(self) -> str:
+        cameras = ", ".join(
+            f"{line.name} {line.status.capture.fps:.0f} fps {line.status.capture.condition.value}"
+            for line in self._lines
+        )
+        return f"{cameras}; {'connected' if self._publisher.counters.connected else 'no connection'}"

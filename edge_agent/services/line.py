@@ -1,0 +1,115 @@
+"""One camera from its frames to the outbox."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge_agent.camera.capture import Capture, CaptureStatus
+from edge_agent.domain import Frame, Read
+from edge_agent.errors import OutboxError
+from edge_agent.latest import Latest
+from edge_agent.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+LOOK_UP_S = 0.5
+MOST_WAITING = 1000
+"""Reads that may wait in memory while the disk refuses them."""
+
+KeepReads = Callable[[Sequence[Read]], None]
+"""Commits reads to disk, synced, before it returns. Raises OutboxError."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineStatus:
+    """A camera's line as the supervisor sees it; turned_s is when the pipeline last turned, monotonic."""
+
+    capture: CaptureStatus
+    processed: int
+    dropped: int
+    reads: int
+    waiting: int
+    lost: int
+    turned_s: float
+    capturing: bool
+    processing: bool
+
+
+class CameraLine:
+    """A capture thread that fills the mailbox and a pipeline thread that empties it."""
+
+    def __init__(
+        self, *, name: str, capture: Capture, latest: Latest[Frame], pipeline: Pipeline, keep: KeepReads
+    ) -> None:
+        self.name = name
+        self._capture = capture
+        self._latest = latest
+        self._pipeline = pipeline
+        self._keep = keep
+        self._stop = threading.Event()
+        self._waiting: list[Read] = []
+        self._processed = self._reads = self._lost = 0
+        self._turned_s = time.monotonic()
+        self._threads = (
+            threading.Thread(target=self._capture.run, args=(self._stop,), name=f"{name}-capture", daemon=True),
+            threading.Thread(target=self._run, name=f"{name}-pipeline", daemon=True),
+        )
+
+    @property
+    def status(self) -> LineStatus:
+        capture = self._capture.status
+        return LineStatus(
+            capture=capture,
+            processed=self._processed,
+            dropped=self._latest.dropped,
+            reads=self._reads,
+            waiting=len(self._waiting),
+            lost=self._lost,
+            turned_s=self._turned_s,
+            capturing=self._threads[0].is_alive(),
+            processing=self._threads[1].is_alive(),
+        )
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Stop capturing, complete the passes still open and commit them."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout_s)
+            if thread.is_alive():
+                log.error("%s did not end within %.0f s", thread.name, timeout_s)
+
+    def _run(self) -> None:
+        while not self._latest.closed:
+            frame = self._latest.take(LOOK_UP_S)
+            self._turned_s = time.monotonic()
+            if frame is not None:
+                self._store(self._pipeline.step(frame))
+                self._processed += 1
+            elif self._waiting:
+                self._store([])
+        self._store(self._pipeline.finish())
+
+    def _store(self, reads: Sequence[Read]) -> None:
+        """Commit reads; what a full or faulty disk refuses waits in memory, bounded, and is tried again."""
+        self._waiting += reads
+        if not self._waiting:
+            return
+        try:
+            self._keep(self._waiting)
+        except OutboxError as error:
+            excess = max(0, len(self._waiting) - MOST_WAITING)
+            del self._waiting[:excess]
+            self._lost += excess
+            if reads:
+                log.error(  # noqa: TRY400 - the line says it, a trace would not help
+                    "%s: %d reads wait in memory, %d lost: %s", self.name, len(self._waiting), self._lost, error
+                )
+            return
+        self._reads += len(self._waiting)
+        self._waiting.clear()

@@ -1,0 +1,53 @@
+"""`edge-agent replay`: a recording through the pipeline of the car, every frame."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edge_agent import host, wiring
+from edge_agent.camera.files import FilesCamera
+from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
+from edge_agent.domain import Read
+
+
+def replay(video: Path, *, threads: int, advance: Callable[[], None]) -> Iterator[Read]:
+    """Give each vehicle pass of a recording; advance is called once a frame. Raises CameraError."""
+    camera = FilesCamera(name="replay", path=video, pace="fast", now=host.now)
+    pipeline = wiring.pipeline(
+        models=ModelSettings(threads=threads), reading=ReadingSettings(), tracking=TrackingSettings()
+    )
+    camera.open()
+    try:
+        for frame in iter(camera.read, None):
+            yield from pipeline.step(frame)
+            advance()
+        yield from pipeline.finish()
+    finally:
+        camera.close()
+
+
+def as_json(read: Read) -> str:
+    """One line of `replay --jsonl`."""
+    return json.dumps(
+        {
+            "text": read.text,
+            "confidence": round(read.confidence, 3),
+            "characters": [round(share, 3) for share in read.character_confidences],
+            "candidates": [{"text": one.text, "confidence": round(one.confidence, 3)} for one in read.candidates],
+            "region": None
+            if read.region is None
+            else {"code": read.region.code, "confidence": read.region.confidence},
+            "box": [round(edge, 1) for edge in read.box],
+            "frames": list(read.frame_numbers),
+            "id": str(read.id),
+        }
+    )
+
+
+def as_line(read: Read) -> str:
+    """What a person is shown."""
+    first, last = read.frame_numbers
+    return (
+        f"{read.text:<10} confidence {read.confidence:.2f}  frames {first}-{last} ({read.frames} read)"
+        f"  plate {read.box.width:.0f}x{read.box.height:.0f} px"
+    )

@@ -1,0 +1,40 @@
+"""`edge-agent run`: the configured cameras and broker, as a service."""
+
+import logging
+import threading
+
+from edge_agent import wiring
+from edge_agent.config.loader import Configuration
+from edge_agent.domain import Frame
+from edge_agent.host import ServiceManager
+from edge_agent.latest import Latest
+from edge_agent.services.agent import Agent
+from edge_agent.services.line import CameraLine
+
+log = logging.getLogger(__name__)
+
+
+def run(configuration: Configuration, stop: threading.Event) -> None:
+    """Run until stopped. Raises what keeps the service from working at all."""
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
+    settings = configuration.agent
+    outbox = wiring.outbox(settings.state)
+    publisher = wiring.publisher(vehicle=settings.vehicle, mqtt=settings.mqtt, outbox=outbox)
+    source = wiring.source(settings.models)
+    keep = wiring.keep_reads(vehicle=settings.vehicle, source=source, outbox=outbox, publisher=publisher)
+    lines = []
+    for camera in configuration.cameras:
+        latest: Latest[Frame] = Latest()
+        lines.append(
+            CameraLine(
+                name=camera.name,
+                capture=wiring.capture(camera.name, wiring.camera(camera), latest),
+                latest=latest,
+                pipeline=wiring.pipeline(models=settings.models, reading=camera.reading, tracking=camera.tracking),
+                keep=keep,
+            )
+        )
+    Agent(outbox=outbox, publisher=publisher, lines=lines, service_manager=ServiceManager.from_environment()).run(
+        stop
+    )

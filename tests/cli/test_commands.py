@@ -1,0 +1,101 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edge_agent import host
+from edge_agent.contract.record import draft
+from edge_agent.outbox import Outbox
+from edge_agent.wiring import OUTBOX_FILE
+from tests.cli.program import ROOT, edge_agent
+from tests.contract.reads import CLOCK, SOURCE, make_read
+
+COMMANDS = (
+    ("run",), ("demo",), ("read",), ("replay",), ("check",), ("config", "show"), ("outbox", "status"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> None:
+    done = edge_agent(*command, "--help")
+    assert done.returncode == 0
+    assert f"Example: edge-agent {' '.join(command)}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("red", "x.jpg"), "No such command 'red'"),
+        (("read",), "Missing argument"),
+        (("read", "--jsonnl", "x.jpg"), "No such option: --jsonnl"),
+        (("read", "--threads", "many", "x.jpg"), "valid integer"),
+        (("demo", "--seconds", "1"), "--seconds"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_two(arguments: tuple[str, ...], said: str) -> None:
+    done = edge_agent(*arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    """The shipped configuration with a state directory of its own."""
+    directory = shutil.copytree(ROOT / "config", tmp_path / "config")
+    agent = directory / "agent.toml"
+    state = f'[state]\ndirectory = "{tmp_path / "state"}"'
+    agent.write_text(agent.read_text().replace("[state]", state))
+    return directory
+
+
+def test_the_shipped_configuration_is_sound() -> None:
+    done = edge_agent("check", ROOT / "config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no problem found" in done.stdout
+
+
+def test_check_lists_every_problem_at_once_with_status_78(configuration: Path) -> None:
+    (configuration / "cameras" / "a.toml").write_text('kind = "rtsp"\nurl = 5\n')
+    (configuration / "cameras" / "b.toml").write_text("kind = \n")
+    done = edge_agent("check", configuration)
+    assert done.returncode == 78
+    lines = done.stderr.splitlines()
+    assert len(lines) >= 2
+    assert any("cameras/a.toml:2" in line for line in lines)
+    assert any("cameras/b.toml:1" in line for line in lines)
+
+
+def test_a_directory_that_is_not_there_is_one_line() -> None:
+    done = edge_agent("check", "/nowhere")
+    assert done.returncode == 78
+    assert done.stderr == "edge-agent: /nowhere: there is no such directory\n"
+
+
+def test_config_show_tells_origins(configuration: Path) -> None:
+    done = edge_agent("config", "show", "--origin", configuration)
+    assert done.returncode == 0
+    assert "# default" in done.stdout
+    assert "# agent.toml:" in done.stdout
+
+
+def test_outbox_status_counts_what_waits(configuration: Path, tmp_path: Path) -> None:
+    with Outbox(path=tmp_path / "state" / OUTBOX_FILE, now=host.now) as outbox:
+        outbox.append(
+            [
+                draft(make_read(), agency="a", vehicle="v", source=SOURCE, clock=CLOCK, position=None)
+                for _ in range(2)
+            ]
+        )
+        done = edge_agent("outbox", "status", "--config", configuration, "--jsonl")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["pending"] == 2
+    assert edge_agent("outbox", "status", "--config", configuration).stdout.startswith("pending   2")
+
+
+def test_outbox_status_without_an_outbox_is_one_line(configuration: Path) -> None:
+    done = edge_agent("outbox", "status", "--config", configuration)
+    assert done.returncode == 1
+    assert "there is no such file" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,109 @@
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent import host
+from edge_agent.camera.sim.camera import SimCamera
+from tests.cli.program import edge_agent
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A picture of the simulated drive in which one plate is large and whole, and that plate's text."""
+    camera = SimCamera(name="sim", now=host.now, seed=1, seconds=30, pace="fast")
+    camera.open()
+    path = tmp_path_factory.mktemp("pictures") / "street.png"
+    while (frame := camera.read()) is not None:
+        for vehicle in camera.truth():
+            last = vehicle.sightings[-1]
+            if last.frame == frame.number and last.width_px > 65 and last.shown > 0.99:
+                cv2.imwrite(str(path), frame.image)
+                return path, vehicle.text
+    raise AssertionError("the drive shows no large plate")
+
+
+def test_a_picture_is_read(drive: tuple[Path, str]) -> None:
+    path, text = drive
+    done = edge_agent("read", path)
+    assert done.returncode == 0
+    assert f"{path}: {text}  confidence" in done.stdout
+    assert done.stderr == ""
+
+
+def test_json_lines_have_the_fields_of_the_contract(drive: tuple[Path, str]) -> None:
+    path, text = drive
+    done = edge_agent("read", "--jsonl", path)
+    (line,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert line["image"] == str(path)
+    assert set(line["timing_ms"]) == {"decode", "detect", "ocr"}
+    plate = next(plate for plate in line["plates"] if plate["text"] == text)
+    assert set(plate) == {"box", "detection_confidence", "text", "confidence", "characters", "region"}
+    assert len(plate["characters"]) == len(text)
+    assert min(plate["characters"]) == plate["confidence"]
+    assert plate["region"] is None
+
+
+def test_a_picture_that_cannot_be_read_does_not_stop_the_others(drive: tuple[Path, str], tmp_path: Path) -> None:
+    path, text = drive
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    (tmp_path / "b.png").write_bytes(path.read_bytes())
+    (tmp_path / "notes.txt").write_text("not a picture")
+    done = edge_agent("read", "--jsonl", tmp_path)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert "not a picture of a known format" in lines[0]["error"]
+    assert lines[0]["plates"] == []
+    assert text in [plate["text"] for plate in lines[1]["plates"]]
+    assert done.stderr.splitlines() == [
+        f"edge-agent: {tmp_path / 'a.jpg'}: not a picture of a known format, or damaged",
+        "edge-agent: 1 other file was left alone in the directories",
+    ]
+
+
+def test_annotated_pictures_keep_the_directories_shape(drive: tuple[Path, str], tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "monday").mkdir(parents=True)
+    (source / "monday" / "1.png").write_bytes(drive[0].read_bytes())
+    cv2.imwrite(str(source / "gray.jpg"), np.full((90, 160), 80, np.uint8))
+    done = edge_agent("read", "--annotate", out, source)
+    assert done.returncode == 0
+    before, after = cv2.imread(str(drive[0])), cv2.imread(str(out / "monday" / "1.png.jpg"))
+    assert before is not None
+    assert after is not None
+    assert after.shape == before.shape
+    yellow = (after.astype(int) - before.astype(int))[:, :, 1:].max(axis=2) > 100
+    assert yellow.sum() > 500
+    assert (out / "gray.jpg").exists()
+
+
+def test_one_missing_picture_is_one_line_and_status_one() -> None:
+    done = edge_agent("read", "nowhere.jpg")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "edge-agent: nowhere.jpg: No such file or directory\n"
+
+
+def test_where_annotations_cannot_be_written_it_says_so(drive: tuple[Path, str], tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    done = edge_agent("read", "--annotate", tmp_path / "out", drive[0])
+    assert done.returncode == 1
+    assert "the annotated picture cannot be written" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def photographs() -> Path:
+    data = os.environ.get("EDGE_AGENT_DATA")
+    if not data:
+        pytest.skip("EDGE_AGENT_DATA is not set: no photographs to read")
+    return Path(data) / "eval" / "us"
+
+
+def test_real_cars_are_read() -> None:
+    done = edge_agent("read", "--jsonl", photographs())
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert len(lines) > 100
+    assert sum(bool(line["plates"]) for line in lines) > 0.95 * len(lines)

@@ -1,0 +1,104 @@
+import random
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from edge_agent import host
+from edge_agent.camera.capture import Capture
+from edge_agent.domain import Frame, Read
+from edge_agent.errors import OutboxError
+from edge_agent.latest import Latest
+from edge_agent.pipeline import Pipeline
+from edge_agent.reading.tracker import Rules, Tracker
+from edge_agent.services.line import CameraLine
+from tests import fakes
+
+RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_hits=2, min_plate_width_px=1, unsure_below=0.5)
+
+
+class PatientLatest(Latest[Frame]):
+    """A mailbox that tells whether its item was taken."""
+
+    @property
+    def take_is_pending(self) -> bool:
+        return self._item is not None
+
+
+class Frames:
+    """A camera that waits until each frame was processed, so that none is dropped, then ends."""
+
+    def __init__(self, count: int, latest: PatientLatest) -> None:
+        self._left = [fakes.frame(number, number / 10) for number in range(count)]
+        self._latest = latest
+
+    def open(self) -> None:
+        pass
+
+    def read(self) -> Frame | None:
+        while self._latest.take_is_pending:
+            threading.Event().wait(0.001)
+        return self._left.pop(0) if self._left else None
+
+    def close(self) -> None:
+        pass
+
+
+class Disk:
+    """Keeps reads, but refuses the first so many times."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.kept: list[Read] = []
+        self.refusals = refusals
+
+    def __call__(self, reads: Sequence[Read]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OutboxError("outbox: disk full")
+        self.kept += reads
+
+
+def run(disk: Disk, frames: int = 40) -> CameraLine:
+    latest = PatientLatest()
+    plates = fakes.PlatesGiven([fakes.reading("ABC123"), fakes.reading("XYZ789", x=400)])
+    line = CameraLine(
+        name="front",
+        capture=Capture(
+            name="front", camera=Frames(frames, latest), sink=latest, now=host.now, jitter=random.Random()
+        ),
+        latest=latest,
+        pipeline=Pipeline(detector=plates, reader=plates, tracker=Tracker(rules=RULES, new_id=fakes.CountingIds())),
+        keep=disk,
+    )
+    line.start()
+    while line.status.processing:
+        threading.Event().wait(0.01)
+    line.close(10)
+    return line
+
+
+def test_frames_become_kept_reads() -> None:
+    disk = Disk()
+    line = run(disk)
+    assert sorted(read.text for read in disk.kept) == ["ABC123", "XYZ789"]
+    assert (line.status.processed, line.status.reads, line.status.waiting, line.status.lost) == (40, 2, 0, 0)
+    assert not line.status.capturing
+
+
+def test_a_pass_still_open_when_the_camera_ends_is_kept() -> None:
+    disk = Disk()
+    run(disk, frames=5)
+    assert len(disk.kept) == 2
+
+
+def test_what_the_disk_refuses_is_kept_once_it_takes_it(caplog: pytest.LogCaptureFixture) -> None:
+    disk = Disk(refusals=1)
+    line = run(disk)
+    assert len(disk.kept) == 2
+    assert line.status.lost == 0
+    assert "2 reads wait in memory, 0 lost: outbox: disk full" in caplog.text
+
+
+def test_what_the_disk_never_takes_is_counted_not_hidden() -> None:
+    line = run(Disk(refusals=10_000))
+    assert (line.status.reads, line.status.waiting) == (0, 2)
