@@ -1,6 +1,6 @@
 """A car in miniature: real outbox, publisher and connection, made-up reads.
 
-As a program, `python -m tests.e2e.car PORT OUTBOX COUNT`: appends COUNT reads, prints the id of each after its commit,
+As a program, `python -m tests.e2e.car PORT OUTBOX COUNT`: appends COUNT reads, prints each id after its commit,
 and ends when the outbox is empty.
 """
 
