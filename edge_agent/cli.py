@@ -97,15 +97,20 @@ def _log(level: str) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
+def _stop_on_signals() -> threading.Event:
+    """An event that is set when the program is asked to end."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
 @app.command(epilog="Example: edge-agent run --config /etc/edge-agent")
 def run(*, config: ConfigOption = SERVICE_DIRECTORY) -> None:
     """Run the service: read with every camera, keep every read, deliver."""
     configuration = loader.load(config)
     _log(configuration.agent.logging.level)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    running.run(configuration, stop)
+    running.run(configuration, _stop_on_signals())
 
 
 @app.command(epilog="Example: edge-agent demo --seconds 30 --no-tty")
@@ -120,7 +125,9 @@ def demo(
     tty: Annotated[bool, typer.Option("--tty/--no-tty", help="Draw a screen, or print lines.")] = True,
 ) -> None:
     """Show the whole chain on a simulated drive, with a broker and a central store of its own."""
-    good = demonstration.run(seconds=seconds, seed=seed, state=state or demonstration.default_state(), tty=tty)
+    good = demonstration.run(
+        seconds=seconds, seed=seed, state=state or demonstration.default_state(), tty=tty, stop=_stop_on_signals()
+    )
     if not good:
         raise typer.Exit(1)
 

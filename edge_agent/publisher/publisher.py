@@ -133,6 +133,7 @@ class Publisher:
         self._schedule = Schedule(monotonic=monotonic)
         self._reconnect = Backoff(longest_s=backoff_longest_s, uniform=uniform)
         self._pause = Backoff(longest_s=backoff_longest_s, uniform=uniform)
+        self._nobody = Backoff(longest_s=backoff_longest_s, uniform=uniform)
         self._limits: Connected | None = None  # the connection's; None without one
         self._connected_s = 0.0
         self._in_flight: dict[int, _InFlight] = {}
@@ -360,6 +361,7 @@ class Publisher:
         self._ledger.sent(message.row)
         self._reconnect.reset()
         self._pause.reset()
+        self._nobody.reset()
         self._problem = None
         if self._topic_refused:  # no longer: what was refused before can go at once
             self._start_over()
@@ -369,7 +371,11 @@ class Publisher:
         self._tally["refused"] += 1
         self._topic_refused = self._topic_refused or code in _TOPIC_REFUSED
         self._complain(_REFUSED.get(code, f"the broker refuses a read (reason code 0x{code:02x})"))
-        self._schedule.after(self._retry_refused_s, self._start_over)
+        if code != _NOBODY:
+            self._schedule.after(self._retry_refused_s, self._start_over)
+        elif self._start_over not in self._schedule:
+            # A store that restarts is back in seconds, one that is down need not be asked often.
+            self._schedule.after(self._nobody.next_s(), self._start_over)
 
     # For those who watch.
 

@@ -66,8 +66,8 @@ class Demo:
         self._outage_s = (0.0, 0.0)
         self._undelivered = self._committed = 0
 
-    def run(self) -> Account:
-        """Drive, deliver, compare. Raises EdgeAgentError."""
+    def run(self, stop: threading.Event) -> Account:
+        """Drive, deliver, compare; stop ends the drive early. Raises EdgeAgentError."""
         resumed = (self._state / wiring.OUTBOX_FILE).exists()
         with ExitStack() as opened:
             scratch = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="edge-agent-demo-")))
@@ -84,7 +84,7 @@ class Demo:
             opened.callback(self._screen.stop)
             if resumed:
                 self._screen.event("an earlier demo was cut off: what its outbox still holds goes first")
-            self._agent().run(threading.Event())
+            self._agent().run(stop)
             self._show_arrivals()
             self._store.check()
             return settle(
@@ -169,13 +169,13 @@ class Demo:
             self._screen.arrived(Arrival(read=read, delay_s=delay_s, truth=vehicle.text if vehicle else None))
 
 
-def run(*, seconds: float, seed: int, state: Path, tty: bool) -> bool:
+def run(*, seconds: float, seed: int, state: Path, tty: bool, stop: threading.Event) -> bool:
     """Run the demo and print its table; true when every committed read is in the store once."""
     console = Console()
     # The outage is part of the show: the publisher's warnings about it would tear the screen.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     screen: Screen = LiveScreen(console) if tty and console.is_terminal else PlainScreen()
-    account = Demo(seconds=seconds, seed=seed, state=state, screen=screen).run()
+    account = Demo(seconds=seconds, seed=seed, state=state, screen=screen).run(stop)
     show_account(account, console)
     if account.nothing_lost:
         for path in state.iterdir():

@@ -1,5 +1,6 @@
 """The demo's own mosquitto and central store: real programs, started here and gone with us."""
 
+import getpass
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ BROKER_CONFIGURATION = """\
 listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
+user {user}
 """
 
 
@@ -39,10 +41,15 @@ class Program:
 
     def start(self) -> None:
         # setpriv asks the kernel to kill the program when its parent dies: no orphan keeps the port or the store.
+        # A session of its own keeps the terminal's Ctrl-C from it: we stop it ourselves, in order.
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*guard, *self._command], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [*guard, *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def stop(self) -> None:
@@ -73,8 +80,9 @@ def broker(*, port: int, directory: Path) -> Program:
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         raise EdgeAgentError("mosquitto is not installed: apt-get install mosquitto")
+    # Without its user line a mosquitto started by root changes its user, and is then not killed with its parent.
     configuration = directory / "mosquitto.conf"
-    configuration.write_text(BROKER_CONFIGURATION.format(port=port), encoding="utf-8")
+    configuration.write_text(BROKER_CONFIGURATION.format(port=port, user=getpass.getuser()), encoding="utf-8")
     return Program(name="mosquitto", command=[program, "-c", str(configuration)], log=directory / "mosquitto.log")
 
 
