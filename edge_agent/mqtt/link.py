@@ -9,10 +9,7 @@ events on a queue: an exception in one would kill the thread, and waiting in on_
 import contextlib
 import queue
 import socket
-import ssl
 import threading
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -22,105 +19,26 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.errors import BrokerError
+from edge_agent.mqtt.failures import REFUSALS, explain, tls_context
+from edge_agent.mqtt.messages import (
+    Acknowledged,
+    Broker,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Event,
+    Message,
+    Received,
+    Subscribed,
+    SubscriptionRefused,
+    Woken,
+)
 
 _CONNECT_TIMEOUT_S = 10.0
 _EVENTS = 4096
 _RECEIVED_AT_MOST = _EVENTS // 2  # leaves room for what is bounded by the window and must never wait
 _FAREWELL_S = 2.0
 _PROTOCOL_DEFAULT_RECEIVE_MAXIMUM = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Whom to trust (None: the system's authorities), and who we are (PEM files)."""
-
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is and how to be let in."""
-
-    host: str
-    port: int
-    tls: Tls | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        return f"broker {self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is published, always with QoS 1; the broker keeps a retained one for later subscribers."""
-
-    topic: str
-    payload: bytes
-    retain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The broker accepted; None where it sets no limit (bytes) on a packet."""
-
-    receive_maximum: int
-    maximum_packet_size: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectFailed:
-    """No connection came about; reason is one line that says what to check."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The connection that was is no more."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """The broker's answer to one message; code is MQTT's reason code, reason its name."""
-
-    mid: int
-    code: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribed:
-    """From here on the messages of a topic arrive."""
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionRefused:
-    """The broker does not let us subscribe."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message on a topic that was subscribed to."""
-
-    topic: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Woken:
-    """Somebody asked the reader of the events to look up."""
-
-
-Event = (
-    Connected | ConnectFailed | Disconnected | Acknowledged | Subscribed | SubscriptionRefused | Received | Woken
-)
 
 
 class MqttLink:
@@ -210,7 +128,7 @@ class MqttLink:
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._broker.password)
         if self._broker.tls is not None:
-            client.tls_set_context(_tls_context(self._broker.tls))
+            client.tls_set_context(tls_context(self._broker.tls))
         if self._will is not None:
             client.will_set(self._will.topic, self._will.payload, qos=1, retain=self._will.retain)
         return client
@@ -285,7 +203,7 @@ class _Connection:
             while self._client.loop() == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 pass
         except (OSError, ValueError) as error:
-            self._reason = f"{self._broker}: {_explain(error)}"
+            self._reason = f"{self._broker}: {explain(error)}"
         finally:
             self._events.put_nowait((Disconnected if self._accepted else ConnectFailed)(self._reason))
 
@@ -298,7 +216,7 @@ class _Connection:
     ) -> None:
         if code.is_failure:
             self._reason = (
-                f"{self._broker}: {_REFUSALS.get(code.value, f'refused the connection ({code.getName()})')}"
+                f"{self._broker}: {REFUSALS.get(code.value, f'refused the connection ({code.getName()})')}"
             )
             return
         if getattr(properties, "MaximumQoS", 1) < 1:
@@ -336,55 +254,3 @@ class _Connection:
         while self._events.qsize() >= _RECEIVED_AT_MOST and not self._closing.wait(0.01):
             pass
         self._events.put_nowait(Received(topic=message.topic, payload=bytes(message.payload)))
-
-
-_REFUSALS = {
-    0x84: "does not speak MQTT 5: mosquitto does from version 1.6 on",
-    0x85: "refused the client's name: check the vehicle's name",
-    0x86: "refused the user name or password: check username and password_file",
-    0x87: "does not let us in: check the user name, the certificate and the broker's access rules",
-    0x88: "is not available",
-    0x89: "is busy",
-    0x8A: "has banned us",
-    0x9A: "keeps no retained messages, which the state needs: check its settings",
-}
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise BrokerError(f"{tls.ca_file}: cannot be used as ca_file ({error.strerror or error})") from None
-    try:
-        if tls.certificate_file is not None:
-            context.load_cert_chain(tls.certificate_file, tls.key_file, password=_no_password)
-    except (OSError, ssl.SSLError) as error:
-        raise BrokerError(
-            f"{tls.certificate_file}: cannot be used as certificate_file with key_file {tls.key_file}"
-            f" ({error.strerror or error})"
-        ) from None
-    return context
-
-
-def _no_password() -> str:
-    """Stand in for OpenSSL's question on the terminal, where nobody sits."""
-    return ""
-
-
-def _explain(error: Exception) -> str:
-    """Say in one line why a connection could not be made, and what to check."""
-    text = str(error)
-    match error:
-        case ssl.SSLCertVerificationError():
-            text = f"its certificate is refused ({error.verify_message}): check ca_file, and that host is its name"
-        case ssl.SSLError():
-            text = f"TLS failed ({error.reason}): check that this is the TLS port"
-        case ConnectionRefusedError():
-            text = "refuses connections: check that it runs and that the port is right"
-        case socket.gaierror():
-            text = f"name not found ({error.strerror}): check host and the network"
-        case TimeoutError():
-            text = "no answer: check host, port, network and firewall"
-        case OSError():
-            text = f"cannot be reached ({error.strerror or error})"
-    return text
