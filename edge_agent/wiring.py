@@ -8,13 +8,15 @@ from edge_agent import __version__, host, resources
 from edge_agent.camera.base import Camera
 from edge_agent.camera.capture import Capture
 from edge_agent.camera.files import FilesCamera
+from edge_agent.camera.rtsp import RtspCamera
 from edge_agent.camera.sim.camera import SimCamera
+from edge_agent.camera.v4l2 import V4l2Camera
 from edge_agent.config import settings as config
 from edge_agent.contract.ids import new_id
 from edge_agent.contract.record import ModelUsed, Source, draft
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import Frame, Read
-from edge_agent.errors import CameraError, ConfigurationError
+from edge_agent.errors import ConfigurationError
 from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink, Tls
 from edge_agent.outbox import Outbox
@@ -63,8 +65,27 @@ def camera(settings: config.CameraSettings) -> Camera:
     match settings:
         case config.FilesCamera():
             return FilesCamera(name=settings.name, path=settings.path, pace=settings.pace, now=host.now)
-        case config.RtspCamera() | config.V4l2Camera():
-            raise CameraError(f"camera {settings.name}: the kind {settings.kind} is not built yet")
+        case config.RtspCamera():
+            return RtspCamera(
+                name=settings.name,
+                url=settings.url,
+                credentials_file=settings.credentials_file,
+                open_timeout_s=settings.open_timeout_s,
+                read_timeout_s=settings.read_timeout_s,
+                now=host.now,
+            )
+        case config.V4l2Camera():
+            return V4l2Camera(
+                name=settings.name,
+                device=settings.device,
+                format=settings.format,
+                width=settings.width,
+                height=settings.height,
+                rate_fps=settings.rate_fps,
+                exposure=settings.exposure,
+                gain=settings.gain,
+                now=host.now,
+            )
         case config.SimCamera():
             return SimCamera(
                 name=settings.name,
