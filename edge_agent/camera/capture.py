@@ -73,10 +73,10 @@ class Capture:
                     if self._stream(stop):
                         break
                 except CameraError as error:
+                    self._camera.close()  # before the pause: another program may want the camera meanwhile
                     self._failed(error, stop)
-                finally:
-                    self._camera.close()
         finally:
+            self._camera.close()
             self._turn(state=CaptureState.ENDED, fps=0.0)
             self._sink.close()
 

@@ -4,20 +4,19 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 
+from edge_agent.camera.pace import Pace, Pacer
 from edge_agent.camera.pictures import SUFFIXES, decode, list_pictures
-from edge_agent.domain import Frame, Image, Now, Stamp
+from edge_agent.camera.quiet import hush
+from edge_agent.domain import Frame, Image, Now
 from edge_agent.errors import CameraError, PictureError
 
+hush()
 log = logging.getLogger(__name__)
-
-Pace = Literal["recorded", "fast"]
 
 PICTURES_FPS = 10.0
 """Pictures of a directory have no recorded time: they count as so many a second."""
@@ -43,7 +42,7 @@ class FilesCamera:
         self._now = now
         self._sleep = sleep
         self._recording: Iterator[_Recorded] | None = None
-        self._start: Stamp | None = None
+        self._pacer: Pacer | None = None
         self._number = 0
         self.length: int | None = None
         """Frames in the recording, as far as it says."""
@@ -59,22 +58,17 @@ class FilesCamera:
             self._recording = self._pictures([self._path])
         else:
             self._recording = self._video(self._open_video())
-        self._start, self._number = None, 0
+        self._pacer = Pacer(pace=self._pace, now=self._now, sleep=self._sleep)
+        self._number = 0
 
     def read(self) -> Frame | None:
-        """Give the next frame; stamps follow the recorded times, whatever the pace."""
-        if self._recording is None:
+        """Give the next frame, None after the last. Raises CameraError."""
+        if self._recording is None or self._pacer is None:
             raise CameraError(f"camera {self._name}: is not open")
         recorded = next(self._recording, None)
         if recorded is None:
             return None
-        now = self._now()
-        if self._start is None:
-            self._start = now
-        due_s = self._start.monotonic_s + recorded.at_s
-        if self._pace == "recorded" and due_s > now.monotonic_s:
-            self._sleep(due_s - now.monotonic_s)
-        stamp = Stamp(monotonic_s=due_s, utc=self._start.utc + timedelta(seconds=recorded.at_s))
+        stamp = self._pacer.stamp(recorded.at_s)
         frame = Frame(camera=self._name, number=self._number, stamp=stamp, image=recorded.image)
         self._number += 1
         return frame

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from edge_agent.domain import Frame
 
-FROZEN_AFTER_S = 3.0
+FROZEN_AFTER_S = 10.0
+"""Longer than most encoders go without a key frame: until then they may repeat a street that stands still."""
 BLACK_AFTER_S = 3.0
 BLACK_MEAN = 12.0
 BLACK_SPREAD = 4.0

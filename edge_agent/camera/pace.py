@@ -1,6 +1,7 @@
 """When a recorded or simulated frame is due: at its recorded time, or at once."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal
 
@@ -13,9 +14,10 @@ Pace = Literal["recorded", "fast"]
 class Pacer:
     """Stamps frames by their time from the start of a recording."""
 
-    def __init__(self, *, pace: Pace, now: Now) -> None:
+    def __init__(self, *, pace: Pace, now: Now, sleep: Callable[[float], None] = time.sleep) -> None:
         self._pace = pace
         self._now = now
+        self._sleep = sleep
         self._start = now()
         self._last_s = 0.0
 
@@ -29,7 +31,7 @@ class Pacer:
             return Stamp(self._start.monotonic_s + offset_s, self._start.utc + after)
         late_s = self._now().monotonic_s - (self._start.monotonic_s + offset_s)
         if late_s < 0:
-            time.sleep(-late_s)
+            self._sleep(-late_s)
         elif late_s > offset_s - self._last_s:
             self._start = Stamp(self._start.monotonic_s + late_s, self._start.utc)
         self._last_s = offset_s

@@ -7,13 +7,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.camera.damage import damage
+from edge_agent.camera.quiet import hush
 from edge_agent.domain import Image
 from edge_agent.errors import PictureError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"})
+hush()
 
-# OpenCV tells of damaged files on stderr by itself; our one line says it.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"})
 
 
 def list_pictures(directory: Path) -> tuple[list[Path], int]:
@@ -33,8 +34,8 @@ def decode(path: Path) -> Image:
         raise PictureError(f"{path}: {error.strerror}") from None
     if not content:
         raise PictureError(f"{path}: the file is empty")
-    if _is_cut_off(content):
-        raise PictureError(f"{path}: the picture is truncated: its end is missing")
+    if wrong := damage(content):
+        raise PictureError(f"{path}: {wrong}")
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     except cv2.error as error:
@@ -43,17 +44,6 @@ def decode(path: Path) -> Image:
     if pixels is None:
         raise PictureError(f"{path}: not a picture of a known format, or damaged")
     return _to_uint8(np.asarray(pixels))
-
-
-def _is_cut_off(content: bytes) -> bool:
-    """Whether a JPEG, PNG or WebP lacks its end: decoders fill the rest with gray and say nothing."""
-    if content.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in content[-4096:]
-    if content.startswith(b"\x89PNG"):
-        return b"IEND" not in content[-4096:]
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return len(content) < int.from_bytes(content[4:8], "little") + 8
-    return False
 
 
 def _to_uint8(pixels: NDArray[np.generic]) -> Image:

@@ -82,6 +82,21 @@ def test_a_camera_that_fails_is_opened_again(caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_a_camera_is_let_go_before_the_pause() -> None:
+    camera = ScriptedCamera([CameraError("camera front: no frame for 5 s")], [None])
+    closed: list[int] = []
+
+    class Looking(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            closed.append(camera.closed)
+            return 0.0
+
+    Capture(name="front", camera=camera, sink=Latest[Frame](), now=host.now, jitter=Looking()).run(
+        threading.Event()
+    )
+    assert closed == [1]
+
+
 def test_the_same_failure_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     gone = CameraError("camera front: is not there")
     run(ScriptedCamera(gone, gone, gone, [None]))
@@ -132,6 +147,6 @@ def judged(seconds: Callable[[int], float], count: int) -> Capture:
 
 
 def test_a_frozen_picture_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    capture = judged(lambda n: n * 0.5, 20)
+    capture = judged(lambda n: n * 0.5, 25)
     assert capture.status.condition is Condition.FROZEN
     assert caplog.text.count("the picture is frozen") == 1

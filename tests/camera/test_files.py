@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.camera.files import FilesCamera, Pace
+from edge_agent.camera.files import FilesCamera
+from edge_agent.camera.pace import Pace
 from edge_agent.domain import Frame, Stamp
 from edge_agent.errors import CameraError
 from tests import fakes

@@ -28,9 +28,9 @@ def test_a_live_picture_is_ok_even_when_parked() -> None:
 
 def test_the_same_picture_again_and_again_is_frozen_after_seconds_and_ok_when_it_moves() -> None:
     still = noisy(90, 20, 1)
-    found = conditions(still if number < 60 else noisy(90, 20, number) for number in range(70))
-    assert found[10] is Condition.OK
-    assert found[50] is Condition.FROZEN
+    found = conditions(still if number < 120 else noisy(90, 20, number) for number in range(130))
+    assert found[90] is Condition.OK
+    assert found[110] is Condition.FROZEN
     assert found[-1] is Condition.OK
 
 

@@ -71,6 +71,36 @@ def test_a_truncated_picture_is_refused_and_not_filled_with_gray(tmp_path: Path,
     assert "truncated" in refused(tmp_path, whole[: len(whole) // 2], "cut" + suffix)
 
 
+def with_segment(jpeg: bytes, mark: int, content: bytes) -> bytes:
+    return jpeg[:2] + bytes([0xFF, mark]) + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
+
+
+def test_a_picture_taken_upright_is_turned_as_its_exif_tag_says(tmp_path: Path) -> None:
+    orientation_6 = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    image = decoded(tmp_path, with_segment(encoded(".jpg"), 0xE1, orientation_6))
+    assert image.shape == (160, 120, 3)
+
+
+def test_a_preview_inside_does_not_hide_that_the_end_is_missing(tmp_path: Path) -> None:
+    whole = with_segment(encoded(".jpg"), 0xE1, b"Exif\0\0" + encoded(".jpg", SCENE[:16, :16]))
+    assert decoded(tmp_path, whole).shape == SCENE.shape
+    assert "truncated" in refused(tmp_path, whole[:3000])
+
+
+def test_what_a_telephone_appends_to_a_picture_is_no_matter(tmp_path: Path) -> None:
+    assert decoded(tmp_path, encoded(".jpg") + b"\0film" * 5000).shape == SCENE.shape
+    assert decoded(tmp_path, encoded(".png") + b"\0film" * 5000).shape == SCENE.shape
+
+
+def test_a_damaged_picture_is_refused_by_its_checksum_and_nothing_else_is_written(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray(encoded(".png"))
+    content[len(content) // 2] ^= 0x55
+    assert "a checksum does not fit" in refused(tmp_path, bytes(content))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_an_empty_file_is_told_apart(tmp_path: Path) -> None:
     assert "the file is empty" in refused(tmp_path, b"")
 
