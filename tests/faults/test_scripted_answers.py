@@ -1,0 +1,123 @@
+"""The publisher and the real connection against a broker that answers by script."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from edge_agent.mqtt import Broker
+from tests.e2e.broker import wait_until
+from tests.e2e.car import TOPICS, Car
+from tests.faults.scripted import PUBLISH, SUBSCRIBE, Peer, ScriptedBroker
+
+
+class Answering:
+    """Answers the first reads with the codes it was given, all others well; on hold, only four at a time."""
+
+    def __init__(self, *codes: int, properties: bytes = b"", hold: bool = False) -> None:
+        self._codes = list(codes)
+        self._properties = properties
+        self._hold = hold
+        self.release = threading.Event()
+        self.unanswered = 0
+        self.most_unanswered = 0
+        self.reads: list[bytes] = []
+
+    def __call__(self, peer: Peer) -> None:
+        peer.accept(self._properties)
+        waiting = []
+        while True:
+            packet = peer.read()
+            if packet.kind == SUBSCRIBE:
+                peer.grant(packet)
+            elif packet.kind == PUBLISH:
+                if packet.topic == TOPICS.reads:
+                    self.reads.append(packet.payload)
+                waiting.append(packet)
+                self.most_unanswered = max(self.most_unanswered, len(waiting))
+            if waiting and (not self._hold or self.release.is_set() or len(waiting) >= 4):
+                for one in waiting:
+                    read = one.topic == TOPICS.reads
+                    peer.acknowledge(one, self._codes.pop(0) if read and self._codes else 0)
+                waiting.clear()
+
+
+@pytest.mark.parametrize("code", [0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
+def test_whatever_the_broker_answers_every_read_is_sent_in_the_end(tmp_path: Path, code: int) -> None:
+    answering = Answering(code, 0, code, code)
+    with (
+        ScriptedBroker(answering) as broker,
+        Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", broker.port), resend_after_s=3600) as car,
+    ):
+        car.see(5)
+        wait_until(lambda: car.outbox.status().sent == 5, "all reads to be sent")
+        assert broker.connections == 1
+        assert len(answering.reads) == 8
+
+
+@pytest.mark.parametrize(("receive_maximum", "most"), [(b"\x21\x00\x01", 1), (b"\x21\x00\x04", 4)])
+def test_no_more_than_receive_maximum_wait_for_an_answer(tmp_path: Path, receive_maximum: bytes, most: int) -> None:
+    answering = Answering(properties=receive_maximum, hold=most > 1)
+    with (
+        ScriptedBroker(answering) as broker,
+        Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", broker.port), resend_after_s=3600) as car,
+    ):
+        car.see(39)  # with the state, a multiple of four
+        wait_until(lambda: car.outbox.status().sent == 39, "all reads to be sent")
+        answering.release.set()
+    assert answering.most_unanswered <= most
+
+
+def test_a_read_heavier_than_the_broker_takes_stays_and_the_connection_too(tmp_path: Path) -> None:
+    answering = Answering(properties=b"\x27\x00\x00\x02\x00")
+    with (
+        ScriptedBroker(answering) as broker,
+        Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", broker.port)) as car,
+    ):
+        car.see(2)
+        wait_until(lambda: car.publisher.counters.refused >= 2, "the reads to be kept back")
+        assert "too large" in str(car.publisher.counters.problem)
+        assert car.outbox.status().pending == 2
+        assert broker.connections == 1
+    assert answering.reads == []
+
+
+def test_a_broker_that_hangs_up_after_each_read_gets_them_all(tmp_path: Path) -> None:
+    def script(peer: Peer) -> None:
+        peer.accept(b"\x21\x00\x01")
+        while True:
+            packet = peer.read()
+            if packet.kind == PUBLISH:
+                peer.acknowledge(packet)
+                if packet.topic == TOPICS.reads:
+                    return
+
+    with (
+        ScriptedBroker(script) as broker,
+        Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", broker.port), confirm="broker") as car,
+    ):
+        car.see(5)
+        wait_until(car.empty, "an empty outbox")
+        assert car.publisher.counters.receipted == 5
+
+
+def test_an_acknowledgement_that_never_comes_costs_the_connection_not_the_read(tmp_path: Path) -> None:
+    def script(peer: Peer) -> None:
+        peer.accept()
+        while True:
+            packet = peer.read()
+            if packet.kind == PUBLISH and (packet.topic != TOPICS.reads or broker.connections > 1):
+                peer.acknowledge(packet)
+
+    with (
+        ScriptedBroker(script) as broker,
+        Car(
+            tmp_path / "outbox.db",
+            broker=Broker("127.0.0.1", broker.port),
+            confirm="broker",
+            acknowledge_within_s=0.5,
+        ) as car,
+    ):
+        car.see(2)
+        wait_until(car.empty, "an empty outbox")
+        assert car.publisher.counters.connections_lost >= 1
