@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from edge_agent.contract.receipt import Receipt
@@ -170,10 +170,20 @@ def _read_of(message: Received, prefix: str) -> tuple[Topics, ReadRecord]:
     return vehicle, record
 
 
+class Link(Protocol):
+    """What the store needs from the connection."""
+
+    def connect(self) -> None: ...
+    def next_event(self, timeout_s: float) -> Event | None: ...
+    def publish(self, message: Message) -> int | None: ...
+    def subscribe(self, topic: str) -> None: ...
+    def close(self) -> None: ...
+
+
 class Store:
     """Broker in, database, receipts out: a receipt is sent after the commit, never before."""
 
-    def __init__(self, *, database: Database, link: MqttLink, prefix: str) -> None:
+    def __init__(self, *, database: Database, link: Link, prefix: str) -> None:
         self._database = database
         self._link = link
         self._prefix = prefix
@@ -275,7 +285,7 @@ def _broker(options: argparse.Namespace) -> Broker:
     if not host or not port.isdecimal():
         raise BrokerError(f"--broker {options.broker}: should be HOST:PORT")
     tls = Tls(options.ca_file, options.certificate_file, options.key_file)
-    password = options.password_file and options.password_file.read_text(encoding="utf-8").splitlines()[0]
+    password = options.password_file and options.password_file.read_text(encoding="utf-8").partition("\n")[0]
     wants_tls = options.tls or tls != Tls()
     return Broker(host, int(port), tls if wants_tls else None, options.username, password)
 
