@@ -66,7 +66,7 @@ class Agent:
 
     def _watch(self, stop: threading.Event, publishing: threading.Thread) -> None:
         """Feed the watchdog while every stage turns; a dead stage ends the service, which is then restarted."""
-        ready = False
+        ready, told = False, ""
         ended_s: float | None = None
         while not stop.wait(TICK_S):
             if not ready and all(self._is_settled(line) for line in self._lines):
@@ -75,7 +75,9 @@ class Agent:
             stuck = self._stuck(publishing)
             if stuck is None:
                 self._service_manager.alive()
-                self._service_manager.status(self._summary())
+                if (summary := self._summary()) != told:
+                    self._service_manager.status(summary)
+                    told = summary
             else:
                 log.error("%s makes no progress: the watchdog is no longer fed", stuck)
             self._tick()
