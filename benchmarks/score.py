@@ -1,0 +1,89 @@
+"""What of a labelled picture set was found and read right."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from benchmarks.lines import Picture
+from edge_agent.domain import Box
+from edge_agent.errors import EdgeAgentError
+
+CAPTURED_IOU = 0.3
+UNSURE = ("bad", "doubtful")
+"""Labels of these qualities, and those that begin with `label`, do not count for the reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class TruePlate:
+    """One labelled plate; text is empty where it is not known for sure."""
+
+    box: Box
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Captured of plates (found, IoU >= 0.3); right of texts (found, and every character right, O and 0 as one)."""
+
+    plates: int
+    captured: int
+    texts: int
+    right: int
+
+
+def key(path: str) -> str:
+    """A picture's name in a truth table: the last two parts of its path."""
+    return "/".join(PurePath(path.replace("\\", "/")).parts[-2:])
+
+
+def load_truth(path: Path) -> dict[str, list[TruePlate]]:
+    """Read a table of image, x, y, w, h (pixels), text and maybe quality, by key. Raises EdgeAgentError."""
+    truth: dict[str, list[TruePlate]] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            absent = {"image", "x", "y", "w", "h", "text"} - set(rows.fieldnames or ())
+            if absent:
+                raise EdgeAgentError(f"{path}: is no truth table: without the column {', '.join(sorted(absent))}")
+            for row in rows:
+                try:
+                    truth.setdefault(key(row["image"]), []).append(_plate(row))
+                except (TypeError, ValueError):
+                    raise EdgeAgentError(f"{path}:{rows.line_num}: x, y, w and h should be numbers") from None
+    except OSError as error:
+        raise EdgeAgentError(f"{path}: the truth cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise EdgeAgentError(f"{path}: is no truth table: not text with commas") from None
+    return truth
+
+
+def _plate(row: Mapping[str, str | None]) -> TruePlate:
+    x, y, width, height = (float(row[column] or "") for column in ("x", "y", "w", "h"))
+    quality = row.get("quality") or ""
+    is_sure = quality not in UNSURE and not quality.startswith("label")
+    return TruePlate(Box(x, y, x + width, y + height), (row["text"] or "") if is_sure else "")
+
+
+def fold(text: str) -> str:
+    """Letters and digits alone, in upper case, with O and 0 as one: many plates draw them alike."""
+    return "".join(one for one in text.upper() if one.isalnum()).replace("O", "0")
+
+
+def score(truth: Mapping[str, Sequence[TruePlate]], pictures: Iterable[Picture]) -> Score:
+    """Compare; a labelled picture that was not read counts as missed. Raises EdgeAgentError where none was read."""
+    by_key = {key(one.image): one for one in pictures}
+    if not by_key.keys() & truth.keys():
+        example = next(iter(by_key), "folder/name.jpg")
+        raise EdgeAgentError(f"the truth names none of the pictures: it should call them like {example}")
+    captured = texts = right = plates = 0
+    for name, labelled in truth.items():
+        found = by_key[name].plates if name in by_key else ()
+        for plate in labelled:
+            best = max(found, key=lambda one: plate.box.iou(one.place), default=None)
+            hit = best is not None and plate.box.iou(best.place) >= CAPTURED_IOU
+            plates += 1
+            captured += hit
+            texts += bool(plate.text)
+            right += bool(plate.text) and hit and best is not None and fold(best.text) == fold(plate.text)
+    return Score(plates=plates, captured=captured, texts=texts, right=right)
