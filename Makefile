@@ -1,5 +1,5 @@
-# make run: watch it work.  make test: see it proven.  make lint: what CI checks beside the tests.
-.PHONY: run test lint
+# make run: watch it work.  make test: see it proven.  make lint: what CI checks beside the tests.  make bench: how fast.
+.PHONY: run test lint bench
 
 run:
 	@./setup.sh run
@@ -15,3 +15,8 @@ lint:
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+# EDGE_AGENT_DATA: a folder with eval/us and eval/us.csv. PEER: another reader's script to run beside ours.
+bench:
+	@./setup.sh run
+	@.venv/bin/python -m benchmarks.speed $(if $(EDGE_AGENT_DATA),--pictures $(EDGE_AGENT_DATA)/eval/us --truth $(EDGE_AGENT_DATA)/eval/us.csv) $(if $(PEER),--peer $(PEER))
