@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from training.networks import STRIDE
+from training.shapes import STRIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

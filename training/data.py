@@ -127,7 +127,9 @@ def photographs(folder: Path) -> list[Photograph]:
         name = row["image"]
         if name not in first:
             first[name] = (
-                _picture(folder, row, place), row.get("source") or "", row.get("group") or name,
+                _picture(folder, row, place),
+                row.get("source") or "",
+                row.get("group") or name,
             )
         box = _box(row, place, _size(row, place))
         boxes.setdefault(name, []).extend([] if box is None else [box])
@@ -184,9 +186,7 @@ def _box(row: Mapping[str, str], place: str, size: tuple[float, float] | None = 
     if w <= 0 or h <= 0:
         message = f"{place}: box without area"
         raise DataError(message)
-    if min(x, y) < -SLACK_PX or (
-        size is not None and (x + w > size[0] + SLACK_PX or y + h > size[1] + SLACK_PX)
-    ):
+    if min(x, y) < -SLACK_PX or (size is not None and (x + w > size[0] + SLACK_PX or y + h > size[1] + SLACK_PX)):
         message = f"{place}: box outside the picture"
         raise DataError(message)
     return (x, y, w, h)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from training.networks import READER_INPUT
+from training.shapes import READER_INPUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def photographed(image: Gray, box: Box | None, rng: np.random.Generator) -> Gray
     across = min(_crop_width(rng), max(40.0, w * 1.15))
     size = (max(12, int(across)), max(8, int(across * h / w * rng.uniform(0.9, 1.1))))
     if w > size[0] * 1.5:
-        image = cv2.GaussianBlur(image, (0, 0), w / size[0] * 0.38)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), w / size[0] * 0.38), np.uint8)
     matrix = cv2.getPerspectiveTransform(corners.astype(np.float32), _frame(size))
     out = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return _seen(out.astype(np.float32), rng, strength=0.8)
@@ -63,7 +63,7 @@ def rendered(image: Gray, rng: np.random.Generator) -> Gray:
     size = (max(12, int(across)), max(8, int(across * span[1] / span[0])))
     seen = ((corners - low) / span * size).astype(np.float32)
     if size[0] < width * 0.5:
-        image = cv2.GaussianBlur(image, (0, 0), max(0.3, width / size[0] * 0.35))
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), max(0.3, width / size[0] * 0.35)), np.uint8)
     matrix = cv2.getPerspectiveTransform(plate.astype(np.float32), seen)
     out = cv2.warpPerspective(image, matrix, size).astype(np.float32)
     mask = cv2.warpPerspective(np.full((height, width), 255, np.uint8), matrix, size) / np.float32(255)
@@ -75,6 +75,12 @@ def clean(image: Gray, rng: np.random.Generator) -> Gray:
     a, b, c, d = rng.integers(0, 7, 4)
     part = image[a : image.shape[0] - b, c : image.shape[1] - d]
     return np.asarray(cv2.resize(part, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def compressed(image: Gray, quality: int) -> Gray:
+    """The picture after JPEG of this quality (1..100)."""
+    file = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(file, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def _margins(rng: np.random.Generator, *, hugging: bool) -> tuple[float, float, float, float]:
@@ -115,8 +121,7 @@ def _seen(image: Floats, rng: np.random.Generator, *, strength: float) -> Gray:
     image = image + rng.standard_normal(image.shape, np.float32) * np.float32(noise * strength + 0.5)
     out = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(24, 90))]
-        out = cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_GRAYSCALE)
+        out = compressed(out, int(rng.integers(24, 90)))
     how = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_AREA
     return np.asarray(cv2.resize(out, (WIDTH, HEIGHT), interpolation=how), np.uint8)
 

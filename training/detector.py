@@ -19,8 +19,9 @@ from training import boxes
 from training.data import DataError, Photograph, data_folder, photographs, pictures_in, read_gray
 from training.feed import Feed
 from training.loop import Loop, Schedule
-from training.networks import DETECTOR_INPUT, Detector
+from training.networks import Detector
 from training.scenes import CELLS, WINDOW, Scene, window
+from training.shapes import DETECTOR_INPUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -126,7 +126,10 @@ def measure_set(models: Models, folder: Path, name: str, wrong: list[str] | None
     out: dict[str, Any] = {"set": name, "plates": plates, "capture": round(found / max(1, plates), 4)}
     if texts:
         out |= {"texts": texts, "end_to_end": round(right / texts, 4)}
-    return out | {"extra_per_image": round(extra / len(pictures), 3), "ms": round(1000 * float(np.median(spent_s)), 2)}
+    return out | {
+        "extra_per_image": round(extra / len(pictures), 3),
+        "ms": round(1000 * float(np.median(spent_s)), 2),
+    }
 
 
 def measure_validation(models: Models, folder: Path) -> dict[str, Any]:
@@ -150,11 +153,7 @@ def main() -> int:
         folder = data_folder(options.data)
         models = Models(options.models)
         for name in options.sets:
-            line = (
-                measure_validation(models, folder)
-                if name == "validation"
-                else measure_set(models, folder, name)
-            )
+            line = measure_validation(models, folder) if name == "validation" else measure_set(models, folder, name)
             sys.stdout.write(json.dumps(line) + "\n")
     except (DataError, OSError) as error:
         sys.stderr.write(f"{error}\n")

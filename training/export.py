@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import argparse
 import copy
-import hashlib
 import logging
-import os
 import sys
 import tempfile
-import tomllib
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,8 +31,9 @@ from training import boxes, degrade
 from training.data import CHARSET, DataError, data_folder, photographs, plate_texts, read_gray
 from training.detector import chosen
 from training.loop import CHECKPOINT, save_atomically
-from training.networks import DETECTOR_INPUT, READER_INPUT, Detector, Reader
-from training.reader import MARGIN
+from training.manifest import Entry, put, write_manifest
+from training.networks import Detector, Reader
+from training.shapes import DETECTOR_INPUT, MARGIN, READER_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,27 +44,6 @@ log = logging.getLogger("training")
 
 OPSET = 17
 CALIBRATED_ON = 160  # training pictures
-MANIFEST = "models.toml"
-KEYS = ("file", "sha256", "kind", "input", "charset", "margin", "threshold", "version", "data", "licence", "measured")
-DATA = "see models/README.md"
-LICENCE = "see models/README.md: weights trained on the sources named there"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One model's table in the manifest; None where a kind has no such key."""
-
-    file: str
-    sha256: str
-    kind: str
-    input: tuple[int, int]
-    version: str
-    measured: str
-    data: str = DATA
-    licence: str = LICENCE
-    threshold: float | None = None
-    charset: str | None = None
-    margin: float | None = None
 
 
 class ReadingHead(nn.Module):
@@ -108,7 +84,9 @@ def folded(network: nn.Module) -> nn.Module:
     return out
 
 
-def to_onnx(network: nn.Module, path: Path, size: tuple[int, int], names: tuple[str, str], free: Mapping[int, str]) -> None:
+def to_onnx(
+    network: nn.Module, path: Path, size: tuple[int, int], names: tuple[str, str], free: Mapping[int, str]
+) -> None:
     """Write the float network; `free` names the axes of its input that may vary."""
     sample = torch.zeros(1, 1, *size)
     torch.onnx.export(
@@ -138,7 +116,8 @@ def detector_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
     """Training photographs, letterboxed, evenly out of the table."""
     found = chosen(photographs(folder), validation=False)
     for one in found[:: max(1, len(found) // CALIBRATED_ON)]:
-        yield boxes.letterbox(read_gray(one.image), DETECTOR_INPUT)[0][None, None].astype(np.float32) / 255
+        fitted, _ = boxes.letterbox(read_gray(one.image), DETECTOR_INPUT)
+        yield fitted[None, None].astype(np.float32) / np.float32(255)
 
 
 def reader_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
@@ -147,7 +126,7 @@ def reader_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
     found = plate_texts(folder, "train")
     for one in found[:: max(1, len(found) // (2 * CALIBRATED_ON))]:
         crop = degrade.photographed(read_gray(one.image), one.box, rng)
-        yield crop[None, None].astype(np.float32) / 255
+        yield crop[None, None].astype(np.float32) / np.float32(255)
 
 
 def weights(folder: Path, network: nn.Module) -> nn.Module:
@@ -156,41 +135,6 @@ def weights(folder: Path, network: nn.Module) -> nn.Module:
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state.get("averaged", state))
     return network.eval()
-
-
-def put(source: Path, target: Path) -> str:
-    """Replace target by source in one step; its SHA-256."""
-    data = source.read_bytes()
-    partial = target.with_name(target.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
-    return hashlib.sha256(data).hexdigest()
-
-
-def write_manifest(folder: Path, entries: Mapping[str, Entry]) -> None:
-    """models.toml, replaced in one step; tables of models that are not named stay."""
-    path = folder / MANIFEST
-    tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    tables |= {name: asdict(entry) for name, entry in entries.items()}
-    lines = ["# Written by training/export.py; the agent checks each file against its hash."]
-    for name in sorted(tables):
-        lines += ["", f"[{name}]"]
-        lines += [f"{key} = {_toml(tables[name][key])}" for key in KEYS if tables[name].get(key) is not None]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return repr(value)
 
 
 def export_detector(source: Path, folder: Path, data: Path, version: str, measured: str) -> Entry:

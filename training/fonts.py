@@ -25,7 +25,7 @@ FAMILIES = (
     "saira-condensed saira-extra-condensed saira-semi-condensed share-tech share-tech-mono "
     "sofia-sans-condensed source-code-pro space-mono staatliches teko ubuntu-condensed ubuntu-mono "
     "varela-round"
-).split()
+)
 
 
 def fonts(folder: Path | None = None) -> list[Path]:
@@ -33,9 +33,7 @@ def fonts(folder: Path | None = None) -> list[Path]:
     folder = folder or Path(os.environ.get(FONTS_VARIABLE, "fonts"))
     own = [p for p in sorted(folder.rglob("*latin-*-normal.woff")) if not UNFIT.search(p.name)]
     system = [
-        p
-        for p in sorted(SYSTEM.rglob("*.[to]tf"))
-        if SYSTEM_FAMILIES.search(str(p)) and not UNFIT.search(p.name)
+        p for p in sorted(SYSTEM.rglob("*.[to]tf")) if SYSTEM_FAMILIES.search(str(p)) and not UNFIT.search(p.name)
     ]
     return own + system
 
@@ -44,14 +42,14 @@ def fetch(folder: Path) -> None:
     """Install the families into the folder with npm."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text('{"private": true}\n', encoding="utf-8")
-    names = [f"@fontsource/{family}" for family in FAMILIES]
+    names = [f"@fontsource/{family}" for family in FAMILIES.split()]
     command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *names]
-    subprocess.run(command, cwd=folder, check=True)  # noqa: S603
+    subprocess.run(command, cwd=folder, check=True)
 
 
 def main() -> int:
     """Command line."""
-    if len(sys.argv) != 2:  # noqa: PLR2004
+    if len(sys.argv) != 2:
         sys.stderr.write("usage: python -m training.fonts DIR\n")
         return 2
     fetch(Path(sys.argv[1]))

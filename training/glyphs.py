@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont  # type: ignore[import-not-found, unused-ignore]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def mask(font: Path, text: str) -> NDArray[np.float32]:
     size = (max(1, int(right - left)), max(1, int(bottom - top)))
     image = Image.new("L", size)
     ImageDraw.Draw(image).text((-left, -top), text, 255, font=face)
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 @functools.lru_cache(maxsize=400)
@@ -44,7 +44,7 @@ def put(
     x, y = round(box[0]), round(box[1])
     w, h = max(2, round(box[2])), max(2, round(box[3]))
     how = cv2.INTER_AREA if w < ink.shape[1] else cv2.INTER_LINEAR
-    ink = cv2.resize(ink, (w, h), interpolation=how)
+    ink = np.asarray(cv2.resize(ink, (w, h), interpolation=how), np.float32)
     height, width = canvas.shape
     x0, y0, x1, y1 = max(0, x), max(0, y), min(width, x + w), min(height, y + h)
     if x1 <= x0 or y1 <= y0:
@@ -62,7 +62,7 @@ def emblem(canvas: Canvas, box: tuple[float, float, float, float], tone: float, 
     kinds: tuple[Callable[..., None], ...] = (_outline, _outline, _disc, _ring, _bar, _tree, _star, _dash)
     ink = np.zeros((48, 48), np.uint8)
     kinds[rng.integers(len(kinds))](ink, rng)
-    put(canvas, ink.astype(np.float32) / 255, box, tone)
+    put(canvas, ink.astype(np.float32) / np.float32(255), box, tone)
 
 
 def _outline(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:

@@ -12,11 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 8  # pixels a cell of the detector's map
-CLASSES = 37  # 0 is the CTC blank, then 0-9A-Z
-DETECTOR_INPUT = (384, 640)  # height, width
-READER_INPUT = (64, 160)
-COLUMNS = READER_INPUT[1] // 4  # steps of the reader's output
+from training.shapes import CLASSES
+
 RARE = -4.0  # starting logit of a centre: most cells hold none
 
 
@@ -35,9 +32,7 @@ class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = block(channels, channels)
-        self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)
-        )
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """[n,c,h,w] to the same."""

@@ -19,8 +19,9 @@ from training.detector import arguments
 from training.feed import Feed
 from training.fonts import fonts
 from training.loop import Loop, Schedule
-from training.networks import READER_INPUT, Reader
-from training.render import Printer
+from training.networks import Reader
+from training.render import Plate, Printer
+from training.shapes import MARGIN, READER_INPUT
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +41,6 @@ FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.5
 # Shares of the real half, where the data has such plates.
 SHARES = {"us-scene": 0.38, "us-frontal": 0.24, "br": 0.13, "other": 0.25}
-MARGIN = 0.04  # around the box, in validation and in the manifest
 
 
 def kind(plate: PlateText) -> str:
@@ -71,17 +71,19 @@ class Course:
         texts, folded = [], np.zeros(BATCH, np.bool_)
         for k in range(BATCH):
             if stage == 0 or rng.random() < RENDERED:
-                plate = self._rendered(rng, fresh=stage > 0)
-                images[k, 0] = (degrade.rendered if stage else degrade.clean)(plate.image, rng)
+                made = self._rendered(rng, fresh=stage > 0)
+                images[k, 0] = (degrade.rendered if stage else degrade.clean)(made.image, rng)
+                text, alike = made.text, made.folded
             else:
                 group = self._groups[rng.choice(len(self._groups), p=self._shares)]
                 image, box, plate = group[rng.integers(len(group))]
                 images[k, 0] = degrade.photographed(image, box, rng)
-            texts.append(plate.text)
-            folded[k] = plate.folded
+                text, alike = plate.text, plate.folded
+            texts.append(text)
+            folded[k] = alike
         return images, texts, folded
 
-    def _rendered(self, rng: np.random.Generator, *, fresh: bool):  # noqa: ANN202
+    def _rendered(self, rng: np.random.Generator, *, fresh: bool) -> Plate:
         index = int(rng.integers(len(self._pool)))
         if fresh and rng.random() < FRESH:
             self._pool[index] = self._printer.plate(rng)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from training import vocabulary
 from training.glyphs import emblem, mask, put
 
 if TYPE_CHECKING:
@@ -20,34 +21,7 @@ if TYPE_CHECKING:
 
 PLATE_HEIGHT = 128
 NARROW_GLYPHS = "1I"
-US_PATTERNS = (
-    "LLLNNNN LLLNNN NNNLLL LLNNNNN NLLLNNN NNNNLL LNNNNN NNLLNN LLNLNL LLNNLL NLLNN LLLLLL LLLLL "
-    "LLLLLLL NNNNNN NNNNN LNNLLL LLNLLNN NLNNNNN LLLNLNN NNLNNN LLNNNN NNNNNLL LNNNNNN NNNNNNN "
-    "LNLNLN NLNLLL NNLLL LLLNN NNNLLN NNNNNL LNNLNN NLLLNN LLLNNL"
-).split()
-EU_PATTERNS = (
-    "LLNNLLL LLNNLLL LNNNLLL LLNNNLL LLNNNN LLLNNNN LLLLNNN LLNNNNN LNNLLL LLNNLLL NNNNLLL NNLLNN "
-    "NLLLNN NNLLLN LLLNNN NLNNNNN LLNNNLL LLLLNN LLNNNNL LNNNNLL LLNNNNLL NNNLLL"
-).split()
-BR_PATTERNS = ("LLLNNNN", "LLLNLNN")
-_NAMES = (
-    "ALABAMA ALASKA ARIZONA ARKANSAS CALIFORNIA COLORADO CONNECTICUT DELAWARE FLORIDA GEORGIA HAWAII "
-    "IDAHO ILLINOIS INDIANA IOWA KANSAS KENTUCKY LOUISIANA MAINE MARYLAND MASSACHUSETTS MICHIGAN "
-    "MINNESOTA MISSISSIPPI MISSOURI MONTANA NEBRASKA NEVADA NEW_HAMPSHIRE NEW_JERSEY NEW_MEXICO NEW_YORK "
-    "NORTH_CAROLINA NORTH_DAKOTA OHIO OKLAHOMA OREGON PENNSYLVANIA RHODE_ISLAND SOUTH_CAROLINA "
-    "SOUTH_DAKOTA TENNESSEE TEXAS UTAH VERMONT VIRGINIA WASHINGTON WEST_VIRGINIA WISCONSIN WYOMING "
-    "ONTARIO QUEBEC ALBERTA MANITOBA"
-)
-NAMES = tuple(name.replace("_", " ") for name in _NAMES.split())
-SLOGANS = (
-    "Constitution State", "Garden State", "Live Free or Die", "Land of Lincoln", "Famous Potatoes", "Sunshine State",
-    "First in Flight", "dmv.ca.gov", "Empire State", "The Lone Star State", "Grand Canyon State", "Vacationland",
-    "Land of Enchantment", "Great Lakes", "Evergreen State", "Sweet Home", "Dealer Auto Sales", "TOYOTA",
-    "HONDA of Town", "In God We Trust", "VETERAN", "Show-Me State", "Treasure State", "Birthplace of Aviation",
-    "10,000 lakes", "Bluegrass State", "www.motors.com", "FORD LINCOLN", "COUNTY", "Wild Wonderful",
-)  # fmt: skip
-CITIES = ("SP-SAO PAULO", "RJ-RIO DE JANEIRO", "PR-CURITIBA", "MG-BELO HORIZONTE", "SC-JOINVILLE", "BRASIL")
-COUNTRIES = "D GB F I E NL PL RO B CZ A P H S DK SK LT HR".split()
+LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +67,7 @@ class Printer:
     def _american(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
         canvas, dark = self._field(width, rng)
-        text = _text(US_PATTERNS, rng, free=0.18)
+        text = vocabulary.serial(vocabulary.US_PATTERNS, rng, free=0.18)
         height = PLATE_HEIGHT * rng.uniform(0.38, 0.62)
         top = (PLATE_HEIGHT - height) / 2 + PLATE_HEIGHT * rng.uniform(-0.05, 0.09)
         fill = min(rng.uniform(0.68, 0.95), rng.uniform(0.4, 0.5) + 0.085 * len(text))
@@ -121,7 +95,7 @@ class Printer:
         height = PLATE_HEIGHT * rng.uniform(0.58, 0.82)
         top = (PLATE_HEIGHT - height) / 2 + rng.uniform(-4, 4)
         row = Row(left, top, right - left, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.4))
-        text = _text(EU_PATTERNS, rng, free=0.12)
+        text = vocabulary.serial(vocabulary.EU_PATTERNS, rng, free=0.12)
         text, folded = self._characters(canvas, text, row, rng, emblems=0.3, european=True)
         if rng.random() < 0.5:
             cv2.rectangle(canvas, (2, 2), (width - 3, PLATE_HEIGHT - 3), row.tone, int(rng.integers(1, 4)))
@@ -135,27 +109,34 @@ class Printer:
         band = int(PLATE_HEIGHT * rng.uniform(0.2, 0.3))
         if new:
             canvas[:band] = rng.uniform(30, 110)
-        name = "BRASIL" if new else CITIES[rng.integers(len(CITIES))]
+        name = "BRASIL" if new else vocabulary.one(vocabulary.CITIES, rng)
         wide = width * rng.uniform(0.25, 0.6)
         self._print(canvas, name, ((width - wide) / 2, band * 0.2, wide, band * 0.65), 240.0 if new else 40.0, rng)
         top = band + rng.uniform(1, 6)
         height = min(PLATE_HEIGHT * rng.uniform(0.56, 0.7), PLATE_HEIGHT - top - 4)
         left = width * rng.uniform(0.03, 0.08)
         tone = _tone(rng, on_dark=False) if rng.random() < 0.9 else 250.0
-        if tone > 200:  # noqa: PLR2004 - commercial plates: white on red
+        if tone > 200:
             canvas[band if new else 0 :] *= 0.35
         row = Row(left, top, width - 2 * left, height, tone, bool(rng.random() < 0.5))
-        text = _text(BR_PATTERNS, rng, free=0.05)
+        text = vocabulary.serial(vocabulary.BR_PATTERNS, rng, free=0.05)
         text, folded = self._characters(canvas, text, row, rng, emblems=0.25, european=True)
         self._bolts(canvas, rng)
         return Plate(_finish(canvas), text, folded)
 
     def _characters(
-        self, canvas: Canvas, text: str, row: Row, rng: np.random.Generator, *, emblems: float, european: bool = False
+        self,
+        canvas: Canvas,
+        text: str,
+        row: Row,
+        rng: np.random.Generator,
+        *,
+        emblems: float,
+        european: bool = False,
     ) -> tuple[str, bool]:
         """Print the text into the row; what a label would say, and whether O and 0 look alike."""
         fonts = self._european if european and rng.random() < 0.7 else self._fonts
-        font = fonts[rng.integers(len(fonts))]
+        font = fonts[int(rng.integers(len(fonts)))]
         folded = bool(rng.random() < 0.3 and ("O" in text or "0" in text))
         alike = "0" if rng.random() < 0.5 else "O"
         gaps = _gaps(len(text), rng)
@@ -163,7 +144,7 @@ class Printer:
         share, same_width = rng.uniform(0.74, 0.96), rng.random() < 0.5
         x = row.left
         for gap, character in zip(gaps, text, strict=True):
-            if gap > 0.35 and rng.random() < emblems:  # noqa: PLR2004
+            if gap > 0.35 and rng.random() < emblems:
                 self._between(canvas, (x, gap * unit), row, rng)
             x += gap * unit
             ink = mask(font, alike if folded and character in "O0" else character)
@@ -175,17 +156,17 @@ class Printer:
             x += unit
         return (text.replace("O", "0") if folded else text), folded
 
-    def _between(
-        self, canvas: Canvas, place: tuple[float, float], row: Row, rng: np.random.Generator
-    ) -> None:
+    def _between(self, canvas: Canvas, place: tuple[float, float], row: Row, rng: np.random.Generator) -> None:
         """Something that is no character, in a gap of the row (x, width)."""
         x, wide = place
         tone = float(rng.uniform(0, 255)) if rng.random() < 0.6 else row.tone
         if rng.random() < 0.22:  # small letters on top of each other: labels leave them out
-            letters = rng.choice(list(string.ascii_uppercase), 2 + int(rng.random() < 0.3))
+            letters = [vocabulary.one(LETTERS, rng) for _ in range(2 + int(rng.random() < 0.3))]
             step = row.height / len(letters)
             for k, letter in enumerate(letters):
-                self._print(canvas, letter, (x + wide * 0.2, row.top + k * step, wide * 0.6, step * 0.85), tone, rng)
+                self._print(
+                    canvas, letter, (x + wide * 0.2, row.top + k * step, wide * 0.6, step * 0.85), tone, rng
+                )
             return
         size = row.height * rng.uniform(0.25, 1.1)
         y = row.top + (row.height - size) * rng.uniform(0.2, 0.8)
@@ -195,16 +176,18 @@ class Printer:
         """A state's name above, a slogan below, stickers in the corners, bolts, a frame."""
         height, width = canvas.shape
         below = row.top + row.height + 2
-        if rng.random() < 0.85 and row.top > 12:  # noqa: PLR2004
-            name = NAMES[rng.integers(len(NAMES))]
+        if rng.random() < 0.85 and row.top > 12:
+            name = vocabulary.one(vocabulary.STATES, rng)
             name = name if rng.random() < 0.5 else name.title()
             wide = width * rng.uniform(0.28, 0.75)
             tall = max(8.0, (row.top - 3) * rng.uniform(0.5, 0.9))
             self._print(canvas, name, ((width - wide) / 2, rng.uniform(0, 3), wide, tall), rng.uniform(0, 170), rng)
-        if rng.random() < 0.7 and height - below > 9:  # noqa: PLR2004
+        if rng.random() < 0.7 and height - below > 9:
             wide, tall = width * rng.uniform(0.3, 0.8), (height - below - 2) * rng.uniform(0.5, 0.95)
-            words = SLOGANS[rng.integers(len(SLOGANS))]
-            self._print(canvas, words, ((width - wide) / 2, height - 2 - tall, wide, tall), rng.uniform(0, 170), rng)
+            words = vocabulary.one(vocabulary.SLOGANS, rng)
+            self._print(
+                canvas, words, ((width - wide) / 2, height - 2 - tall, wide, tall), rng.uniform(0, 170), rng
+            )
         for _ in range(int(rng.choice([0, 1, 2, 2]))):
             self._sticker(canvas, rng)
         self._bolts(canvas, rng)
@@ -219,13 +202,13 @@ class Printer:
         y = int(rng.integers(1, 5)) if rng.random() < 0.5 else height - tall - 2
         cv2.rectangle(canvas, (x, y), (x + wide, y + tall), float(rng.uniform(0, 255)), -1)
         words = ("MAR", "JUN", "DEC", "OCT", f"{rng.integers(0, 27):02d}", str(rng.integers(1, 13)))
-        word = words[rng.integers(len(words))]
+        word = vocabulary.one(words, rng)
         self._print(canvas, word, (x + 2, y + 2, wide * 0.8, tall - 4), float(rng.uniform(0, 255)), rng)
 
     def _bolts(self, canvas: Canvas, rng: np.random.Generator) -> None:
         height, width = canvas.shape
         for fx in (0.2, 0.8):
-            for fy in (0.07, 0.93) if width < 320 else (0.5,):  # noqa: PLR2004
+            for fy in (0.07, 0.93) if width < 320 else (0.5,):
                 if rng.random() < 0.3:
                     at = (int(width * (fx + rng.normal(0, 0.02))), int(height * fy))
                     cv2.circle(canvas, at, int(rng.integers(2, 6)), float(rng.uniform(20, 230)), -1)
@@ -242,8 +225,8 @@ class Printer:
         canvas[:, :side] = tone
         canvas[:, width - side :] = tone
         for y, tall in ((1, top - 2), (height - bottom + 1, bottom - 2)):
-            if tall > 7 and rng.random() < 0.7:  # noqa: PLR2004
-                words, wide = SLOGANS[rng.integers(len(SLOGANS))], width * rng.uniform(0.3, 0.8)
+            if tall > 7 and rng.random() < 0.7:
+                words, wide = vocabulary.one(vocabulary.SLOGANS, rng), width * rng.uniform(0.3, 0.8)
                 self._print(canvas, words, ((width - wide) / 2, y, wide, tall), 255 - tone, rng)
 
     def _band(self, canvas: Canvas, rng: np.random.Generator) -> float:
@@ -252,19 +235,24 @@ class Printer:
         band = int(width * rng.uniform(0.06, 0.1))
         canvas[:, :band] = rng.uniform(25, 110)
         cv2.circle(canvas, (band // 2, int(height * 0.3)), int(band * 0.3), 210.0, 1 + int(rng.random() < 0.5))
-        code = COUNTRIES[rng.integers(len(COUNTRIES))]
+        code = vocabulary.one(vocabulary.COUNTRIES, rng)
         self._print(canvas, code, (band * 0.2, height * 0.6, band * 0.6, height * 0.25), 235.0, rng)
         return float(band)
 
     def _print(
-        self, canvas: Canvas, text: str, box: tuple[float, float, float, float], tone: float, rng: np.random.Generator
+        self,
+        canvas: Canvas,
+        text: str,
+        box: tuple[float, float, float, float],
+        tone: float,
+        rng: np.random.Generator,
     ) -> None:
-        put(canvas, mask(self._fonts[rng.integers(len(self._fonts))], text), box, tone)
+        put(canvas, mask(self._fonts[int(rng.integers(len(self._fonts)))], text), box, tone)
 
     def _field(self, width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:
         """A US plate's background, and whether its characters are light."""
         if self._designs and rng.random() < 0.35:
-            return _over_design(self._designs[rng.integers(len(self._designs))], width, rng)
+            return _over_design(self._designs[int(rng.integers(len(self._designs)))], width, rng)
         dark = bool(rng.random() < 0.15)
         first, last = rng.uniform(*((10, 120) if dark else (130, 250)), 2)
         shape = (PLATE_HEIGHT, width)
@@ -273,7 +261,9 @@ class Printer:
         canvas = np.asarray(cv2.resize(slope[:, None] if down else slope[None, :], shape[::-1]), np.float32)
         if rng.random() < 0.4:
             rough = rng.random((int(rng.integers(2, 6)), int(rng.integers(2, 9))), np.float32) - np.float32(0.5)
-            canvas += cv2.resize(rough, shape[::-1], interpolation=cv2.INTER_CUBIC) * np.float32(rng.uniform(20, 100))
+            canvas += cv2.resize(rough, shape[::-1], interpolation=cv2.INTER_CUBIC) * np.float32(
+                rng.uniform(20, 100)
+            )
         for _ in range(int(rng.choice([0, 0, 1, 2, 4]))):  # ghosts of pictures behind the characters
             at = (int(rng.integers(width)), int(rng.integers(PLATE_HEIGHT)))
             axes = (int(rng.integers(5, 50)), int(rng.integers(5, 40)))
@@ -289,7 +279,7 @@ def _over_design(design: Gray, width: int, rng: np.random.Generator) -> tuple[Ca
     soft = cv2.GaussianBlur(canvas, (0, 0), 9)
     slope = np.linspace(0, 1, bottom - top, dtype=np.float32)[:, None]
     canvas[top:bottom] = soft[top - 4] * (1 - slope) + soft[min(bottom + 4, PLATE_HEIGHT - 1)] * slope
-    return canvas, bool(canvas[top:bottom].mean() < 95)  # noqa: PLR2004
+    return canvas, bool(canvas[top:bottom].mean() < 95)
 
 
 def _tone(rng: np.random.Generator, *, on_dark: bool) -> float:
@@ -298,22 +288,12 @@ def _tone(rng: np.random.Generator, *, on_dark: bool) -> float:
     return float(rng.uniform(0, 60) if rng.random() < 0.6 else rng.uniform(30, 115))
 
 
-def _text(patterns: Sequence[str], rng: np.random.Generator, *, free: float) -> str:
-    """A serial of one of the patterns, or (with this chance) any characters: vanity plates."""
-    if rng.random() < free:
-        pool = string.ascii_uppercase * 2 + string.digits
-        return "".join(pool[rng.integers(len(pool))] for _ in range(int(rng.integers(2, 9))))
-    pattern = patterns[rng.integers(len(patterns))]
-    letters, digits = string.ascii_uppercase, string.digits
-    return "".join(letters[rng.integers(26)] if p == "L" else digits[rng.integers(10)] for p in pattern)
-
-
 def _gaps(count: int, rng: np.random.Generator) -> list[float]:
     """Free space before each character, in widths of one."""
     gaps = [0.0] * count
-    if rng.random() < 0.6 and count > 3:  # noqa: PLR2004
+    if rng.random() < 0.6 and count > 3:
         gaps[int(rng.integers(1, count))] = rng.uniform(0.25, 1.3)
-    if rng.random() < 0.12 and count > 4:  # noqa: PLR2004
+    if rng.random() < 0.12 and count > 4:
         gaps[int(rng.integers(1, count))] = rng.uniform(0.25, 0.8)
     if rng.random() < 0.1:
         gaps[0] = rng.uniform(0.4, 1.1)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from training.networks import STRIDE
+from training.degrade import compressed
+from training.shapes import STRIDE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,7 @@ def _warp(image: Gray, matrix: Floats, scale: float, rng: np.random.Generator) -
         return np.full((WINDOW, WINDOW), 114, np.float32)
     part = image[y0:y1, x0:x1]
     if scale < 0.6:
-        part = cv2.GaussianBlur(part, (0, 0), 0.35 / scale)
+        part = np.asarray(cv2.GaussianBlur(part, (0, 0), 0.35 / scale), np.uint8)
     moved = matrix.copy()
     moved[:, 2] += matrix[:, :2] @ np.array([x0, y0], np.float32)
     border = 0 if rng.random() < 0.6 else 114
@@ -120,14 +121,13 @@ def _weather(image: Floats, rng: np.random.Generator) -> Gray:
     else:
         image = (image - 128) * rng.uniform(0.4, 1.3) + 128 + rng.uniform(-60, 40)
     if rng.random() < 0.2:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.3))
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.3)), np.float32)
     elif rng.random() < 0.12:  # motion, along x as a rule
-        image = cv2.blur(image, (int(rng.integers(2, 8)), 1))
+        image = np.asarray(cv2.blur(image, (int(rng.integers(2, 8)), 1)), np.float32)
     if rng.random() < 0.3:
         noise = rng.standard_normal(image.shape, np.float32)
         image = image + noise * rng.choice([3.0, 8.0, 15.0])
     out = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.25:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 85))]
-        out = cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_GRAYSCALE)
-    return np.asarray(out, np.uint8)
+        out = compressed(out, int(rng.integers(20, 85)))
+    return out

@@ -1,0 +1,101 @@
+"""A labelled folder that cannot be trained on is named in one line."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training import data
+
+READER = "image,x,y,w,h,text,region,state,source,quality,flags,split\n"
+DETECTOR = "image,width,height,x,y,w,h,source,region,group\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 80), np.uint8))
+    return tmp_path
+
+
+def reader_table(folder: Path, *rows: str) -> Path:
+    (folder / "reader.csv").write_text(READER + "\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def detector_table(folder: Path, *rows: str) -> Path:
+    (folder / "detector.csv").write_text(DETECTOR + "\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_reads_plates_of_one_split_with_their_boxes(folder: Path) -> None:
+    reader_table(
+        folder,
+        "a.png,1,2,30,10,ab-1 23,us,tx,own,good,o0,train",
+        "a.png,,,,,XYZ9,de,,own,good,,val",
+        "a.png,,,,,LONGERTHANANYPLATE,us,,own,good,,train",
+        "a.png,,,,,AB12,us,,own,noisy,,train",
+        "a.png,,,,,AB12,us,,own,good,twoline,train",
+    )
+    [plate] = data.plate_texts(folder, "train")
+    assert (plate.text, plate.box, plate.folded) == ("AB123", (1, 2, 30, 10), True)
+    assert [p.text for p in data.plate_texts(folder, "val")] == ["XYZ9"]
+
+
+def test_boxes_of_one_photograph_are_gathered(folder: Path) -> None:
+    detector_table(folder, "a.png,80,40,1,2,30,10,own,us,g", "a.png,80,40,40,20,20,10,own,us,g")
+    [one] = data.photographs(folder)
+    assert one.boxes == ((1, 2, 30, 10), (40, 20, 20, 10))
+
+
+def test_a_photograph_without_a_plate_is_kept(folder: Path) -> None:
+    [one] = data.photographs(detector_table(folder, "a.png,80,40,,,,,own,us,g"))
+    assert one.boxes == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("b.png,,,,,AB12,us,,own,good,,train", "reader.csv:2: picture missing: 'b.png'"),
+        ("a.png,,,,,--,us,,own,good,,train", "reader.csv:2: empty text"),
+        ("a.png,1,x,3,4,AB12,us,,own,good,,train", "reader.csv:2: box is not four numbers: 1,x,3,4"),
+        ("a.png,1,2,0,4,AB12,us,,own,good,,train", "reader.csv:2: box without area"),
+        ("a.png,-9,2,5,4,AB12,us,,own,good,,train", "reader.csv:2: box outside the picture"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(folder: Path, row: str, said: str) -> None:
+    reader_table(folder, row)
+    with pytest.raises(data.DataError) as caught:
+        data.plate_texts(folder, "train")
+    assert str(caught.value).endswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_box_beyond_the_photograph_is_named(folder: Path) -> None:
+    detector_table(folder, "a.png,80,40,70,2,30,10,own,us,g")
+    with pytest.raises(data.DataError, match=r"detector.csv:2: box outside the picture"):
+        data.photographs(folder)
+
+
+def test_missing_columns_are_named(folder: Path) -> None:
+    (folder / "reader.csv").write_text("image,text\n", encoding="utf-8")
+    with pytest.raises(data.DataError, match="column missing: x, y, w, h"):
+        data.plate_texts(folder, "train")
+
+
+def test_no_table_no_rows_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(data.DataError, match="no such file"):
+        data.photographs(folder)
+    with pytest.raises(data.DataError, match="no usable plate in split train"):
+        data.plate_texts(reader_table(folder), "train")
+    monkeypatch.delenv(data.DATA_VARIABLE, raising=False)
+    with pytest.raises(data.DataError, match=r"give --data DIR or set EDGE_AGENT_DATA"):
+        data.data_folder(None)
+    with pytest.raises(data.DataError, match="no such folder"):
+        data.data_folder(str(folder / "nowhere"))
+
+
+def test_a_broken_picture_is_named(folder: Path) -> None:
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 not much of a picture")
+    with pytest.raises(data.DataError, match=r"broken.jpg: not a picture"):
+        data.read_gray(folder / "broken.jpg")

@@ -1,0 +1,103 @@
+"""The parts that need PyTorch: loss, schedule, checkpoints, export."""
+
+# ruff: noqa: E402 - the imports need what is asked for above them
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch (the training extra)")
+pytest.importorskip("onnx", reason="export needs onnx (the training extra)")
+
+import numpy as np
+import onnxruntime
+
+from training import ctc, export
+from training.loop import CHECKPOINT, Loop, Schedule
+from training.networks import Detector, Reader
+from training.shapes import READER_INPUT
+
+
+def make_loop(folder: Path) -> Loop:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    return Loop(network=network, schedule=Schedule(seconds=3600), folder=folder)
+
+
+def one_step(loop: Loop) -> None:
+    loop._one(lambda network, _: network(torch.rand(2, 1, 5, 5)).square().mean())
+
+
+def test_decoding_joins_repeats_and_drops_blanks() -> None:
+    assert ctc.decode([0, 11, 11, 0, 11, 1, 0]) == "AA0"
+    assert ctc.decode([0, 0]) == ""
+    assert ctc.fold("bo-12") == "B012"
+    assert [ctc.decode([k]) for k in ctc.encode("Z0")] == ["Z", "0"]
+
+
+def test_where_labels_fold_them_letter_o_costs_nothing() -> None:
+    logits = torch.full((1, 8, 37), -8.0)
+    logits[0, :, 0] = 0
+    logits[0, 2, 0], logits[0, 2, ctc.LETTER_O] = -8, 4
+    alike = ctc.loss(logits, ["0"], torch.tensor([True]))
+    apart = ctc.loss(logits, ["0"], torch.tensor([False]))
+    assert alike < 0.1 < apart
+
+
+def test_training_goes_on_at_the_step_where_it_stopped(tmp_path: Path) -> None:
+    first = make_loop(tmp_path)
+    for _ in range(3):
+        one_step(first)
+    first.spent_s = 12.0
+    first.save()
+    second = make_loop(tmp_path)
+    assert second.resume()
+    assert (second.step, second.spent_s) == (3, 12.0)
+    for a, b in zip(first.averaged.parameters(), second.averaged.parameters(), strict=True):
+        assert torch.equal(a, b)
+    one_step(second)
+    assert second.step == 4
+
+
+def test_without_a_checkpoint_training_begins(tmp_path: Path) -> None:
+    assert not make_loop(tmp_path).resume()
+
+
+def test_a_failed_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop(tmp_path)
+    loop.save()
+    before = (tmp_path / CHECKPOINT).read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("training.loop.os.fsync", fail)
+    one_step(loop)
+    with pytest.raises(OSError, match="No space"):
+        loop.save()
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_the_rate_warms_up_by_steps_and_falls_by_time() -> None:
+    schedule = Schedule(seconds=100, rate=1.0, warmup_steps=10)
+    assert schedule.rate_at(0, 0) == pytest.approx(0.1, rel=0.01)
+    assert schedule.rate_at(50, 0) > schedule.rate_at(50, 50) > schedule.rate_at(50, 100) > 0
+
+
+@pytest.mark.parametrize(("network", "size"), [(Detector(), (64, 96)), (Reader(), READER_INPUT)])
+def test_folding_the_batch_norms_changes_nothing(network: Detector | Reader, size: tuple[int, int]) -> None:
+    network.train()
+    x = torch.rand(2, 1, *size)
+    network(x)
+    with torch.no_grad():
+        assert torch.allclose(network.eval()(x), export.folded(network)(x), atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_exported_reader_gives_probabilities_for_any_number_of_plates(tmp_path: Path) -> None:
+    path = tmp_path / "reader.onnx"
+    network = export.ReadingHead(export.folded(Reader()))
+    export.to_onnx(network, path, READER_INPUT, ("plate", "characters"), {0: "n"})
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    [output] = session.run(None, {"plate": np.zeros((3, 1, *READER_INPUT), np.float32)})
+    assert output.shape == (3, READER_INPUT[1] // 4, 37)
+    assert output.sum(-1) == pytest.approx(np.ones((3, READER_INPUT[1] // 4)), abs=1e-4)

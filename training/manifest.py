@@ -1,0 +1,71 @@
+"""Put model files and their manifest in place, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MANIFEST = "models.toml"
+KEYS = (
+    "file", "sha256", "kind", "input", "charset", "margin", "threshold", "version", "data", "licence", "measured",
+)  # fmt: skip
+DATA = "see models/README.md"
+LICENCE = "Apache-2.0; trained on the sources named in models/README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model's table in the manifest; None where a kind has no such key."""
+
+    file: str
+    sha256: str
+    kind: str
+    input: tuple[int, int]
+    version: str
+    measured: str
+    data: str = DATA
+    licence: str = LICENCE
+    threshold: float | None = None
+    charset: str | None = None
+    margin: float | None = None
+
+
+def put(source: Path, target: Path) -> str:
+    """Replace target by a copy of source in one step; its SHA-256."""
+    content = source.read_bytes()
+    _replace(target, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_manifest(folder: Path, entries: Mapping[str, Entry]) -> None:
+    """models.toml, replaced in one step; tables of models that are not named stay."""
+    path = folder / MANIFEST
+    tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    tables |= {name: asdict(entry) for name, entry in entries.items()}
+    lines = ["# Written by training/export.py; the agent checks each file against its hash."]
+    for name in sorted(tables):
+        lines += ["", f"[{name}]"]
+        lines += [f"{key} = {_toml(tables[name][key])}" for key in KEYS if tables[name].get(key) is not None]
+    _replace(path, ("\n".join(lines) + "\n").encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)

@@ -1,0 +1,58 @@
+"""What plates say: serial patterns (L letter, N digit), states, slogans, countries, and texts drawn from them."""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.replace("_", " ") for word in text.split())
+
+
+US_PATTERNS = _words(
+    "LLLNNNN LLLNNN NNNLLL LLNNNNN NLLLNNN NNNNLL LNNNNN NNLLNN LLNLNL LLNNLL NLLNN LLLLLL LLLLL "
+    "LLLLLLL NNNNNN NNNNN LNNLLL LLNLLNN NLNNNNN LLLNLNN NNLNNN LLNNNN NNNNNLL LNNNNNN NNNNNNN "
+    "LNLNLN NLNLLL NNLLL LLLNN NNNLLN NNNNNL LNNLNN NLLLNN LLLNNL"
+)
+EU_PATTERNS = _words(
+    "LLNNLLL LLNNLLL LNNNLLL LLNNNLL LLNNNN LLLNNNN LLLLNNN LLNNNNN LNNLLL LLNNLLL NNNNLLL NNLLNN "
+    "NLLLNN NNLLLN LLLNNN NLNNNNN LLNNNLL LLLLNN LLNNNNL LNNNNLL LLNNNNLL NNNLLL"
+)
+BR_PATTERNS = ("LLLNNNN", "LLLNLNN")
+STATES = _words(
+    "ALABAMA ALASKA ARIZONA ARKANSAS CALIFORNIA COLORADO CONNECTICUT DELAWARE FLORIDA GEORGIA HAWAII "
+    "IDAHO ILLINOIS INDIANA IOWA KANSAS KENTUCKY LOUISIANA MAINE MARYLAND MASSACHUSETTS MICHIGAN "
+    "MINNESOTA MISSISSIPPI MISSOURI MONTANA NEBRASKA NEVADA NEW_HAMPSHIRE NEW_JERSEY NEW_MEXICO NEW_YORK "
+    "NORTH_CAROLINA NORTH_DAKOTA OHIO OKLAHOMA OREGON PENNSYLVANIA RHODE_ISLAND SOUTH_CAROLINA "
+    "SOUTH_DAKOTA TENNESSEE TEXAS UTAH VERMONT VIRGINIA WASHINGTON WEST_VIRGINIA WISCONSIN WYOMING "
+    "ONTARIO QUEBEC ALBERTA MANITOBA"
+)
+SLOGANS = _words(
+    "Constitution_State Garden_State Live_Free_or_Die Land_of_Lincoln Famous_Potatoes Sunshine_State "
+    "First_in_Flight dmv.ca.gov Empire_State The_Lone_Star_State Grand_Canyon_State Vacationland "
+    "Land_of_Enchantment Great_Lakes Evergreen_State Sweet_Home Dealer_Auto_Sales TOYOTA HONDA_of_Town "
+    "In_God_We_Trust VETERAN Show-Me_State Treasure_State Birthplace_of_Aviation 10,000_lakes "
+    "Bluegrass_State www.motors.com FORD_LINCOLN COUNTY Wild_Wonderful"
+)
+CITIES = _words("SP-SAO_PAULO RJ-RIO_DE_JANEIRO PR-CURITIBA MG-BELO_HORIZONTE SC-JOINVILLE BRASIL")
+COUNTRIES = _words("D GB F I E NL PL RO B CZ A P H S DK SK LT HR")
+VANITY = string.ascii_uppercase * 2 + string.digits
+
+
+def serial(patterns: Sequence[str], rng: np.random.Generator, *, free: float) -> str:
+    """A serial of one of the patterns, or (with this chance) any characters: vanity plates."""
+    if rng.random() < free:
+        return "".join(one(VANITY, rng) for _ in range(int(rng.integers(2, 9))))
+    pattern = one(patterns, rng)
+    return "".join(one(string.ascii_uppercase if p == "L" else string.digits, rng) for p in pattern)
+
+
+def one(values: Sequence[str], rng: np.random.Generator) -> str:
+    """One of them, each as likely."""
+    return values[int(rng.integers(len(values)))]
