@@ -71,7 +71,7 @@ def test_what_the_broker_drops_for_an_absent_store_arrives_all_the_same(
 
 def test_a_killed_broker_loses_nothing(mosquitto: Mosquitto, store: CentralStore, outbox_path: Path) -> None:
     store.start()
-    with Car(outbox_path, broker=broker_of(mosquitto)) as car:
+    with Car(outbox_path, broker=broker_of(mosquitto), resend_after_s=3600) as car:  # the reconnection must do it
         car.see(10)
         wait_until(car.empty, "an empty outbox")
         store.kill()

@@ -1,6 +1,7 @@
 """A broker that does what a test's script says, packet by packet, wrong packets included."""
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -54,6 +55,10 @@ class Peer:
             shift += 7
             if byte < 0x80:
                 return Packet(head >> 4, head & 0x0F, self._take(length))
+
+    def more(self, within_s: float) -> bool:
+        """Tell whether something comes within a time."""
+        return bool(select.select([self._connection], [], [], within_s)[0])
 
     def send(self, kind: int, body: bytes, flags: int = 0) -> None:
         assert len(body) < 128
