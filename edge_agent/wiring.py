@@ -118,8 +118,10 @@ def _password(file: Path | None) -> str | None:
     return lines[0] if lines else ""
 
 
-def publisher(*, vehicle: config.VehicleSettings, mqtt: config.MqttSettings, outbox: Outbox) -> Publisher:
-    """The way from the outbox to the broker. Raises ConfigurationError."""
+def publisher(
+    *, vehicle: config.VehicleSettings, mqtt: config.MqttSettings, outbox: Outbox, longest_pause_s: float = 60.0
+) -> Publisher:
+    """The way from the outbox to the broker, tried again after longest_pause_s at most. Raises ConfigurationError."""
     topics = Topics(prefix=mqtt.prefix, agency=vehicle.agency, vehicle=vehicle.id)
     link = MqttLink(
         broker=Broker(
@@ -140,6 +142,7 @@ def publisher(*, vehicle: config.VehicleSettings, mqtt: config.MqttSettings, out
         window=mqtt.window,
         confirm=mqtt.confirm,
         resend_after_s=mqtt.resend_after_s,
+        backoff_longest_s=longest_pause_s,
     )
 
 
