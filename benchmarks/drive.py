@@ -88,8 +88,7 @@ def measure(frame: Frame, *, render_ms: float, pipeline: Pipeline, keep: Keep) -
     """Take one frame through the pipeline onto the disk; give the reads it completed and what it took."""
     look = pipeline.look(frame.image)
     started = time.perf_counter()
-    # Pipeline.step is these two in one, and would not tell their times apart.
-    reads = pipeline._tracker.update(frame, look.readings)  # noqa: SLF001
+    reads = pipeline.follow(frame, look)
     track_ms, commit_ms = _since(started), None
     if reads:
         started = time.perf_counter()

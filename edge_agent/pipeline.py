@@ -56,7 +56,11 @@ class Pipeline:
 
     def step(self, frame: Frame) -> list[Read]:
         """Take one frame further; give the vehicle passes that are complete by its time stamp."""
-        return self._tracker.update(frame, self.look(frame.image).readings)
+        return self.follow(frame, self.look(frame.image))
+
+    def follow(self, frame: Frame, look: Look) -> list[Read]:
+        """The second half of a step: follow the vehicles with what the frame's picture showed."""
+        return self._tracker.update(frame, look.readings)
 
     def finish(self) -> list[Read]:
         """Give the passes still open when the source has ended."""

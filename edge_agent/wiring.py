@@ -121,7 +121,7 @@ def _password(file: Path | None) -> str | None:
 def publisher(
     *, vehicle: config.VehicleSettings, mqtt: config.MqttSettings, outbox: Outbox, longest_pause_s: float = 60.0
 ) -> Publisher:
-    """The way from the outbox to the broker, tried again after longest_pause_s at most. Raises ConfigurationError."""
+    """The way from the outbox to the broker, tried again within longest_pause_s. Raises ConfigurationError."""
     topics = Topics(prefix=mqtt.prefix, agency=vehicle.agency, vehicle=vehicle.id)
     link = MqttLink(
         broker=Broker(
