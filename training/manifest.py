@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 MANIFEST = "models.toml"
 KEYS = (
@@ -43,14 +44,26 @@ def put(source: Path, target: Path) -> str:
 
 def write_manifest(folder: Path, entries: Mapping[str, Entry]) -> None:
     """models.toml, replaced in one step; tables of models that are not named stay."""
+    _write(folder, _tables(folder) | {name: asdict(entry) for name, entry in entries.items()})
+
+
+def record(folder: Path, measured: Mapping[str, str]) -> None:
+    """Write what was measured, one line a model, into the manifest."""
+    tables = _tables(folder)
+    _write(folder, {name: table | {"measured": measured[name]} for name, table in tables.items()})
+
+
+def _tables(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / MANIFEST
-    tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    tables |= {name: asdict(entry) for name, entry in entries.items()}
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _write(folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
     lines = ["# Written by training/export.py; the agent checks each file against its hash."]
     for name in sorted(tables):
         lines += ["", f"[{name}]"]
         lines += [f"{key} = {_toml(tables[name][key])}" for key in KEYS if tables[name].get(key) is not None]
-    _replace(path, ("\n".join(lines) + "\n").encode())
+    _replace(folder / MANIFEST, ("\n".join(lines) + "\n").encode())
 
 
 def _replace(path: Path, content: bytes) -> None:
