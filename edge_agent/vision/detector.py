@@ -72,11 +72,9 @@ class CentreMapDetector:
             self._canvas = np.zeros(shape, np.float32)
         self._canvas[0, 0, inner_height:] = 0
         self._canvas[0, 0, :, inner_width:] = 0
-        # Shrinking first makes the change to gray cheap.
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = to_gray(
-            np.asarray(cv2.resize(image, (inner_width, inner_height), interpolation=interpolation), np.uint8)
-        )
+        # Gray first: shrinking one channel by area costs less than half of shrinking three.
+        small = cv2.resize(to_gray(image), (inner_width, inner_height), interpolation=interpolation)
         np.multiply(small, np.float32(1 / 255), out=self._canvas[0, 0, :inner_height, :inner_width])
         return self._canvas, inner_width / width, inner_height / height
 
