@@ -22,6 +22,7 @@ import onnxruntime
 
 from training import boxes, ctc
 from training.data import DataError, data_folder, read_gray
+from training.manifest import record
 from training.reader import kind, validation
 
 if TYPE_CHECKING:
@@ -141,20 +142,32 @@ def measure_validation(models: Models, folder: Path) -> dict[str, Any]:
     return {"set": "validation"} | {k: round(float(np.mean(v)), 4) for k, v in sorted(right.items())}
 
 
+def summary(lines: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """One line a model for the manifest."""
+    capture = [f"{line['set']} {line['capture']}" for line in lines if "capture" in line]
+    read = [f"{line['set']} {line['end_to_end']}" for line in lines if "end_to_end" in line]
+    return {"detector": "capture: " + ", ".join(capture), "reader": "end to end, O as 0: " + ", ".join(read)}
+
+
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=list(SETS), help="names, or `validation`")
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
     parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--record", action="store_true", help="write the figures into the manifest")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     try:
         folder = data_folder(options.data)
         models = Models(options.models)
+        lines = []
         for name in options.sets:
-            line = measure_validation(models, folder) if name == "validation" else measure_set(models, folder, name)
-            sys.stdout.write(json.dumps(line) + "\n")
+            whole = name != "validation"
+            lines.append(measure_set(models, folder, name) if whole else measure_validation(models, folder))
+            print(json.dumps(lines[-1]), flush=True)
+        if options.record:
+            record(options.models, summary(lines))
     except (DataError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("training")
 
 OPSET = 17
+UNMEASURED = "not yet: python -m training.evaluate --record"
 CALIBRATED_ON = 160  # training pictures
 
 
@@ -137,7 +138,7 @@ def weights(folder: Path, network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def export_detector(source: Path, folder: Path, data: Path, version: str, measured: str) -> Entry:
+def export_detector(source: Path, folder: Path, data: Path, version: str) -> Entry:
     """models/detector.onnx and training/weights/detector.pt; its table."""
     network = weights(source, Detector())
     keep(network, "detector")
@@ -149,11 +150,11 @@ def export_detector(source: Path, folder: Path, data: Path, version: str, measur
         digest = put(small, folder / "detector.onnx")
     return Entry(
         file="detector.onnx", sha256=digest, kind="centre-map", input=DETECTOR_INPUT,
-        threshold=boxes.THRESHOLD, version=version, measured=measured,
+        threshold=boxes.THRESHOLD, version=version, measured=UNMEASURED,
     )  # fmt: skip
 
 
-def export_reader(source: Path, folder: Path, data: Path, version: str, measured: str) -> Entry:
+def export_reader(source: Path, folder: Path, data: Path, version: str) -> Entry:
     """models/reader.onnx and training/weights/reader.pt; its table."""
     network = weights(source, Reader())
     keep(network, "reader")
@@ -164,7 +165,7 @@ def export_reader(source: Path, folder: Path, data: Path, version: str, measured
         digest = put(small, folder / "reader.onnx")
     return Entry(
         file="reader.onnx", sha256=digest, kind="ctc", input=READER_INPUT, charset=CHARSET,
-        margin=MARGIN, version=version, measured=measured,
+        margin=MARGIN, version=version, measured=UNMEASURED,
     )  # fmt: skip
 
 
@@ -189,20 +190,14 @@ def main() -> int:
     parser.add_argument("--reader", type=Path, help="training's folder, or weights (.pt)")
     parser.add_argument("--out", type=Path, default=Path("models"))
     parser.add_argument("--version", default="2026.11")
-    parser.add_argument("--measured-detector", default="not measured")
-    parser.add_argument("--measured-reader", default="not measured")
     options = parser.parse_args()
     try:
         data = data_folder(options.data)
         entries = {}
         if options.detector:
-            entries["detector"] = export_detector(
-                options.detector, options.out, data, options.version, options.measured_detector
-            )
+            entries["detector"] = export_detector(options.detector, options.out, data, options.version)
         if options.reader:
-            entries["reader"] = export_reader(
-                options.reader, options.out, data, options.version, options.measured_reader
-            )
+            entries["reader"] = export_reader(options.reader, options.out, data, options.version)
         write_manifest(options.out, entries)
     except DataError as error:
         log.error("%s", error)  # noqa: TRY400

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.manifest import Entry, put, write_manifest
+from training.manifest import Entry, put, record, write_manifest
 
 ENTRY = Entry(file="m.onnx", sha256="aa", kind="ctc", input=(64, 160), version="1", measured='"a" \\ b')
 
@@ -29,6 +29,15 @@ def test_what_was_written_is_read_back_and_other_tables_stay(tmp_path: Path) -> 
     assert tables["reader"]["input"] == [64, 160]
     assert tables["reader"]["measured"] == '"a" \\ b'
     assert "threshold" not in tables["reader"]
+
+
+def test_measured_figures_are_written_beside_the_rest(tmp_path: Path) -> None:
+    write_manifest(tmp_path, {"reader": ENTRY})
+    record(tmp_path, {"reader": "us 0.9", "detector": "not here"})
+    tables = tomllib.loads((tmp_path / "models.toml").read_text(encoding="utf-8"))
+    assert tables["reader"]["measured"] == "us 0.9"
+    assert tables["reader"]["sha256"] == "aa"
+    assert list(tables) == ["reader"]
 
 
 def test_a_failed_write_leaves_the_old_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
