@@ -15,6 +15,9 @@ Image = NDArray[np.uint8]
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """What a plate's character can be, in the order of CharacterProbabilities' columns 1..36."""
 
+ROUND = "0O"
+"""Characters that many plates draw alike."""
+
 UNREADABLE = "?"
 
 MOST_CHARACTERS = 12
@@ -105,10 +108,18 @@ class CharacterProbabilities:
         return min(self.confidences, default=0.0)
 
     def text(self, *, unsure_below: float = 0.0) -> str:
-        """Spell the likeliest characters, with `?` where the share is below the threshold (0..1)."""
-        return "".join(
-            ALPHABET[int(row[1:].argmax())] if row[1:].max() >= unsure_below else UNREADABLE for row in self.table
-        )
+        """Spell the likeliest characters, with `?` where the share is below the threshold (0..1).
+
+        0 and O count together there: many states' plates draw both alike, so a doubt between them alone is no
+        reason to hide what was seen.
+        """
+        return "".join(_spell(row[1:], unsure_below) for row in self.table)
+
+
+def _spell(shares: NDArray[np.float32], unsure_below: float) -> str:
+    likeliest = ALPHABET[int(shares.argmax())]
+    share = sum(shares[ALPHABET.index(one)] for one in ROUND) if likeliest in ROUND else shares.max()
+    return likeliest if share >= unsure_below else UNREADABLE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge_agent.domain import Box, CharacterProbabilities
+from edge_agent.domain import ALPHABET, Box, CharacterProbabilities
 from tests import fakes
 
 
@@ -21,3 +21,12 @@ def test_confidence_is_the_weakest_character_not_a_mean() -> None:
 def test_no_character_has_no_confidence() -> None:
     empty = CharacterProbabilities(np.zeros((0, 37), np.float32))
     assert (empty.text(), empty.confidences, empty.confidence) == ("", (), 0.0)
+
+
+def test_a_doubt_between_0_and_o_alone_is_no_question_mark() -> None:
+    table = fakes.characters("0", 0.48).table.copy()
+    table[0, 1 + ALPHABET.index("O")] = 0.4
+    assert CharacterProbabilities(table).text(unsure_below=0.5) == "0"
+    assert CharacterProbabilities(table).confidence == pytest.approx(0.48)
+    table[0, 1 + ALPHABET.index("O")], table[0, 1 + ALPHABET.index("D")] = 0, 0.4
+    assert CharacterProbabilities(table).text(unsure_below=0.5) == "?"

@@ -29,7 +29,6 @@ class CentreMapDetector:
         self._session = session
         self._area = input_size[0] * input_size[1]
         self._logit_threshold = math.log(threshold / (1 - threshold))
-        self._canvas: NDArray[np.float32] = np.zeros((1, 1, 0, 0), np.float32)
 
     @classmethod
     def load(cls, model: DetectorModel, *, threads: int, threshold: float | None = None) -> "CentreMapDetector":
@@ -44,9 +43,18 @@ class CentreMapDetector:
         )
 
     def find(self, image: Image) -> list[Detection]:
-        """Find the plates of a picture, likeliest first; boxes in its pixels."""
-        height, width = image.shape[:2]
-        canvas, scale_x, scale_y = self._fit(image)
+        """Find the plates of a picture, likeliest first; boxes in its pixels.
+
+        The network knows plates of up to a third of the picture's width. A picture in which it finds none may be a
+        close-up: it is looked at once more at half the scale, which costs a quarter.
+        """
+        gray = to_gray(image)
+        return self._find_at(gray, self._area) or self._find_at(gray, self._area / 4)
+
+    def _find_at(self, gray: Image, area: float) -> list[Detection]:
+        """Find the plates of a gray picture shrunk to about an area in pixels."""
+        height, width = gray.shape
+        canvas, scale_x, scale_y = _fit(gray, area)
         cells = self._session.run(None, {"image": canvas})[0][0]
         found: list[Detection] = []
         for cell_box, confidence in _peaks(cells, self._logit_threshold):
@@ -61,22 +69,22 @@ class CentreMapDetector:
             found.append(Detection(box=box, confidence=confidence))
         return found
 
-    def _fit(self, image: Image) -> tuple[NDArray[np.float32], float, float]:
-        """Shrink the picture to about the input's area, whatever its shape; rest of the canvas is 0."""
-        height, width = image.shape[:2]
-        canvas_width = max(STEP, int(math.sqrt(self._area * width / height)) // STEP * STEP)
-        scale = min(canvas_width / width, LARGEST_ENLARGEMENT)
-        inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
-        shape = (1, 1, math.ceil(inner_height / STEP) * STEP, math.ceil(inner_width / STEP) * STEP)
-        if self._canvas.shape != shape:
-            self._canvas = np.zeros(shape, np.float32)
-        self._canvas[0, 0, inner_height:] = 0
-        self._canvas[0, 0, :, inner_width:] = 0
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        # Gray first: shrinking one channel by area costs less than half of shrinking three.
-        small = cv2.resize(to_gray(image), (inner_width, inner_height), interpolation=interpolation)
-        np.multiply(small, np.float32(1 / 255), out=self._canvas[0, 0, :inner_height, :inner_width])
-        return self._canvas, inner_width / width, inner_height / height
+
+def _fit(gray: Image, area: float) -> tuple[NDArray[np.float32], float, float]:
+    """Shrink a picture to about an area, whatever its shape: the network's input, scale across and scale down.
+
+    What is left of the canvas, whose sides are multiples of STEP, is 0.
+    """
+    height, width = gray.shape
+    canvas_width = max(STEP, int(math.sqrt(area * width / height)) // STEP * STEP)
+    scale = min(canvas_width / width, LARGEST_ENLARGEMENT)
+    inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
+    rows, columns = math.ceil(inner_height / STEP) * STEP, math.ceil(inner_width / STEP) * STEP
+    canvas = np.zeros((1, 1, rows, columns), np.float32)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(gray, (inner_width, inner_height), interpolation=interpolation)
+    np.multiply(small, np.float32(1 / 255), out=canvas[0, 0, :inner_height, :inner_width])
+    return canvas, inner_width / width, inner_height / height
 
 
 def _peaks(cells: NDArray[np.float32], threshold: float) -> list[tuple[Box, float]]:

@@ -37,11 +37,33 @@ def test_pictures_of_any_shape_give_boxes_inside_them(detector: CentreMapDetecto
         assert 0 <= found.box.y1 < found.box.y2 <= shape[0]
 
 
-def test_a_picture_does_not_shine_through_into_the_next(detector: CentreMapDetector) -> None:
-    bright = np.full((360, 640), 255, np.uint8)
-    dark = np.zeros((350, 640), np.uint8)
-    fresh = CentreMapDetector.load(load_manifest(resources.path("models")).detector, threads=1)
-    detector.find(bright)
-    detector.find(dark)
-    fresh.find(dark)
-    assert np.array_equal(detector._canvas, fresh._canvas)
+class Session:
+    """A network that sees one plate, but only in pictures shrunk to at most so many columns."""
+
+    def __init__(self, most_columns: int) -> None:
+        self.most_columns = most_columns
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        _, _, rows, columns = inputs["image"].shape
+        self.shapes.append((rows, columns))
+        cells = np.zeros((1, 5, rows // 8, columns // 8), np.float32)
+        cells[0, 0] = -9
+        if columns <= self.most_columns:
+            cells[0, :, 5, 10] = (3, 0, 0, np.log(10), np.log(10))
+        return [cells]
+
+
+def test_a_close_up_is_found_by_a_second_look_at_half_the_scale() -> None:
+    session = Session(most_columns=320)
+    detector = CentreMapDetector(session=session, input_size=(384, 640), threshold=0.3)
+    (found,) = detector.find(np.zeros((720, 1280), np.uint8))
+    assert session.shapes == [(384, 640), (192, 320)]
+    assert found.box.center == pytest.approx((10.5 * 8 * 4, 5.5 * 8 * 4))
+    assert found.box.width == pytest.approx(16 * 10 * 4)
+
+
+def test_a_picture_with_plates_is_looked_at_once() -> None:
+    session = Session(most_columns=9999)
+    CentreMapDetector(session=session, input_size=(384, 640), threshold=0.3).find(np.zeros((720, 1280), np.uint8))
+    assert len(session.shapes) == 1
