@@ -1,5 +1,6 @@
 """Settings become objects: the only place where settings end."""
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from edge_agent.contract.ids import new_id
 from edge_agent.contract.record import ModelUsed, Source, draft
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import Frame, Read
-from edge_agent.errors import ConfigurationError
+from edge_agent.errors import ConfigurationError, ContractError
 from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink, Tls
 from edge_agent.outbox import Outbox
@@ -27,6 +28,8 @@ from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.models import Manifest, load_manifest
 from edge_agent.vision.reader import CtcReader
 from edge_agent.vision.threads import limit_threads
+
+log = logging.getLogger(__name__)
 
 OUTBOX_FILE = "outbox.db"
 
@@ -163,12 +166,17 @@ def keep_reads(
 
     def keep(reads: Sequence[Read]) -> None:
         clock = host.clock_state()
-        outbox.append(
-            [
-                draft(read, agency=vehicle.agency, vehicle=vehicle.id, source=source, clock=clock, position=None)
-                for read in reads
-            ]
-        )
+        drafts = []
+        for read in reads:
+            try:
+                drafts.append(
+                    draft(
+                        read, agency=vehicle.agency, vehicle=vehicle.id, source=source, clock=clock, position=None
+                    )
+                )
+            except ContractError as error:  # one read that cannot be said must not stop the others
+                log.error("not kept: %s", error)  # noqa: TRY400 - the line says it, a trace would not help
+        outbox.append(drafts)
         publisher.notify()
 
     return keep

@@ -94,6 +94,8 @@ class CameraLine:
             elif self._waiting:
                 self._store([])
         self._store(self._pipeline.finish())
+        if self._waiting:
+            log.error("%s: %d reads are lost: the disk did not take them", self.name, len(self._waiting))
 
     def _store(self, reads: Sequence[Read]) -> None:
         """Commit reads; what a full or faulty disk refuses waits in memory, bounded, and is tried again."""

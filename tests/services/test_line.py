@@ -99,6 +99,7 @@ def test_what_the_disk_refuses_is_kept_once_it_takes_it(caplog: pytest.LogCaptur
     assert "2 reads wait in memory, 0 lost: outbox: disk full" in caplog.text
 
 
-def test_what_the_disk_never_takes_is_counted_not_hidden() -> None:
+def test_what_the_disk_never_takes_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
     line = run(Disk(refusals=10_000))
     assert (line.status.reads, line.status.waiting) == (0, 2)
+    assert "2 reads are lost: the disk did not take them" in caplog.text

@@ -24,6 +24,7 @@ from edge_agent.config.settings import (
 from edge_agent.domain import Frame, Read
 from edge_agent.host import ServiceManager
 from edge_agent.latest import Latest
+from edge_agent.outbox import read_status
 from edge_agent.services.agent import Agent
 from edge_agent.services.demo import processes
 from edge_agent.services.demo.account import Account, settle, stored_seqs, vehicle_of
@@ -66,7 +67,6 @@ class Demo:
         self._broker_up = True
         self._started_s = 0.0
         self._outage_s = (0.0, 0.0)
-        self._undelivered = self._committed = 0
 
     def run(self, stop: threading.Event) -> Account:
         """Drive, deliver, compare; stop ends the drive early. Raises EdgeAgentError."""
@@ -89,12 +89,13 @@ class Demo:
             self._agent().run(stop)
             self._show_arrivals()
             self._store.check()
+            left = read_status(self._state / wiring.OUTBOX_FILE)
             return settle(
                 truth=self._camera.truth(),
                 reads=self._reads,
-                committed=self._committed,
+                committed=left.last_seq,
                 stored=stored_seqs(self._database, VEHICLE.id),
-                undelivered=self._undelivered,
+                undelivered=left.pending + left.sent,
             )
 
     def _agent(self) -> Agent:
@@ -148,7 +149,6 @@ class Demo:
         self._store.check()
         self._show_arrivals()
         status = self._outbox.status()
-        self._undelivered, self._committed = status.pending + status.sent, status.last_seq
         line = self._line.status
         self._screen.moment(
             Moment(
@@ -157,7 +157,7 @@ class Demo:
                 processed=line.processed,
                 dropped=line.dropped,
                 committed=status.last_seq,
-                waiting=self._undelivered,
+                waiting=status.pending + status.sent,
                 receipts=self._publisher.counters.receipted,
                 broker="up" if self._broker_up else "stopped",
             )
@@ -186,6 +186,8 @@ def run(*, seconds: float, seed: int, state: Path, tty: bool, stop: threading.Ev
             path.unlink()
         state.rmdir()
         console.print("Every committed read is in the central store exactly once.")
+    elif stop.is_set():
+        console.print(f"Stopped: {account.undelivered} reads stay in {state}, and the next demo delivers them.")
     else:
-        console.print(f"NOT every committed read is in the central store. Kept for a look: {state}")
+        console.print(f"NOT every committed read is in the central store exactly once. Kept for a look: {state}")
     return account.nothing_lost

@@ -1,0 +1,47 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from edge_agent import host, wiring
+from edge_agent.config.settings import ModelSettings, MqttSettings, VehicleSettings
+from edge_agent.contract.record import decode_read
+from edge_agent.errors import ConfigurationError
+from edge_agent.outbox import Outbox
+from tests.contract.reads import make_read
+
+VEHICLE = VehicleSettings(agency="test", id="car-1")
+
+
+def test_a_read_that_the_contract_cannot_say_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = Outbox(path=tmp_path / "outbox.db", now=host.now)
+    publisher = wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(), outbox=outbox)
+    keep = wiring.keep_reads(
+        vehicle=VEHICLE, source=wiring.source(ModelSettings()), outbox=outbox, publisher=publisher
+    )
+    with outbox, caplog.at_level(logging.ERROR):
+        keep([make_read("AB12"), make_read("TOOLONGFORAPLATE"), make_read("CD34")])
+        rows = outbox.take(limit=10)
+    assert [decode_read(row.payload).plate.text for row in rows] == ["AB12", "CD34"]
+    assert caplog.text.count("not kept") == 1
+    assert "TOOLONG" not in caplog.text
+
+
+def test_a_record_names_the_networks_by_the_hashes_that_were_checked() -> None:
+    source = wiring.source(ModelSettings())
+    manifest = wiring.manifest(ModelSettings())
+    assert source.detector.sha256 == manifest.detector.sha256
+    assert source.reader.sha256 == manifest.reader.sha256
+
+
+def test_a_password_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(b"\xff\xfe\x00")
+    file.chmod(0o600)
+    mqtt = MqttSettings.model_construct(
+        **{**MqttSettings().model_dump(), "username": "car-1", "password_file": file, "tls": False}
+    )
+    with pytest.raises(ConfigurationError, match="the password cannot be read: is not text"):
+        wiring.publisher(vehicle=VEHICLE, mqtt=mqtt, outbox=Outbox(path=tmp_path / "outbox.db", now=host.now))
