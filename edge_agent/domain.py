@@ -20,8 +20,8 @@ ROUND = "0O"
 
 UNREADABLE = "?"
 
-MOST_CHARACTERS = 12
-"""No plate has more: what reads longer is a sign."""
+LEAST_CHARACTERS, MOST_CHARACTERS = 2, 12
+"""What reads shorter is a scratch or an emblem, what reads longer is a sign."""
 
 
 @dataclass(frozen=True, slots=True)
