@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_agent.domain import (
+    LEAST_CHARACTERS,
     MOST_CHARACTERS,
     UNREADABLE,
     CharacterProbabilities,
@@ -93,7 +94,8 @@ class Tracker:
         known = any(same_plate(characters, one.characters) for one in self._seen)
         self._remember(track)
         text = characters.text(unsure_below=self._rules.unsure_below)
-        if known or 2 * text.count(UNREADABLE) >= len(text) or len(text) > MOST_CHARACTERS:
+        is_plate = LEAST_CHARACTERS <= len(text) <= MOST_CHARACTERS and 2 * text.count(UNREADABLE) < len(text)
+        if known or not is_plate:
             return []
         return [self._read(track, characters, text)]
 

@@ -84,6 +84,11 @@ def test_what_cannot_be_told_is_a_question_mark_and_mostly_unreadable_is_no_read
     assert not blurred
 
 
+@pytest.mark.parametrize("text", ["I", "ROADWORKAHEAD"])
+def test_a_scratch_and_a_sign_are_no_plates(text: str) -> None:
+    assert not drive(lambda at: between(0, 1, at, fakes.reading(text)), seconds=4)
+
+
 def test_small_plates_are_left_alone() -> None:
     rules = replace(RULES, min_plate_width_px=60)
     assert not drive(lambda at: [fakes.reading("ABC123", width=50)], seconds=4, rules=rules)
