@@ -40,7 +40,7 @@ POOL = 3000  # rendered plates in memory, replaced one by one
 FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.5
 # Shares of the real half, where the data has such plates.
-SHARES = {"us-scene": 0.38, "us-frontal": 0.24, "br": 0.13, "other": 0.25}
+SHARES = {"us-scene": 0.32, "us-frontal": 0.20, "br": 0.20, "other": 0.28}
 
 
 def kind(plate: PlateText) -> str:
