@@ -175,7 +175,7 @@ class ReadDraft:
         return self._record.id
 
     def encode(self, seq: int) -> bytes:
-        """Write the final record within BUDGET_BYTES: the least likely candidates give way.
+        """Write the final record within BUDGET_BYTES: the last candidates give way.
 
         Names of more than 16 characters on a plate of 12 can take it up to 50 bytes beyond.
         """
@@ -197,8 +197,7 @@ def _time(stamp: domain.Stamp) -> datetime:
 
 
 def _candidates(candidates: Sequence[domain.Candidate]) -> tuple[Candidate, ...]:
-    best = sorted(candidates, key=lambda candidate: -candidate.confidence)[:5]
-    return tuple((one.text, _share(one.confidence)) for one in best)
+    return tuple((one.text, _share(one.confidence)) for one in candidates[:5])
 
 
 def _region(region: domain.Region | None) -> Region | None:
