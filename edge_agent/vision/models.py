@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
 from edge_agent.domain import ALPHABET
 from edge_agent.errors import ModelError
 
 MANIFEST = "models.toml"
+
+UNRUNNABLE = (
+    faults.Fail,
+    faults.InvalidArgument,
+    faults.InvalidGraph,
+    faults.InvalidProtobuf,
+    faults.NotImplemented,
+)
+"""What ONNX Runtime raises for a file that is no network, or none that it can run; they share no base class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,7 @@ def open_session(
     options.log_severity_level = 3
     try:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own errors share no base class
+    except UNRUNNABLE as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{model.path}: not a network that can be run: {reason}") from error
     have = [(t.name, len(t.shape)) for t in (*session.get_inputs(), *session.get_outputs())]
