@@ -20,6 +20,8 @@ UNRUNNABLE = (
     faults.InvalidGraph,
     faults.InvalidProtobuf,
     faults.NotImplemented,
+    faults.RuntimeException,
+    ValueError,
 )
 """What ONNX Runtime raises for a file that is no network, or none that it can run; they share no base class."""
 
