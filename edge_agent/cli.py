@@ -63,11 +63,26 @@ def main() -> NoReturn:
         _fail(str(error), error.exit_status)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does: nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        _discard_output()
+        _fail(": ".join(filter(None, (error.filename, error.strerror or str(error)))), 1)
     sys.exit(status)
+
+
+def _discard_output() -> None:
+    """Keep Python from failing once more when it writes the rest at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    """Write the output to its end; a reader that has gone, as `| head` does, is no fault."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        raise typer.Exit(0) from None
 
 
 def _fail(message: str, status: int) -> NoReturn:
@@ -134,7 +149,9 @@ def demo(
 
 @app.command(epilog="Example: edge-agent read --annotate out/ photo.jpg")
 def read(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or directories of them.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", readable=False, help="Pictures, or directories of them.")
+    ],
     *,
     jsonl: JsonLines = False,
     annotate: Annotated[
@@ -147,7 +164,7 @@ def read(
     pipeline = wiring.pipeline(models=ModelSettings(threads=threads), reading=reading, tracking=TrackingSettings())
     found, others = stills.gather(paths)
     errors = 0
-    with _progress(len(found), "reading") as advance:
+    with _output(), _progress(len(found), "reading") as advance:
         for result in stills.read_stills(
             found, pipeline=pipeline, unsure_below=reading.unsure_below, annotate_into=annotate
         ):
@@ -173,7 +190,7 @@ def replay(
     threads: Threads = 1,
 ) -> None:
     """Run a recording through the pipeline of the car, as fast as this computer can."""
-    with _progress(None, "replaying") as advance:
+    with _output(), _progress(None, "replaying") as advance:
         for one in replaying.replay(video, threads=threads, advance=advance):
             print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
 
@@ -184,7 +201,8 @@ def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     configuration = loader.load(directory)
     for warning in configuration.warnings:
         _say(f"warning: {warning}")
-    wiring.manifest(configuration.agent.models)
+    agent = configuration.agent
+    wiring.pipeline(models=agent.models, reading=agent.reading, tracking=agent.tracking)  # the weights are sound
     names = ", ".join(camera.name for camera in configuration.cameras)
     print(f"{directory}: no problem found; cameras: {names}")
 
@@ -196,7 +214,8 @@ def config_show(
     origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
 ) -> None:
     """Show the settings in force, defaults included; of secrets the file's path alone."""
-    print("\n".join(show(loader.load(directory), origin=origin)))
+    with _output():
+        print("\n".join(show(loader.load(directory), origin=origin)))
 
 
 @outbox_app.command("status", epilog="Example: edge-agent outbox status --config /etc/edge-agent --jsonl")

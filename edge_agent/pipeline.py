@@ -25,6 +25,8 @@ class FollowsVehicles(Protocol):
 
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]: ...
 
+    def advance(self, now_s: float) -> list[Read]: ...
+
     def finish(self) -> list[Read]: ...
 
 
@@ -61,6 +63,10 @@ class Pipeline:
     def follow(self, frame: Frame, look: Look) -> list[Read]:
         """The second half of a step: follow the vehicles with what the frame's picture showed."""
         return self._tracker.update(frame, look.readings)
+
+    def advance(self, now_s: float) -> list[Read]:
+        """Give the passes that are complete by a monotonic time, while the camera shows nothing."""
+        return self._tracker.advance(now_s)
 
     def finish(self) -> list[Read]:
         """Give the passes still open when the source has ended."""

@@ -49,7 +49,7 @@ def fetch(folder: Path) -> None:
 
 def main() -> int:
     """Command line."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.stderr.write("usage: python -m training.fonts DIR\n")
         return 2
     fetch(Path(sys.argv[1]))

@@ -75,9 +75,9 @@ class Capture:
                 except CameraError as error:
                     self._camera.close()  # before the pause: another program may want the camera meanwhile
                     self._failed(error, stop)
+            self._turn(state=CaptureState.ENDED, fps=0.0)  # not after an unforeseen error: that is no end
         finally:
             self._camera.close()
-            self._turn(state=CaptureState.ENDED, fps=0.0)
             self._sink.close()
 
     def _stream(self, stop: threading.Event) -> bool:

@@ -28,6 +28,8 @@ def list_pictures(directory: Path) -> tuple[list[Path], int]:
 
 def decode(path: Path) -> Image:
     """Read a picture file: uint8 gray or blue-green-red, turned as its EXIF tag says. Raises PictureError."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise PictureError(f"{path}: not a regular file")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -54,8 +54,16 @@ Topic = Annotated[
     ),
 ]
 
+
+def _no_password(value: object) -> object:
+    if isinstance(value, str) and "@" in value:
+        raise wrong_setting("no user or password may stand in a host's name: there are username and password_file")
+    return value
+
+
 HostName = Annotated[
     str,
+    BeforeValidator(_no_password),
     _matching(
         r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252})",
         "should be a host name or an address, without mqtt:// and without the port",
@@ -108,6 +116,12 @@ def _private(path: Path) -> Path:
     return path
 
 
+def _no_file(path: Path) -> Path:
+    if path.exists() and not path.is_dir():
+        raise wrong_value("is not a directory")
+    return path
+
+
 def _directory(path: Path) -> Path:
     if not path.is_dir():
         raise wrong_value("there is no such directory")
@@ -116,6 +130,9 @@ def _directory(path: Path) -> Path:
 
 AnyPath = Annotated[Path, BeforeValidator(_path)]
 """A path that may come into being later."""
+
+FutureDirectory = Annotated[Path, BeforeValidator(_path), AfterValidator(_no_file)]
+"""A directory that may come into being later."""
 
 Directory = Annotated[Path, BeforeValidator(_path), AfterValidator(_directory)]
 """A directory that must be there."""

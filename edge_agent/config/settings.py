@@ -9,6 +9,7 @@ from edge_agent.config.fields import (
     AnyPath,
     Directory,
     FourCharacterCode,
+    FutureDirectory,
     HostName,
     Name,
     PublicFile,
@@ -45,7 +46,7 @@ class VehicleSettings(Settings):
 class StateSettings(Settings):
     """Where the program keeps what must survive."""
 
-    directory: AnyPath = Field(
+    directory: FutureDirectory = Field(
         default=Path("/var/lib/edge-agent"), description="Directory of the outbox and of the tuner's settings."
     )
 

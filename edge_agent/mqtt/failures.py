@@ -61,6 +61,8 @@ def explain(error: Exception) -> str:
             text = f"its certificate is refused ({error.verify_message}): check ca_file, and that host is its name"
         case ssl.SSLError():
             text = f"TLS failed ({error.reason}): check that this is the TLS port"
+        case ConnectionResetError():
+            text = "closed the connection at once: check that tls and port go together"
         case ConnectionRefusedError():
             text = "refuses connections: check that it runs and that the port is right"
         case socket.gaierror():

@@ -63,7 +63,7 @@ class Tracker:
             track.follow(frame, reading)
         matched = {id(reading) for _, reading in pairs}
         self._tracks += [Track.start(frame, reading) for reading in wide_enough if id(reading) not in matched]
-        return self._due(frame.stamp.monotonic_s)
+        return self.advance(frame.stamp.monotonic_s)
 
     def finish(self) -> list[Read]:
         """Give the passes still open."""
@@ -71,7 +71,8 @@ class Tracker:
         self._tracks = []
         return reads
 
-    def _due(self, now_s: float) -> list[Read]:
+    def advance(self, now_s: float) -> list[Read]:
+        """Give the passes that are complete by a monotonic time, with a new frame or without."""
         rules = self._rules
         self._seen = [one for one in self._seen if now_s - one.last.monotonic_s < SAME_VEHICLE_WITHIN_S]
         reads = []

@@ -61,8 +61,14 @@ class Agent:
             for line in self._lines:
                 line.start()
                 opened.callback(line.close, CLOSE_S)
+            opened.callback(self._stop_lines)
             opened.callback(self._service_manager.stopping)
             self._watch(stop, publishing)
+
+    def _stop_lines(self) -> None:
+        """Ask all cameras at once: the slowest alone decides how long it takes."""
+        for line in self._lines:
+            line.stop()
 
     def _watch(self, stop: threading.Event, publishing: threading.Thread) -> None:
         """Feed the watchdog while every stage turns; a dead stage ends the service, which is then restarted."""
@@ -105,6 +111,8 @@ class Agent:
             return "the publisher"
         for line in self._lines:
             status = line.status
+            if not status.capturing and status.capture.state is not CaptureState.ENDED:
+                raise EdgeAgentError(f"camera {line.name}: its capture has ended: see the log above")
             if not status.processing and status.capturing:
                 raise EdgeAgentError(f"camera {line.name}: its pipeline has ended: see the log above")
             if status.capturing and now_s - status.capture.turned_s > CAMERA_HANGS_AFTER_S:

@@ -76,10 +76,15 @@ class CameraLine:
         for thread in self._threads:
             thread.start()
 
-    def close(self, timeout_s: float) -> None:
-        """Stop capturing, complete the passes still open and commit them."""
+    def stop(self) -> None:
+        """Ask for the end; the pipeline completes its passes even while the camera blocks."""
         self._stop.set()
-        for thread in self._threads:
+        self._latest.close()
+
+    def close(self, timeout_s: float) -> None:
+        """Wait until the passes still open are complete and committed, and the camera is let go."""
+        self.stop()
+        for thread in reversed(self._threads):
             thread.join(timeout_s)
             if thread.is_alive():
                 log.error("%s did not end within %.0f s", thread.name, timeout_s)
@@ -91,8 +96,8 @@ class CameraLine:
             if frame is not None:
                 self._store(self._pipeline.step(frame))
                 self._processed += 1
-            elif self._waiting:
-                self._store([])
+            else:
+                self._store(self._pipeline.advance(self._turned_s))
         self._store(self._pipeline.finish())
         if self._waiting:
             log.error("%s: %d reads are lost: the disk did not take them", self.name, len(self._waiting))

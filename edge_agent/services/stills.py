@@ -43,6 +43,8 @@ def gather(paths: Sequence[Path]) -> tuple[list[Still], int]:
             pictures, ignored = list_pictures(path)
             stills += [Still(path=one, relative=one.relative_to(path)) for one in pictures]
             others += ignored
+            if not pictures:
+                raise PictureError(f"{path}: holds no picture ({ignored} other files)")
         else:
             stills.append(Still(path=path, relative=Path(path.name)))
     return stills, others
@@ -52,6 +54,7 @@ def read_stills(
     stills: Sequence[Still], *, pipeline: Pipeline, unsure_below: float, annotate_into: Path | None
 ) -> Iterator[StillResult]:
     """Read each picture; one that cannot be read does not stop the others."""
+    written: set[Path] = set()
     for still in stills:
         started = time.perf_counter()
         try:
@@ -63,7 +66,7 @@ def read_stills(
         look = pipeline.look(image)
         if annotate_into is not None:
             picture = annotate(image, look.readings, unsure_below=unsure_below)
-            _save(annotate_into / still.relative, jpeg(picture))
+            _save(_unused(annotate_into / still.relative, written), jpeg(picture))
         yield StillResult(
             path=still.path,
             readings=look.readings,
@@ -112,9 +115,19 @@ def as_lines(result: StillResult, *, unsure_below: float) -> list[str]:
     ]
 
 
-def _save(path: Path, content: bytes) -> None:
-    """Write a JPEG beside its namesakes, under a name that says so. Raises PictureError."""
-    target = path.with_name(path.name + ".jpg") if path.suffix.lower() not in {".jpg", ".jpeg"} else path
+def _unused(path: Path, written: set[Path]) -> Path:
+    """The name of an annotated picture: never the original's, never one that this run has written."""
+    target = path.with_name(f"{path.name}.annotated.jpg")
+    count = 1
+    while target in written:
+        count += 1
+        target = path.with_name(f"{path.name}.{count}.annotated.jpg")
+    written.add(target)
+    return target
+
+
+def _save(target: Path, content: bytes) -> None:
+    """Write a file and the directories to it. Raises PictureError."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)

@@ -67,6 +67,30 @@ def test_check_lists_every_problem_at_once_with_status_78(configuration: Path) -
     assert any("cameras/b.toml:1" in line for line in lines)
 
 
+def test_check_finds_altered_weights_and_a_state_that_is_a_file(configuration: Path, tmp_path: Path) -> None:
+    models = shutil.copytree(ROOT / "models", tmp_path / "models")
+    with (models / "reader.onnx").open("ab") as weights:
+        weights.write(b"x")
+    agent = configuration / "agent.toml"
+    agent.write_text(agent.read_text().replace("[models]", f'[models]\ndirectory = "{models}"'))
+    done = edge_agent("check", configuration)
+    assert done.returncode == 78
+    assert "not the file the manifest names" in done.stderr
+    (tmp_path / "state").touch()
+    done = edge_agent("check", configuration)
+    assert done.returncode == 78
+    assert "state.directory: is not a directory" in done.stderr
+
+
+def test_a_password_in_the_brokers_name_is_not_repeated(configuration: Path) -> None:
+    agent = configuration / "agent.toml"
+    agent.write_text(agent.read_text().replace("[mqtt]", '[mqtt]\nhost = "mqtt://car:s3cret@example.gov"'))
+    done = edge_agent("check", configuration)
+    assert done.returncode == 78
+    assert "no user or password may stand in a host's name" in done.stderr
+    assert "s3cret" not in done.stderr
+
+
 def test_a_directory_that_is_not_there_is_one_line() -> None:
     done = edge_agent("check", "/nowhere")
     assert done.returncode == 78

@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,7 @@ import pytest
 
 from edge_agent import host
 from edge_agent.camera.sim.camera import SimCamera
-from tests.cli.program import edge_agent
+from tests.cli.program import COMMAND, edge_agent, environment
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +72,63 @@ def test_annotated_pictures_keep_the_directories_shape(drive: tuple[Path, str], 
     cv2.imwrite(str(source / "gray.jpg"), np.full((90, 160), 80, np.uint8))
     done = edge_agent("read", "--annotate", out, source)
     assert done.returncode == 0
-    before, after = cv2.imread(str(drive[0])), cv2.imread(str(out / "monday" / "1.png.jpg"))
+    before, after = cv2.imread(str(drive[0])), cv2.imread(str(out / "monday" / "1.png.annotated.jpg"))
     assert before is not None
     assert after is not None
     assert after.shape == before.shape
     yellow = (after.astype(int) - before.astype(int))[:, :, 1:].max(axis=2) > 100
     assert yellow.sum() > 500
-    assert (out / "gray.jpg").exists()
+    assert (out / "gray.jpg.annotated.jpg").exists()
+
+
+def test_annotating_into_the_pictures_own_directory_leaves_the_originals_alone(
+    drive: tuple[Path, str], tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").write_bytes(drive[0].read_bytes())
+    done = edge_agent("read", "--annotate", tmp_path / "a", tmp_path / "a" / "x.png", tmp_path / "b" / "x.png")
+    assert done.returncode == 0
+    assert (tmp_path / "a" / "x.png").read_bytes() == drive[0].read_bytes()
+    made = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert made == ["x.png", "x.png.2.annotated.jpg", "x.png.annotated.jpg"]
+
+
+def test_a_directory_without_pictures_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    done = edge_agent("read", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"edge-agent: {tmp_path}: holds no picture (1 other files)\n"
+
+
+def test_a_reader_that_goes_away_is_no_fault(drive: tuple[Path, str]) -> None:
+    command = [*COMMAND, "read", "--jsonl", *[str(drive[0])] * 5]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        error = process.stderr.read()
+    assert (process.returncode, error) == (0, "")
+
+
+def test_output_that_cannot_be_written_is_one_line(drive: tuple[Path, str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "read", str(drive[0])],
+            stdout=full, stderr=subprocess.PIPE, env=environment(), text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "edge-agent: No space left on device\n"
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.jpg")
+    done = edge_agent("read", tmp_path / "x.jpg")
+    assert done.returncode == 1
+    assert "not a regular file" in done.stderr
 
 
 def test_one_missing_picture_is_one_line_and_status_one() -> None:

@@ -40,7 +40,7 @@ def test_the_demo_shows_the_chain_and_survives_its_broker_and_kill_9(tmp_path: P
 
     done = edge_agent("demo", "--seconds", "16", "--no-tty", "--state", state)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "an earlier demo was cut off" in done.stdout
+    assert "an earlier demo did not finish" in done.stdout
     assert "the broker is stopped" in done.stdout
     assert "the broker is back" in done.stdout
     reads = done.stdout.count("\nread ")
@@ -53,9 +53,30 @@ def test_the_demo_shows_the_chain_and_survives_its_broker_and_kill_9(tmp_path: P
 
 def test_a_store_that_cannot_start_ends_the_demo_with_its_last_words(tmp_path: Path) -> None:
     (tmp_path / "store.db").mkdir()
+    (tmp_path / "edge-agent-demo").touch()
     done = edge_agent("demo", "--seconds", "10", "--no-tty", "--state", tmp_path)
     assert done.returncode == 1
     assert "the central store ended by itself" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("file", ["thesis.txt", "outbox.db"])
+def test_a_directory_that_is_not_a_demos_is_refused_and_left_alone(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_text("precious")
+    done = edge_agent("demo", "--seconds", "10", "--no-tty", "--state", tmp_path)
+    assert done.returncode == 78
+    assert (
+        done.stderr
+        == f"edge-agent: {tmp_path}: is no demo's directory and not empty: give another one to --state\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+
+
+def test_a_state_that_cannot_be_a_directory_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = edge_agent("demo", "--no-tty", "--state", tmp_path / "file" / "state")
+    assert done.returncode == 78
+    assert "cannot be the demo's state directory" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

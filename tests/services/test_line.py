@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from edge_agent import host
-from edge_agent.camera.capture import Capture
+from edge_agent.camera.capture import Capture, CaptureState
 from edge_agent.domain import Frame, Read
 from edge_agent.errors import OutboxError
 from edge_agent.latest import Latest
@@ -89,6 +89,51 @@ def test_a_pass_still_open_when_the_camera_ends_is_kept() -> None:
     disk = Disk()
     run(disk, frames=5)
     assert len(disk.kept) == 2
+
+
+class Blocked(Frames):
+    """Shows its frames, then blocks for ever, as a camera that hangs does."""
+
+    def read(self) -> Frame | None:
+        frame = super().read()
+        while frame is None:
+            threading.Event().wait(60)
+        return frame
+
+
+def test_a_pass_is_complete_in_time_although_the_camera_blocks_and_stop_does_not_wait_for_it() -> None:
+    disk = Disk()
+    latest = PatientLatest()
+    plates = fakes.PlatesGiven([fakes.reading("ABC123")])
+    line = CameraLine(
+        name="front",
+        capture=Capture(name="front", camera=Blocked(5, latest), sink=latest, now=host.now, jitter=random.Random()),
+        latest=latest,
+        pipeline=Pipeline(detector=plates, reader=plates, tracker=Tracker(rules=RULES, new_id=fakes.CountingIds())),
+        keep=disk,
+    )
+    line.start()
+    patience = threading.Event()
+    for _ in range(3000):
+        if disk.kept:
+            break
+        patience.wait(0.01)
+    assert [read.text for read in disk.kept] == ["ABC123"]
+    line.close(0.5)
+    assert not line.status.processing
+
+
+def test_an_unforeseen_error_of_a_camera_is_no_end() -> None:
+    class Broken(Frames):
+        def open(self) -> None:
+            raise RuntimeError("unforeseen")
+
+    latest = PatientLatest()
+    capture = Capture(name="front", camera=Broken(0, latest), sink=latest, now=host.now, jitter=random.Random())
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        capture.run(threading.Event())
+    assert capture.status.state is not CaptureState.ENDED
+    assert latest.closed
 
 
 def test_what_the_disk_refuses_is_kept_once_it_takes_it(caplog: pytest.LogCaptureFixture) -> None:

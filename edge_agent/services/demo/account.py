@@ -44,6 +44,11 @@ def vehicle_of(read: Read, truth: Sequence[VehicleTruth]) -> VehicleTruth | None
     return vehicle if seen is not None and read.box.iou(seen.box) >= SAME_PLATE_IOU else None
 
 
+def is_right(vehicle: VehicleTruth, texts: Sequence[str]) -> bool:
+    """Whether one of the texts is the vehicle's; 0 and O count as one, as plates draw them alike."""
+    return vehicle.text.replace("O", "0") in {text.replace("O", "0") for text in texts}
+
+
 def stored_seqs(database: Path, vehicle: str) -> list[int]:
     """The places in the vehicle's count that the store holds, each as often as it holds it."""
     with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
@@ -67,8 +72,8 @@ def settle(
     return Account(
         passed=len(expected),
         captured=sum(vehicle.number in texts for vehicle in expected),
-        right=sum(vehicle.text in texts.get(vehicle.number, ()) for vehicle in expected),
-        wrong=sum(text != vehicle.text for vehicle in truth for text in texts.get(vehicle.number, ())),
+        right=sum(is_right(vehicle, texts.get(vehicle.number, ())) for vehicle in expected),
+        wrong=sum(vehicle.number in texts and not is_right(vehicle, texts[vehicle.number]) for vehicle in expected),
         duplicates=sum(len(found) - 1 for found in texts.values()),
         false_reads=false_reads,
         committed=committed,

@@ -1,5 +1,6 @@
 """Drives the demo: a simulated drive through the real agent, with a broker that goes away half-way."""
 
+import contextlib
 import logging
 import os
 import tempfile
@@ -22,6 +23,7 @@ from edge_agent.config.settings import (
     VehicleSettings,
 )
 from edge_agent.domain import Frame, Read
+from edge_agent.errors import StateDirectoryError
 from edge_agent.host import ServiceManager
 from edge_agent.latest import Latest
 from edge_agent.outbox import read_status
@@ -32,6 +34,10 @@ from edge_agent.services.demo.screen import Arrival, LiveScreen, Moment, PlainSc
 from edge_agent.services.line import CameraLine
 
 VEHICLE = VehicleSettings(agency="demo", id="car-1")
+STORE_FILE = "store.db"
+MARK_FILE = "edge-agent-demo"
+"""Tells a demo's state directory from others."""
+
 RATE_FPS = 15.0
 OUTAGE_FROM = 0.45
 """Share of the drive after which the broker goes away."""
@@ -50,6 +56,31 @@ def default_state() -> Path:
     return Path(home) / "edge-agent-demo"
 
 
+def _take_over(state: Path) -> bool:
+    """Make the state directory ours; true when an earlier demo left something in it. Raises StateDirectoryError.
+
+    A directory that is not a demo's is refused: what it holds may be somebody's, a real car's outbox above all.
+    """
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        if any(state.iterdir()) and not (state / MARK_FILE).exists():
+            raise StateDirectoryError(f"{state}: is no demo's directory and not empty: give another one to --state")
+        (state / MARK_FILE).touch()
+    except OSError as error:
+        raise StateDirectoryError(f"{state}: cannot be the demo's state directory: {error.strerror}") from None
+    return (state / wiring.OUTBOX_FILE).exists()
+
+
+def _clear(state: Path) -> None:
+    """Remove what a demo makes, and nothing else."""
+    for name in (wiring.OUTBOX_FILE, STORE_FILE):
+        for path in state.glob(f"{Path(name).stem}.*"):
+            path.unlink(missing_ok=True)
+    (state / MARK_FILE).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # somebody else's files keep it
+        state.rmdir()
+
+
 class Demo:
     """One demo from its start to its table."""
 
@@ -59,7 +90,7 @@ class Demo:
         self._screen = screen
         self._camera = SimCamera(name="sim", now=host.now, seed=seed, seconds=seconds, rate_fps=RATE_FPS)
         self._outbox = wiring.outbox(StateSettings(directory=state))
-        self._database = state / "store.db"
+        self._database = state / STORE_FILE
         self._latest: Latest[Frame] = Latest()
         self._reads: list[Read] = []
         self._reads_lock = threading.Lock()
@@ -70,12 +101,11 @@ class Demo:
 
     def run(self, stop: threading.Event) -> Account:
         """Drive, deliver, compare; stop ends the drive early. Raises EdgeAgentError."""
-        resumed = (self._state / wiring.OUTBOX_FILE).exists()
+        resumed = _take_over(self._state)
         with ExitStack() as opened:
             scratch = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="edge-agent-demo-")))
             self._port = processes.free_port()
             self._broker = processes.broker(port=self._port, directory=scratch)
-            self._state.mkdir(parents=True, exist_ok=True)
             self._store = processes.store(port=self._port, database=self._database, directory=scratch)
             for program in (self._broker, self._store):
                 opened.callback(program.stop)
@@ -85,7 +115,7 @@ class Demo:
             self._screen.start()
             opened.callback(self._screen.stop)
             if resumed:
-                self._screen.event("an earlier demo was cut off: what its outbox still holds goes first")
+                self._screen.event("an earlier demo did not finish: what its outbox still holds goes first")
             self._agent().run(stop)
             self._show_arrivals()
             self._store.check()
@@ -170,7 +200,7 @@ class Demo:
         for read in fresh:
             vehicle = vehicle_of(read, truth)
             delay_s = time.monotonic() - read.last.monotonic_s
-            self._screen.arrived(Arrival(read=read, delay_s=delay_s, truth=vehicle.text if vehicle else None))
+            self._screen.arrived(Arrival(read=read, delay_s=delay_s, truth=vehicle))
 
 
 def run(*, seconds: float, seed: int, state: Path, tty: bool, stop: threading.Event) -> bool:
@@ -182,9 +212,7 @@ def run(*, seconds: float, seed: int, state: Path, tty: bool, stop: threading.Ev
     account = Demo(seconds=seconds, seed=seed, state=state, screen=screen).run(stop)
     show_account(account, console)
     if account.nothing_lost:
-        for path in state.iterdir():
-            path.unlink()
-        state.rmdir()
+        _clear(state)
         console.print("Every committed read is in the central store exactly once.")
     elif stop.is_set():
         console.print(f"Stopped: {account.undelivered} reads stay in {state}, and the next demo delivers them.")

@@ -10,8 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from edge_agent.camera.sim.truth import VehicleTruth
 from edge_agent.domain import Read
-from edge_agent.services.demo.account import Account
+from edge_agent.services.demo.account import Account, is_right
 
 RECENT = 10
 STATUS_EVERY_S = 2.0
@@ -37,7 +38,7 @@ class Arrival:
 
     read: Read
     delay_s: float
-    truth: str | None
+    truth: VehicleTruth | None
 
 
 class Screen(Protocol):
@@ -53,7 +54,7 @@ class Screen(Protocol):
 def _verdict(arrival: Arrival) -> str:
     if arrival.truth is None:
         return "no plate there"
-    return "right" if arrival.truth == arrival.read.text else f"was {arrival.truth}"
+    return "right" if is_right(arrival.truth, [arrival.read.text]) else f"was {arrival.truth.text}"
 
 
 class PlainScreen:
@@ -164,8 +165,8 @@ def show_account(account: Account, console: Console) -> None:
     rows = [
         ("vehicles driven past", account.passed, "with a plate that could be read in two frames or more"),
         ("captured", account.captured, "got a read"),
-        ("read right", account.right, share),
-        ("read wrong", account.wrong, "a character wrong or not readable (?)"),
+        ("read right", account.right, f"{share}; 0 and O count as one"),
+        ("read wrong", account.wrong, "a character wrong or not readable"),
         ("duplicates", account.duplicates, "more than one read of a vehicle"),
         ("reads of no plate", account.false_reads, ""),
         ("committed to disk", account.committed, "by this outbox, earlier demos that were cut off included"),
