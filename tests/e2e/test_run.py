@@ -170,6 +170,7 @@ def refusal(car: Car) -> tuple[int, str]:
 
 def test_a_state_directory_that_cannot_be_written_is_for_a_person(car: Car) -> None:
     car.state.write_text("a file")
+    car.state = car.state / "below"
     car.configure(port=free_port(), cameras={"front": SIM.format(seconds=60)})
     status, line = refusal(car)
     assert status == 78
