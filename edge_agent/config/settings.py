@@ -132,7 +132,7 @@ class ReadingSettings(Settings):
         description="Least confidence of a detection that is read; absent: the model's own.",
     )
     unsure_below: float = Field(
-        default=0.5, ge=0, le=1, description="Share below which a character is given as ? instead of guessed."
+        default=0.4, ge=0, le=1, description="Share below which a character is given as ? instead of guessed."
     )
     min_plate_width_px: int = Field(
         default=32, ge=1, le=2000, description="Narrower plates, in pixels of the full frame, are not read."
