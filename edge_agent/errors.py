@@ -61,9 +61,5 @@ class OutboxBusy(OutboxError):
     """Another agent owns the outbox."""
 
 
-class OutboxFull(OutboxError):
-    """The quota is reached: nothing was written."""
-
-
 class BrokerError(EdgeAgentError):
     """The broker cannot be reached, refuses, or speaks less than MQTT 5."""

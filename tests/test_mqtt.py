@@ -1,6 +1,5 @@
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,8 @@ from edge_agent.mqtt import (
     Tls,
     Woken,
 )
+from edge_agent.mqtt.link import _RECEIVED_AT_MOST
+from tests.e2e.broker import wait_until
 from tests.faults.scripted import DISCONNECT, PUBLISH, SUBSCRIBE, Closed, Packet, Peer, ScriptedBroker
 
 PATIENCE_S = 60
@@ -302,7 +303,7 @@ def test_a_flood_waits_and_nothing_of_it_is_lost() -> None:
     with linked(script) as link:
         event_of(link)
         mid = link.publish(Message("t", b""))  # while the flood stands still at the full queue
-        time.sleep(0.3)
+        wait_until(lambda: link._events.qsize() >= _RECEIVED_AT_MOST, "the flood to stand still")
         received = [event_of(link) for _ in range(count)]
         assert received == [Received("receipts", f"{number}".encode()) for number in range(count)]
         assert event_of(link) == Acknowledged(mid or 0, 0, "Success")
@@ -317,7 +318,7 @@ def test_a_link_can_be_closed_in_the_middle_of_a_flood() -> None:
 
     with linked(script) as link:
         event_of(link)
-        time.sleep(0.3)
+        wait_until(lambda: link._events.qsize() >= _RECEIVED_AT_MOST, "the flood to stand still")
     assert not any(thread.name == "mqtt" for thread in threading.enumerate())
 
 

@@ -69,10 +69,6 @@ class Program:
             words = self._log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
             raise EdgeAgentError(f"{self._name} ended by itself: {words[0]}")
 
-    def said(self, words: str) -> bool:
-        """Whether its log holds these words by now."""
-        return words in self._log.read_text(errors="replace")
-
 
 def broker(*, port: int, directory: Path) -> Program:
     """A mosquitto on the loopback interface that keeps nothing on disk. Raises EdgeAgentError if there is none."""
