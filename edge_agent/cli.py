@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.exceptions import TyperException
 
-from edge_agent import wiring
+from edge_agent import __version__, wiring
 from edge_agent.config import loader
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
@@ -35,12 +35,13 @@ SERVICE_DIRECTORY = Path("/etc/edge-agent")
 app = typer.Typer(
     name="edge-agent",
     help="Reads licence plates from a patrol car's camera and delivers every read, whatever the network does.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Example: edge-agent read photo.jpg",
 )
-config_app = typer.Typer(help="Look into the configuration.")
-outbox_app = typer.Typer(help="Look into the outbox on disk.")
+config_app = typer.Typer(help="Look into the configuration.", epilog="Example: edge-agent config show config")
+outbox_app = typer.Typer(help="Look into the outbox on disk.", epilog="Example: edge-agent outbox status")
 app.add_typer(config_app, name="config")
 app.add_typer(outbox_app, name="outbox")
 
@@ -49,13 +50,13 @@ ConfigOption = Annotated[
 ]
 ConfigArgument = Annotated[Path, typer.Argument(metavar="[DIR]", help="Directory with agent.toml and cameras/.")]
 JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, and nothing else.")]
-Threads = Annotated[int, typer.Option(min=1, max=64, help="Processor threads the networks may use.")]
+Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processor threads the networks may use.")]
 
 
 def main() -> NoReturn:
     """Run a command; what went wrong is a line on stderr and the exit status of its kind."""
     try:
-        status = app(standalone_mode=False)
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
         message = error.format_message().rstrip(".")
         _fail(f"{message} (see --help)", error.exit_code) if message else sys.exit(error.exit_code)
@@ -120,6 +121,22 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"edge-agent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Stand before every command: the options of the program itself."""
+
+
 @app.command(epilog="Example: edge-agent run --config /etc/edge-agent")
 def run(*, config: ConfigOption = SERVICE_DIRECTORY) -> None:
     """Run the service: read with every camera, keep every read, deliver."""
@@ -131,15 +148,18 @@ def run(*, config: ConfigOption = SERVICE_DIRECTORY) -> None:
 @app.command(epilog="Example: edge-agent demo --seconds 30 --no-tty")
 def demo(
     *,
-    seconds: Annotated[float, typer.Option(min=5, max=3600, help="Length of the drive.")] = 60.0,
-    seed: Annotated[int, typer.Option(min=0, help="The same number draws the same drive.")] = 1,
+    seconds: Annotated[float, typer.Option(min=5, max=3600, metavar="N", help="Length of the drive.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same number draws the same drive.")] = 1,
     state: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where outbox and store lie; a cut-off demo goes on from there."),
     ] = None,
     tty: Annotated[bool, typer.Option("--tty/--no-tty", help="Draw a screen, or print lines.")] = True,
 ) -> None:
-    """Show the whole chain on a simulated drive, with a broker and a central store of its own."""
+    """Show the whole chain on a simulated drive.
+
+    Broker and central store are its own: nothing else on this computer is touched.
+    """
     good = demonstration.run(
         seconds=seconds, seed=seed, state=state or demonstration.default_state(), tty=tty, stop=_stop_on_signals()
     )
@@ -184,12 +204,14 @@ def read(
 
 @app.command(epilog="Example: edge-agent replay drive.mp4")
 def replay(
-    video: Annotated[Path, typer.Argument(help="A video, or a directory of pictures taken one after the other.")],
+    video: Annotated[
+        Path, typer.Argument(metavar="VIDEO", help="A video, or a directory of pictures taken one after the other.")
+    ],
     *,
     jsonl: JsonLines = False,
     threads: Threads = 1,
 ) -> None:
-    """Run a recording through the pipeline of the car, as fast as this computer can."""
+    """Read a recording as the car would, as fast as this computer can."""
     with _output(), _progress(None, "replaying") as advance:
         for one in replaying.replay(video, threads=threads, advance=advance):
             print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
@@ -213,7 +235,10 @@ def config_show(
     *,
     origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
 ) -> None:
-    """Show the settings in force, defaults included; of secrets the file's path alone."""
+    """Show the settings in force, defaults included.
+
+    Of secrets the file's path alone.
+    """
     with _output():
         print("\n".join(show(loader.load(directory), origin=origin)))
 

@@ -205,6 +205,8 @@ def read_status(path: Path, *, key: bytes | None = None) -> OutboxStatus:
     """
     if not path.is_file():
         raise OutboxError(f"outbox {path}: there is no such file")
+    if not os.access(path, os.R_OK):
+        raise OutboxError(f"outbox {path}: only the user that the agent runs as may read it: use sudo")
     with _explained(path), closing(_open(f"{path.resolve().as_uri()}?mode=ro", key)) as connection:
         _check_version(path, connection)
         return _status(connection)

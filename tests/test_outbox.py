@@ -371,3 +371,11 @@ class OutboxAgainstAList(RuleBasedStateMachine):
 
 TestOutboxAgainstAList = OutboxAgainstAList.TestCase
 TestOutboxAgainstAList.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+def test_the_status_for_another_user_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "outbox.db"
+    path.touch()
+    monkeypatch.setattr("edge_agent.outbox.os.access", lambda *_: False)
+    with pytest.raises(OutboxError, match="only the user that the agent runs as may read it"):
+        read_status(path)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 HEIGHT, WIDTH = READER_INPUT
-WIDTHS_PX = ((30.0, 64.0), (44.0, 110.0), (90.0, 190.0))  # of the crop, each a third
+# Of the crop. Mostly sizes that can be read: with half of the crops below 64 px, five sixths of the
+# loss came from the fifth of the crops that nobody can read.
+WIDTHS_PX = ((34.0, 70.0), (60.0, 120.0), (60.0, 120.0), (100.0, 200.0), (100.0, 200.0))
 
 
 def photographed(image: Gray, box: Box | None, rng: np.random.Generator) -> Gray:
@@ -128,11 +130,11 @@ def _seen(image: Floats, rng: np.random.Generator, *, strength: float) -> Gray:
 
 def _blur(image: Floats, rng: np.random.Generator, strength: float) -> Floats:
     kind = rng.random() / strength
-    if kind < 0.3:
-        longest = max(2, int(image.shape[1] * 0.05))
+    if kind < 0.22:
+        longest = max(2, int(image.shape[1] * 0.04))
         return np.asarray(cv2.filter2D(image, -1, _streak(int(rng.integers(2, longest + 1)), rng)), np.float32)
-    if kind < 0.55:
-        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)), np.float32)
+    if kind < 0.45:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.1)), np.float32)
     return image
 
 
@@ -155,7 +157,7 @@ def _light(image: Floats, rng: np.random.Generator) -> Floats:
     if kind < 0.07:  # very dark
         image = image * rng.uniform(0.12, 0.4) + rng.uniform(0, 12)
     elif kind < 0.11:  # burnt out by a headlight or infrared lamp
-        image = image * rng.uniform(1.1, 1.5) + rng.uniform(0, 30)
+        image = image * rng.uniform(1.1, 1.35) + rng.uniform(0, 20)
     else:
         image = (image - 128) * rng.uniform(0.4, 1.25) + 128 + rng.uniform(-55, 45)
     if rng.random() < 0.3:  # a slope of light

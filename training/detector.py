@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import training.needs  # noqa: F401 - first of all: it says what is missing
+
+# isort: split
+
 import argparse
 import collections
 import logging
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("training")
 
 BATCH = 24
+RATE = 2.5e-3
 COPIES = 2  # of one group: some sets hold turned and mirrored copies of a picture
 WEIGHTS = {"openimages": 3.0, "robertlucian": 3.0, "openlpr-faisal": 2.0, "rf-experiment-plates": 1.5}
 NEGATIVE_WEIGHT = 1.2
@@ -129,7 +134,7 @@ def train(options: argparse.Namespace) -> None:
     course = Course(scenes(folder))
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    schedule = Schedule(seconds=options.hours * 3600, rate=2.5e-3, warmup_steps=150)
+    schedule = Schedule(seconds=options.hours * 3600, rate=options.rate, warmup_steps=150)
     loop = Loop(network=Detector(), schedule=schedule, folder=Path(options.out))
     if not loop.resume() and options.start:
         loop.start_from(Path(options.start))
@@ -138,15 +143,16 @@ def train(options: argparse.Namespace) -> None:
         loop.run(lambda n, d: loss_from(feed, n, d), lambda n: measure(n, kept))
 
 
-def arguments(default_workers: int = 1) -> argparse.ArgumentParser:
+def arguments(rate: float) -> argparse.ArgumentParser:
     """Options that both trainings share."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
     parser.add_argument("--out", required=True, help="folder for the checkpoint; resumed from where it exists")
     parser.add_argument("--hours", type=float, default=1.5, help="training time over all runs")
     parser.add_argument("--start", help="weights (.pt) to begin from instead of from nothing")
+    parser.add_argument("--rate", type=float, default=rate, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=default_workers)
+    parser.add_argument("--workers", type=int, default=1)
     return parser
 
 
@@ -155,7 +161,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     cv2.setNumThreads(1)
     try:
-        train(arguments().parse_args())
+        train(arguments(RATE).parse_args())
     except DataError as error:
         log.error("%s", error)  # noqa: TRY400
         return 1

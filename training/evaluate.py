@@ -1,35 +1,45 @@
 """Measure models/ on labelled sets: python -m training.evaluate --data DIR [--models DIR] [SET ...].
 
 A set is DIR/eval/SET.csv with its pictures. Found is IoU >= 0.3; read is every character right,
-letter O and digit 0 counted as one, over plates whose text is sure. One thread.
+letter O and digit 0 counted as one, over plates whose text is sure. One thread, the agent's own code.
+`validation-plates` and `validation-photographs` are the held-out parts of the training tables: what
+checkpoints, thresholds and margins may be chosen by.
 """
 
 from __future__ import annotations
 
+import training.needs  # noqa: F401 - first of all: it says what is missing
+
+# isort: split
+
 import argparse
 import csv
 import json
+import math
 import sys
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import onnxruntime
 
+from edge_agent.domain import Box, Detection
+from edge_agent.errors import ModelError
+from edge_agent.vision.detector import CentreMapDetector
+from edge_agent.vision.models import load_manifest
+from edge_agent.vision.reader import CtcReader
 from training import boxes, ctc
-from training.data import DataError, data_folder, read_gray
+from training.data import DataError, data_folder, photographs, read_gray
+from training.detector import chosen
 from training.manifest import record
-from training.reader import kind, validation
+from training.reader import kind, validation_plates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from edge_agent.domain import CharacterProbabilities
     from training.boxes import Found
     from training.data import Gray
 
@@ -37,6 +47,9 @@ SETS = ("us", "eu", "br", "dashcam", "world-val")
 CAPTURED = 0.3  # overlap that counts as found
 APART = 0.2  # overlap under which a box belongs to no labelled plate
 UNSURE = ("bad", "doubtful")
+PLATES, PHOTOGRAPHS = "validation-plates", "validation-photographs"
+HIDDEN_BELOW = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
+WIDTHS_PX = ((20.0, "under 20 px"), (30.0, "20..30 px"), (190.0, "30..190 px"), (math.inf, "over 190 px"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +61,31 @@ class Truth:
 
 
 class Models:
-    """The two shipped networks, one thread each, as the agent uses them."""
+    """The two shipped networks, run by the agent's own code, one thread each."""
 
     def __init__(self, folder: Path) -> None:
-        manifest = tomllib.loads((folder / "models.toml").read_text(encoding="utf-8"))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._detector, self._reader = (
-            onnxruntime.InferenceSession(str(folder / manifest[k]["file"]), options, ["CPUExecutionProvider"])
-            for k in ("detector", "reader")
-        )
-        self._size = tuple(manifest["detector"]["input"])
-        self._threshold = float(manifest["detector"]["threshold"])
-        self._plate_size = tuple(manifest["reader"]["input"])
-        self._margin = float(manifest["reader"]["margin"])
+        manifest = load_manifest(folder)
+        self._detector = CentreMapDetector.load(manifest.detector, threads=1)
+        self._reader = CtcReader.load(manifest.reader, threads=1)
 
     def find(self, image: Gray) -> list[Found]:
         """Boxes in a gray picture, in its own pixels."""
-        fitted, scale = boxes.letterbox(image, (self._size[0], self._size[1]))
-        x = fitted[None, None].astype(np.float32) / 255
-        output = self._detector.run(None, {"image": x})[0][0]
-        return [b.scaled(1 / scale) for b in boxes.decode(output, self._threshold)]
+        return [_found(one) for one in self._detector.find(image)]
 
-    def read(self, image: Gray, found: Sequence[Found], margin: float | None = None) -> list[str]:
-        """Texts of boxes of a gray picture."""
-        if not found:
-            return []
-        crops = np.stack([self._cut(image, b, self._margin if margin is None else margin) for b in found])
-        return self.read_crops(crops)
+    def look(self, image: Gray) -> list[tuple[Found, str]]:
+        """Boxes in a gray picture, in its own pixels, and their texts."""
+        readings = self._reader.read(image, self._detector.find(image))
+        return [(_found(one.detection), one.characters.text()) for one in readings]
 
-    def read_crops(self, crops: NDArray[np.uint8]) -> list[str]:
-        """Texts of gray crops [n,h,w] of the reader's size."""
-        output = self._reader.run(None, {"plate": crops[:, None].astype(np.float32) / 255})[0]
-        return [ctc.decode(row.tolist()) for row in output.argmax(-1)]
+    def read(self, image: Gray, box: Found) -> CharacterProbabilities:
+        """The characters in a box of a gray picture."""
+        detection = Detection(box=Box(box.x0, box.y0, box.x1, box.y1), confidence=1.0)
+        return self._reader.read(image, [detection])[0].characters
 
-    def _cut(self, image: Gray, b: Found, margin: float) -> Gray:
-        dx, dy = margin * (b.x1 - b.x0), margin * (b.y1 - b.y0)
-        height, width = image.shape
-        x0, x1 = max(0, round(b.x0 - dx)), min(width, round(b.x1 + dx))
-        y0, y1 = max(0, round(b.y0 - dy)), min(height, round(b.y1 + dy))
-        part = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-        return np.asarray(cv2.resize(part, (self._plate_size[1], self._plate_size[0])), np.uint8)
+
+def _found(detection: Detection) -> Found:
+    box = detection.box
+    return boxes.Found(box.x1, box.y1, box.x2, box.y2, detection.confidence)
 
 
 def truths(table: Path) -> dict[str, list[Truth]]:
@@ -112,9 +109,9 @@ def measure_set(models: Models, folder: Path, name: str, wrong: list[str] | None
     for picture, labelled in pictures.items():
         image = read_gray(folder / "eval" / picture)
         began = time.perf_counter()
-        seen = models.find(image)
-        said = models.read(image, seen)
+        looked = models.look(image)
         spent_s.append(time.perf_counter() - began)
+        seen, said = [box for box, _ in looked], [text for _, text in looked]
         extra += sum(all(boxes.overlap(b, t.box) < APART for t in labelled) for b in seen)
         for truth in labelled:
             best = max(range(len(seen)), key=lambda k: boxes.overlap(seen[k], truth.box), default=None)
@@ -133,13 +130,57 @@ def measure_set(models: Models, folder: Path, name: str, wrong: list[str] | None
     }
 
 
-def measure_validation(models: Models, folder: Path) -> dict[str, Any]:
-    """Share of validation plates read right at their true boxes, by kind."""
+def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
+    """Share of validation plates read right at their true boxes, by kind; and which characters to doubt.
+
+    `share_right` tells how often a character of a share from 0.3 to 0.4 (and so on) is the true one, and of how
+    many; `right_hidden_below` how many plates are right when characters under a share are hidden.
+    """
     right: dict[str, list[bool]] = {}
-    for crop, plate in validation(folder):
-        ok = ctc.fold(models.read_crops(crop[None])[0]) == ctc.fold(plate.text)
-        right.setdefault(kind(plate), []).append(ok)
-    return {"set": "validation"} | {k: round(float(np.mean(v)), 4) for k, v in sorted(right.items())}
+    by_share: dict[float, list[bool]] = {}
+    hidden: dict[float, list[bool]] = {share: [] for share in HIDDEN_BELOW}
+    for plate in validation_plates(folder):
+        image = read_gray(plate.image)
+        x, y, w, h = plate.box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+        characters = models.read(image, boxes.Found(x, y, x + w, y + h, 1.0))
+        truth, said = ctc.fold(plate.text), characters.text().replace("O", "0")
+        right.setdefault(kind(plate), []).append(said == truth)
+        for share, known in hidden.items():
+            known.append(characters.text(unsure_below=share).replace("O", "0") == truth)
+        if len(said) == len(truth):
+            for one, other, share in zip(said, truth, characters.confidences, strict=True):
+                by_share.setdefault(int(share * 10) / 10, []).append(one == other)
+    return {
+        "set": PLATES,
+        **{name: _share(v) for name, v in sorted(right.items())},
+        "share_right": {f"{share:.1f}": [_share(v), len(v)] for share, v in sorted(by_share.items())},
+        "right_hidden_below": {str(share): _share(v) for share, v in hidden.items()},
+    }
+
+
+def measure_photographs(models: Models, folder: Path) -> dict[str, Any]:
+    """Share of the plates found in validation photographs, by their width in a picture 640 pixels wide."""
+    hits: dict[str, list[bool]] = {}
+    extra = pictures = 0
+    for photograph in chosen(photographs(folder), validation=True):
+        image = read_gray(photograph.image)
+        seen = models.find(image)
+        truth = [boxes.Found(x, y, x + w, y + h, 1.0) for x, y, w, h in photograph.boxes]
+        pictures += 1
+        extra += sum(all(boxes.overlap(b, t) < APART for t in truth) for b in seen)
+        for one in truth:
+            width = (one.x1 - one.x0) * 640 / image.shape[1]
+            group = next(name for limit, name in WIDTHS_PX if width < limit)
+            hits.setdefault(group, []).append(any(boxes.overlap(one, b) >= CAPTURED for b in seen))
+    return {
+        "set": PHOTOGRAPHS,
+        **{name: [_share(hits[name]), len(hits[name])] for _, name in WIDTHS_PX if name in hits},
+        "extra_per_image": round(extra / max(1, pictures), 3),
+    }
+
+
+def _share(known: Sequence[bool]) -> float:
+    return round(float(np.mean(known)), 4)
 
 
 def summary(lines: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -149,10 +190,13 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, str]:
     return {"detector": "capture: " + ", ".join(capture), "reader": "end to end, O as 0: " + ", ".join(read)}
 
 
+MEASURES = {PLATES: measure_plates, PHOTOGRAPHS: measure_photographs}
+
+
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=list(SETS), help="names, or `validation`")
+    parser.add_argument("sets", nargs="*", default=list(SETS), help=f"names, {PLATES}, {PHOTOGRAPHS}")
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--record", action="store_true", help="write the figures into the manifest")
@@ -163,12 +207,12 @@ def main() -> int:
         models = Models(options.models)
         lines = []
         for name in options.sets:
-            whole = name != "validation"
-            lines.append(measure_set(models, folder, name) if whole else measure_validation(models, folder))
+            measure = MEASURES.get(name)
+            lines.append(measure(models, folder) if measure else measure_set(models, folder, name))
             print(json.dumps(lines[-1]), flush=True)
         if options.record:
             record(options.models, summary(lines))
-    except (DataError, OSError) as error:
+    except (DataError, ModelError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -83,14 +83,18 @@ def _disc(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:
 
 
 def _ring(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    cv2.ellipse(ink, (24, 24), (int(rng.integers(9, 22)), 21), 0, 0, 360, 255, int(rng.integers(2, 6)))
+    """Never empty and as tall as a character: that is an O."""
+    cv2.ellipse(ink, (24, 24), (int(rng.integers(9, 22)), 21), 0, 0, 360, 255, int(rng.integers(2, 5)))
     if rng.random() < 0.5:
-        cv2.line(ink, (14, 24), (34, 24), 255, 3)
+        cv2.line(ink, (14, 24), (34, 24), 255, 5)
+    else:
+        cv2.circle(ink, (24, 24), int(rng.integers(4, 9)), 255, -1)
 
 
 def _bar(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    half = int(rng.integers(2, 7))
-    cv2.rectangle(ink, (24 - half, 0), (24 + half, 47), 255, -1)
+    """Half as tall as its box: a whole one is an I."""
+    half, tall = int(rng.integers(2, 7)), int(rng.integers(6, 13))
+    cv2.rectangle(ink, (24 - half, 24 - tall), (24 + half, 24 + tall), 255, -1)
 
 
 def _dash(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:

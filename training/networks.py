@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.shapes import CLASSES
+from training.shapes import BLOCK, CLASSES, MIDDLE, SPREAD
 
 RARE = -4.0  # starting logit of a centre: most cells hold none
 
@@ -40,11 +40,14 @@ class Residual(nn.Module):
 
 
 class Detector(nn.Module):
-    """Gray [n,1,H,W] in 0..1 to [n,5,H/8,W/8]: centre logit, dx, dy, log(w/16 px), log(h/8 px)."""
+    """Gray [n,1,H,W] in 0..1 to [n,5,H/8,W/8]: centre logit, dx, dy, log(w/16 px), log(h/8 px).
+
+    It works on blocks of 4x4 pixels as one cell of 16 channels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.PixelUnshuffle(4), block(16, 24), block(24, 24))
+        self.stem = block(BLOCK * BLOCK, 24)
         self.eighth = nn.Sequential(block(24, 48, 3, 2), Residual(48))
         self.sixteenth = nn.Sequential(block(48, 80, 3, 2), Residual(80), Residual(80))
         self.thirtysecond = nn.Sequential(block(80, 128, 3, 2), Residual(128), Residual(128))
@@ -52,13 +55,17 @@ class Detector(nn.Module):
         self.from_sixteenth = block(80, 64, 1)
         self.from_eighth = block(48, 64, 1)
         self.mix_sixteenth = block(64, 64)
-        self.mix_eighth = nn.Sequential(block(64, 64), block(64, 64))
+        self.mix_eighth = block(64, 64)
         self.out = nn.Conv2d(64, 5, 1)
         nn.init.constant_(cast("Tensor", self.out.bias)[:1], RARE)
 
     def forward(self, image: Tensor) -> Tensor:
         """[n,1,H,W] with H and W multiples of 32 to the map."""
-        eighth = self.eighth(self.stem((image - 0.5) * 4))
+        return self.of_blocks(functional.pixel_unshuffle((image - MIDDLE) * SPREAD, BLOCK))
+
+    def of_blocks(self, blocks: Tensor) -> Tensor:
+        """[n,16,H/4,W/4], centred and scaled, to the map."""
+        eighth = self.eighth(self.stem(blocks))
         sixteenth = self.sixteenth(eighth)
         deep = self.from_thirtysecond(self.thirtysecond(sixteenth))
         deep = self.from_sixteenth(sixteenth) + functional.interpolate(deep, scale_factor=2.0)

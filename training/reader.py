@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import training.needs  # noqa: F401 - first of all: it says what is missing
+
+# isort: split
+
 import collections
 import logging
 import sys
@@ -34,8 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("training")
 
-BATCH = 128
-EASY_STEPS = 600  # clean crops first: CTC finds its alignment in minutes, not in half an hour
+BATCH = 64
+EASY_STEPS = 1200  # clean crops first: CTC finds its alignment in minutes, not in half an hour
+RATE = 2e-3
 POOL = 3000  # rendered plates in memory, replaced one by one
 FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.5
@@ -66,7 +71,7 @@ class Course:
         self._pool = [printer.plate(np.random.default_rng(k)) for k in range(POOL)]
 
     def batch(self, rng: np.random.Generator, stage: int) -> Batch:
-        """Gray plates [128,1,64,160], their texts, and where O and 0 count as one."""
+        """Gray plates [64,1,64,160], their texts, and where O and 0 count as one."""
         images = np.empty((BATCH, 1, *READER_INPUT), np.uint8)
         texts, folded = [], np.zeros(BATCH, np.bool_)
         for k in range(BATCH):
@@ -100,12 +105,15 @@ def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Te
     return ctc.loss(logits, texts, torch.from_numpy(folded).to(device))
 
 
+def validation_plates(folder: Path) -> list[PlateText]:
+    """The validation plates whose labels are sure."""
+    return [plate for plate in plate_texts(folder, "val") if plate.quality == "good"]
+
+
 def validation(folder: Path) -> list[tuple[Gray, PlateText]]:
     """Crops [64,160] of the validation plates at their true boxes."""
     out = []
-    for plate in plate_texts(folder, "val"):
-        if plate.quality != "good":
-            continue
+    for plate in validation_plates(folder):
         image = read_gray(plate.image)
         x, y, w, h = plate.box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
         top, left = max(0, round(y - MARGIN * h)), max(0, round(x - MARGIN * w))
@@ -150,7 +158,7 @@ def train(options: argparse.Namespace) -> None:
     course = Course(plates=plate_texts(folder, "train"), printer=printer(folder, options.fonts))
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    schedule = Schedule(seconds=options.hours * 3600)
+    schedule = Schedule(seconds=options.hours * 3600, rate=options.rate)
     loop = Loop(network=Reader(), schedule=schedule, folder=Path(options.out))
     started = not loop.resume() and bool(options.start)
     if started:
@@ -169,7 +177,7 @@ def main() -> int:
     """Command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     cv2.setNumThreads(1)
-    parser = arguments()
+    parser = arguments(RATE)
     parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
     try:
         train(parser.parse_args())

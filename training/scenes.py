@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WINDOW = 320
 CELLS = WINDOW // STRIDE
-PLATE_WIDTH_PX = (14.0, 280.0)  # drawn evenly in log
+PLATE_WIDTH_PX = (14.0, 330.0)  # drawn evenly in log
 REACH = 9  # cells around a centre that its bump may touch
 
 

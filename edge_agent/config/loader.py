@@ -91,6 +91,11 @@ class _Loader:
 
     def _cameras(self, inherited: Document) -> list[tuple[CameraSettings, Layers]]:
         paths = sorted(path for path in self._directory.glob("cameras/*.toml") if not path.name.startswith("."))
+        for path in sorted(self._directory.glob("cameras/*")):
+            if path.suffix != ".toml" and path.suffix.lower() == ".toml":
+                self._problems.append(
+                    f"cameras/{path.name}: not read: its name should end in .toml, in small letters"
+                )
         if not paths:
             self._problems.append(
                 "cameras: there is no camera: copy a file from cameras/examples to cameras/*.toml"
@@ -118,10 +123,11 @@ class _Loader:
 
     def _check_name(self, layers: Layers, named: dict[str, Place]) -> None:
         name, place = layers.values()["name"], layers.place(("name",))
-        if isinstance(name, str) and name in named:
-            self._problems.append(f"{place}: name: {name!r} is already the camera of {named[name]}")
-        elif isinstance(name, str):
-            named[name] = place
+        if not isinstance(name, str):
+            return
+        if name.lower() in named:
+            self._problems.append(f"{place}: name: {name!r} is already the camera of {named[name.lower()]}")
+        named.setdefault(name.lower(), place)
 
     def _tuned(self, state: Path, camera: CameraSettings, own: Layers) -> tuple[CameraSettings, Layers]:
         """Lay the tuner's file over a camera; a broken one is left out and reported: the car keeps reading."""

@@ -16,6 +16,7 @@ from edge_agent.vision.gray import to_gray
 from edge_agent.vision.models import DetectorModel, open_session
 
 CELL = 8
+BLOCK = 4
 STEP = 32
 UNIT_WIDTH, UNIT_HEIGHT = 16.0, 8.0
 LARGEST_ENLARGEMENT = 2.0
@@ -35,7 +36,7 @@ class CentreMapDetector:
         """Open the network; threshold (0..1) replaces the manifest's. Raises ModelError."""
         if model.kind != "centre-map":
             raise ModelError(f"{model.path}: a detector of kind {model.kind!r} is not known, only 'centre-map'")
-        session = open_session(model, threads=threads, inputs=("image", 4), output=("map", 4))
+        session = open_session(model, threads=threads, inputs=("blocks", 4), output=("map", 4))
         return cls(
             session=session,
             input_size=model.input,
@@ -55,7 +56,7 @@ class CentreMapDetector:
         """Find the plates of a gray picture shrunk to about an area in pixels."""
         height, width = gray.shape
         canvas, scale_x, scale_y = _fit(gray, area)
-        cells = self._session.run(None, {"image": canvas})[0][0]
+        cells = self._session.run(None, {"blocks": blocks(canvas)})[0][0]
         found: list[Detection] = []
         for cell_box, confidence in _peaks(cells, self._logit_threshold):
             box = Box(
@@ -70,8 +71,8 @@ class CentreMapDetector:
         return found
 
 
-def _fit(gray: Image, area: float) -> tuple[NDArray[np.float32], float, float]:
-    """Shrink a picture to about an area, whatever its shape: the network's input, scale across and scale down.
+def _fit(gray: Image, area: float) -> tuple[Image, float, float]:
+    """Shrink a picture to about an area, whatever its shape: a canvas, scale across and scale down.
 
     What is left of the canvas, whose sides are multiples of STEP, is 0.
     """
@@ -80,11 +81,29 @@ def _fit(gray: Image, area: float) -> tuple[NDArray[np.float32], float, float]:
     scale = min(canvas_width / width, LARGEST_ENLARGEMENT)
     inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
     rows, columns = math.ceil(inner_height / STEP) * STEP, math.ceil(inner_width / STEP) * STEP
-    canvas = np.zeros((1, 1, rows, columns), np.float32)
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = cv2.resize(gray, (inner_width, inner_height), interpolation=interpolation)
-    np.multiply(small, np.float32(1 / 255), out=canvas[0, 0, :inner_height, :inner_width])
+    canvas = np.zeros((rows, columns), np.uint8)
+    canvas[:inner_height, :inner_width] = _resize(gray, inner_width, inner_height)
     return canvas, inner_width / width, inner_height / height
+
+
+def _resize(gray: Image, width: int, height: int) -> Image:
+    """Halve by areas, then interpolate: at other ratios than 2 OpenCV takes 20 times as long for areas."""
+    while gray.shape[1] >= 2 * width and gray.shape[0] >= 2 * height:
+        half_height, half_width = gray.shape[0] // 2, gray.shape[1] // 2
+        even = gray[: 2 * half_height, : 2 * half_width]
+        gray = np.asarray(cv2.resize(even, (half_width, half_height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(gray, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def blocks(canvas: Image) -> NDArray[np.uint8]:
+    """Turn a canvas [rows, columns] into the network's input [1, rows/4, columns/4, 16]: blocks of 4 x 4.
+
+    Four pixels side by side are moved as one number, ten times as fast as inside the network.
+    """
+    rows, columns = canvas.shape[0] // BLOCK, canvas.shape[1] // BLOCK
+    fours = np.ascontiguousarray(canvas).view(np.uint32).reshape(rows, BLOCK, columns)
+    cells = np.ascontiguousarray(fours.transpose(0, 2, 1)).view(np.uint8)
+    return cells.reshape(1, rows, columns, BLOCK * BLOCK)
 
 
 def _peaks(cells: NDArray[np.float32], threshold: float) -> list[tuple[Box, float]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import host
+from edge_agent import __version__, host
 from edge_agent.contract.record import draft
 from edge_agent.outbox import Outbox
 from edge_agent.wiring import OUTBOX_FILE
@@ -23,10 +23,24 @@ def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> Non
     assert f"Example: edge-agent {' '.join(command)}" in done.stdout
 
 
+def test_without_a_command_the_help_is_shown() -> None:
+    assert edge_agent().stdout == edge_agent("--help").stdout != ""
+
+
+@pytest.mark.parametrize("group", ["config", "outbox"])
+def test_a_group_names_its_commands(group: str) -> None:
+    assert f"Example: edge-agent {group}" in edge_agent(group, "--help").stdout
+
+
+def test_the_version_is_told() -> None:
+    assert edge_agent("--version").stdout == f"edge-agent {__version__}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("red", "x.jpg"), "No such command 'red'"),
+        (("config",), "Missing command"),
         (("read",), "Missing argument"),
         (("read", "--jsonnl", "x.jpg"), "No such option: --jsonnl"),
         (("read", "--threads", "many", "x.jpg"), "valid integer"),

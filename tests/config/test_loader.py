@@ -130,6 +130,17 @@ def test_an_empty_directory_says_what_is_missing_and_where_to_get_it(tmp_path: P
     ]
 
 
+def test_a_camera_file_with_a_name_in_capitals_is_not_passed_over(write: Write) -> None:
+    directory = write()
+    (directory / "cameras/REAR.TOML").write_text('kind = "sim"')
+    assert check(directory) == ["cameras/REAR.TOML: not read: its name should end in .toml, in small letters"]
+
+
+def test_two_cameras_may_not_differ_in_capitals_alone(write: Write) -> None:
+    problems = check(write(**{"cameras/a": 'kind = "sim"', "cameras/b": 'kind = "sim"\nname = "A"'}))
+    assert problems == ["cameras/b.toml:2: name: 'A' is already the camera of cameras/a.toml"]
+
+
 def test_a_file_without_the_vehicle_says_so(write: Write) -> None:
     assert check(write(agent="")) == ["agent.toml: vehicle: is missing. Who is speaking: needs agency, id."]
 

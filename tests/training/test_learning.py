@@ -96,7 +96,7 @@ def test_folding_the_batch_norms_changes_nothing(network: Detector | Reader, siz
 def test_the_exported_reader_gives_probabilities_for_any_number_of_plates(tmp_path: Path) -> None:
     path = tmp_path / "reader.onnx"
     network = export.ReadingHead(export.folded(Reader()))
-    export.to_onnx(network, path, READER_INPUT, ("plate", "characters"), {0: "n"})
+    export.to_onnx(network, path, (1, *READER_INPUT), ("plate", "characters"), {0: "n"})
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     [output] = session.run(None, {"plate": np.zeros((3, 1, *READER_INPUT), np.float32)})
     assert output.shape == (3, READER_INPUT[1] // 4, 37)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_agent import resources
-from edge_agent.vision.detector import CentreMapDetector, _peaks
+from edge_agent.vision.detector import BLOCK, CentreMapDetector, _peaks, _resize, blocks
 from edge_agent.vision.models import load_manifest
 
 
@@ -45,7 +45,7 @@ class Session:
         self.shapes: list[tuple[int, ...]] = []
 
     def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        _, _, rows, columns = inputs["image"].shape
+        _, rows, columns, _ = (size * BLOCK for size in inputs["blocks"].shape)
         self.shapes.append((rows, columns))
         cells = np.zeros((1, 5, rows // 8, columns // 8), np.float32)
         cells[0, 0] = -9
@@ -67,3 +67,21 @@ def test_a_picture_with_plates_is_looked_at_once() -> None:
     session = Session(most_columns=9999)
     CentreMapDetector(session=session, input_size=(384, 640), threshold=0.3).find(np.zeros((720, 1280), np.uint8))
     assert len(session.shapes) == 1
+
+
+def test_a_cell_of_the_network_is_a_block_of_pixels_row_by_row() -> None:
+    canvas = np.arange(8 * 12, dtype=np.uint8).reshape(8, 12)
+    cells = blocks(canvas)
+    assert cells.shape == (1, 2, 3, 16)
+    assert np.array_equal(cells[0, 1, 2], canvas[4:8, 8:12].ravel())
+
+
+@pytest.mark.parametrize("shape", [(1081, 1921), (480, 721), (3648, 5472), (90, 160)])
+def test_a_resized_picture_keeps_its_places(shape: tuple[int, int]) -> None:
+    image = np.zeros(shape, np.uint8)
+    image[: shape[0] // 2, : shape[1] // 2] = 200
+    small = _resize(image, 640, 360)
+    assert small.shape == (360, 640)
+    assert small[:177, :317].min() >= 195
+    assert small[183:].max() <= 5
+    assert small[:, 323:].max() <= 5
