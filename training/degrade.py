@@ -35,7 +35,7 @@ def photographed(image: Gray, box: Box | None, rng: np.random.Generator) -> Gray
         ]
     )  # fmt: skip
     corners += rng.normal(0, 0.016, (4, 2)) * (w, 1.5 * h)
-    corners = _turned(corners, rng.normal(0, 0.045))
+    corners = _turned(corners, rng.normal(0, _slope(rng)))
     across = min(_crop_width(rng), max(40.0, w * 1.15))
     size = (max(12, int(across)), max(8, int(across * h / w * rng.uniform(0.9, 1.1))))
     if w > size[0] * 1.5:
@@ -49,7 +49,7 @@ def rendered(image: Gray, rng: np.random.Generator) -> Gray:
     """A rendered plate put on some background, cut, worsened; gray [64,160]."""
     height, width = image.shape
     plate = _frame((width, height)).astype(np.float64)
-    slant, turn = rng.normal(0, 0.05), rng.normal(0, 0.05)
+    slant, turn = rng.normal(0, _slope(rng)), rng.normal(0, _slope(rng))
     corners = plate.copy()
     corners[:2, 0] += slant * width * 0.5
     corners[2:, 0] -= slant * width * 0.5
@@ -96,6 +96,11 @@ def _margins(rng: np.random.Generator, *, hugging: bool) -> tuple[float, float, 
 
 def _crop_width(rng: np.random.Generator) -> float:
     return float(rng.uniform(*WIDTHS_PX[rng.integers(len(WIDTHS_PX))]))
+
+
+def _slope(rng: np.random.Generator) -> float:
+    """How far plates lean, as the standard deviation of a slope: most a little, some seen from the side."""
+    return 0.04 if rng.random() < 0.7 else 0.12
 
 
 def _frame(size: tuple[int, int]) -> Floats:

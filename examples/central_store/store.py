@@ -189,6 +189,7 @@ class Store:
         self._prefix = prefix
         self._backoff = Backoff(uniform=random.uniform, longest_s=30.0)
         self._connect_at_s = 0.0
+        self._trouble = ""
         self._window = 0  # receipts that may be on their way
         self._in_flight: set[int] = set()
         self._owed: deque[tuple[str, UUID]] = deque()
@@ -223,12 +224,15 @@ class Store:
                 self._window = receive_maximum
                 self._link.subscribe(every_vehicles_reads(self._prefix))
             case Subscribed():
+                self._trouble = ""
                 self._backoff.reset()
                 _log.info("listening to %s", every_vehicles_reads(self._prefix))
             case SubscriptionRefused(reason):
                 raise BrokerError(f"the broker refuses the subscription ({reason}): check its access rules")
             case ConnectFailed(reason) | Disconnected(reason):
-                _log.warning("%s", reason)
+                if reason != self._trouble:  # a broker that is away for hours is one line
+                    _log.warning("%s", reason)
+                self._trouble = reason
                 self._window = 0
                 self._in_flight.clear()
                 self._connect_at_s = time.monotonic() + self._backoff.next_s()

@@ -12,7 +12,7 @@ from edge_agent.contract.ids import new_id
 from edge_agent.contract.record import decode_read, draft
 from edge_agent.contract.topics import Topics
 from edge_agent.errors import ContractError
-from edge_agent.mqtt import Acknowledged, Connected, Disconnected, Event, Message, Received
+from edge_agent.mqtt import Acknowledged, Connected, Disconnected, Event, Message, Received, Subscribed
 from examples.central_store.store import Database, Gap, Store, StoreError, main
 from tests.contract.reads import CLOCK, NOON, POSITION, SOURCE, make_read
 
@@ -105,6 +105,16 @@ def test_a_receipt_goes_out_after_the_commit_alone(
     link.events += [Received(CAR.reads, payload(1)), Received(CAR.reads, payload(2))]
     store.step()
     assert seen == [2]
+
+
+def test_a_broker_that_stays_away_is_one_line(
+    store: Store, link: FakeLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = Disconnected("the broker is away")
+    link.events += [away, away, away, Subscribed(), away]
+    with caplog.at_level("WARNING"):
+        store.step()
+    assert [record.message for record in caplog.records] == ["the broker is away"] * 2
 
 
 def test_a_disk_that_fails_gives_no_receipt(store: Store, link: FakeLink, database: Database) -> None:
