@@ -20,12 +20,13 @@ from edge_agent import __version__, wiring
 from edge_agent.config import loader
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
-from edge_agent.errors import EdgeAgentError
+from edge_agent.errors import EdgeAgentError, ModelError
 from edge_agent.outbox import read_status
 from edge_agent.services import replay as replaying
 from edge_agent.services import run as running
 from edge_agent.services import stills
 from edge_agent.services.demo import demo as demonstration
+from edge_agent.vision.models import content
 
 MANY_PICTURES = 20
 """From here on a progress bar is worth its line."""
@@ -227,6 +228,28 @@ def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     wiring.pipeline(models=agent.models, reading=agent.reading, tracking=agent.tracking)  # the weights are sound
     names = ", ".join(camera.name for camera in configuration.cameras)
     print(f"{directory}: no problem found; cameras: {names}")
+
+
+@app.command(epilog="Example: edge-agent models /etc/edge-agent/models")
+def models(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Directory with models.toml; without it the networks of the program."),
+    ] = None,
+) -> None:
+    """List the networks and check their files against the manifest."""
+    bad = 0
+    for model in wiring.manifest(ModelSettings(directory=directory)).all:
+        try:
+            size = f"{len(content(model)) / 1e6:.1f} MB, hash right"
+        except ModelError as error:
+            _say(str(error))
+            bad += 1
+            size = "not usable"
+        print(f"{model.role:9} {model.path}: {model.kind} {model.version}, {size}")
+        print(f"{'':9} measured {model.measured}")
+    if bad:
+        raise typer.Exit(ModelError.exit_status)
 
 
 @config_app.command("show", epilog="Example: edge-agent config show --origin config")

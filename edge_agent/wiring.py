@@ -25,7 +25,7 @@ from edge_agent.pipeline import Pipeline
 from edge_agent.publisher import Publisher, last_will
 from edge_agent.reading.tracker import Rules, Tracker
 from edge_agent.vision.detector import CentreMapDetector
-from edge_agent.vision.models import Manifest, load_manifest
+from edge_agent.vision.models import Manifest, Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
 from edge_agent.vision.threads import limit_threads
 
@@ -45,11 +45,10 @@ def pipeline(
     """A camera's pipeline with its networks loaded. Raises ModelError."""
     networks = manifest(models)
     limit_threads(models.threads)
+    runtime = Runtime(threads=models.threads, provider=models.provider)
     return Pipeline(
-        detector=CentreMapDetector.load(
-            networks.detector, threads=models.threads, threshold=reading.detection_confidence
-        ),
-        reader=CtcReader.load(networks.reader, threads=models.threads),
+        detector=CentreMapDetector.load(networks.detector, runtime=runtime, threshold=reading.detection_confidence),
+        reader=CtcReader.load(networks.reader, runtime=runtime),
         tracker=Tracker(
             rules=Rules(
                 emit_after_s=tracking.emit_after_s,

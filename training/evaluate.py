@@ -28,7 +28,7 @@ import numpy as np
 from edge_agent.domain import Box, Detection
 from edge_agent.errors import ModelError
 from edge_agent.vision.detector import CentreMapDetector
-from edge_agent.vision.models import load_manifest
+from edge_agent.vision.models import Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
 from training import boxes, ctc
 from training.data import DataError, data_folder, photographs, read_gray
@@ -64,9 +64,9 @@ class Models:
     """The two shipped networks, run by the agent's own code, one thread each."""
 
     def __init__(self, folder: Path) -> None:
-        manifest = load_manifest(folder)
-        self._detector = CentreMapDetector.load(manifest.detector, threads=1)
-        self._reader = CtcReader.load(manifest.reader, threads=1)
+        manifest, runtime = load_manifest(folder), Runtime(threads=1)
+        self._detector = CentreMapDetector.load(manifest.detector, runtime=runtime)
+        self._reader = CtcReader.load(manifest.reader, runtime=runtime)
 
     def find(self, image: Gray) -> list[Found]:
         """Boxes in a gray picture, in its own pixels."""

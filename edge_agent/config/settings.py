@@ -120,6 +120,10 @@ class ModelSettings(Settings):
     threads: int = Field(
         default=2, ge=1, le=64, description="Processor threads that the networks of one camera may use."
     )
+    provider: Literal["cpu", "openvino", "cuda", "tensorrt"] = Field(
+        default="cpu",
+        description="What the networks run on where ONNX Runtime has it; else the CPU, with a warning.",
+    )
 
 
 class ReadingSettings(Settings):

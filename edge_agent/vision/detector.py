@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_agent.domain import Box, Detection, Image
 from edge_agent.errors import ModelError
 from edge_agent.vision.gray import to_gray
-from edge_agent.vision.models import DetectorModel, open_session
+from edge_agent.vision.models import DetectorModel, Runtime, open_session
 
 CELL = 8
 BLOCK = 4
@@ -32,11 +32,11 @@ class CentreMapDetector:
         self._logit_threshold = math.log(threshold / (1 - threshold))
 
     @classmethod
-    def load(cls, model: DetectorModel, *, threads: int, threshold: float | None = None) -> "CentreMapDetector":
+    def load(cls, model: DetectorModel, *, runtime: Runtime, threshold: float | None = None) -> "CentreMapDetector":
         """Open the network; threshold (0..1) replaces the manifest's. Raises ModelError."""
         if model.kind != "centre-map":
             raise ModelError(f"{model.path}: a detector of kind {model.kind!r} is not known, only 'centre-map'")
-        session = open_session(model, threads=threads, inputs=("blocks", 4), output=("map", 4))
+        session = open_session(model, runtime=runtime, inputs=("blocks", 4), output=("map", 4))
         return cls(
             session=session,
             input_size=model.input,

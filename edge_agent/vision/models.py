@@ -1,10 +1,12 @@
 """The manifest of the networks, and the one way to load one: its bytes are hashed before they run."""
 
 import hashlib
+import logging
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
@@ -12,7 +14,19 @@ from onnxruntime.capi import onnxruntime_pybind11_state as faults
 from edge_agent.domain import ALPHABET
 from edge_agent.errors import ModelError
 
+log = logging.getLogger(__name__)
+
 MANIFEST = "models.toml"
+
+Provider = Literal["cpu", "openvino", "cuda", "tensorrt"]
+
+PROVIDERS: Mapping[Provider, str] = {
+    "cpu": "CPUExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+"""What ONNX Runtime calls them; which of them it has depends on the package that is installed."""
 
 UNRUNNABLE = (
     faults.Fail,
@@ -27,14 +41,23 @@ UNRUNNABLE = (
 
 
 @dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the networks run on."""
+
+    threads: int
+    provider: Provider = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """One entry of the manifest; input is (height, width) in pixels."""
+    """One entry of the manifest; input is (height, width) in pixels, measured a line for people."""
 
     role: str
     path: Path
     sha256: str
     kind: str
     version: str
+    measured: str
     input: tuple[int, int]
 
 
@@ -60,6 +83,10 @@ class Manifest:
     detector: DetectorModel
     reader: ReaderModel
 
+    @property
+    def all(self) -> tuple[Model, ...]:
+        return self.detector, self.reader
+
 
 class _Entry:
     """One table of the manifest, read key by key with a line that names what is wrong."""
@@ -70,8 +97,8 @@ class _Entry:
             raise ModelError(f"{manifest}: [{role}] is missing")
         self._table = table
 
-    def text(self, key: str) -> str:
-        value = self._table.get(key)
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._table.get(key, default)
         if not isinstance(value, str) or not value:
             raise ModelError(f"{self._where}.{key}: should be a text, got {value!r}")
         return value
@@ -115,6 +142,7 @@ def load_manifest(directory: Path) -> Manifest:
             sha256=detector.text("sha256"),
             kind=detector.text("kind"),
             version=detector.text("version"),
+            measured=detector.text("measured", "nothing"),
             input=detector.size("input"),
             threshold=detector.share("threshold"),
         ),
@@ -124,6 +152,7 @@ def load_manifest(directory: Path) -> Manifest:
             sha256=reader.text("sha256"),
             kind=reader.text("kind"),
             version=reader.text("version"),
+            measured=reader.text("measured", "nothing"),
             input=reader.size("input"),
             charset=reader.charset(),
             margin=reader.share("margin"),
@@ -131,29 +160,35 @@ def load_manifest(directory: Path) -> Manifest:
     )
 
 
+def content(model: Model) -> bytes:
+    """The bytes of a network that are the ones the manifest names. Raises ModelError."""
+    try:
+        found = model.path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{model.path}: {error.strerror}") from error
+    sha256 = hashlib.sha256(found).hexdigest()
+    if sha256 != model.sha256.lower():
+        raise ModelError(
+            f"{model.path}: not the file the manifest names (sha256 {sha256[:12]}…, "
+            f"expected {model.sha256[:12]}…); restore it or correct {MANIFEST}"
+        )
+    return found
+
+
 def open_session(
-    model: Model, *, threads: int, inputs: tuple[str, int], output: tuple[str, int]
+    model: Model, *, runtime: Runtime, inputs: tuple[str, int], output: tuple[str, int]
 ) -> ort.InferenceSession:
-    """Load a network on the CPU; inputs and output name the tensor and its number of dimensions it must have.
+    """Load a network; inputs and output name the tensor and its number of dimensions it must have.
 
     Raises ModelError where the file is missing, altered, no ONNX, or of another shape.
     """
-    try:
-        content = model.path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{model.path}: {error.strerror}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != model.sha256.lower():
-        raise ModelError(
-            f"{model.path}: not the file the manifest names (sha256 {found[:12]}…, "
-            f"expected {model.sha256[:12]}…); restore it or correct {MANIFEST}"
-        )
+    network = content(model)
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = runtime.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(network, options, providers=_providers(runtime.provider))
     except UNRUNNABLE as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{model.path}: not a network that can be run: {reason}") from error
@@ -163,3 +198,14 @@ def open_session(
             f"{model.path}: a {model.role} must have {inputs} and {output} (name, dimensions), got {have}"
         )
     return session
+
+
+def _providers(wanted: Provider) -> list[str]:
+    """The wanted provider, and the CPU for what it cannot do; the CPU alone where it is not installed."""
+    cpu = PROVIDERS["cpu"]
+    if wanted == "cpu":
+        return [cpu]
+    if PROVIDERS[wanted] in ort.get_available_providers():
+        return [PROVIDERS[wanted], cpu]
+    log.warning("provider %r is not in the installed ONNX Runtime: the networks run on the CPU", wanted)
+    return [cpu]

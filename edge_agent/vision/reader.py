@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_agent.domain import ALPHABET, Box, CharacterProbabilities, Detection, Image, Reading
 from edge_agent.errors import ModelError
 from edge_agent.vision.gray import to_gray
-from edge_agent.vision.models import ReaderModel, open_session
+from edge_agent.vision.models import ReaderModel, Runtime, open_session
 
 
 class CtcReader:
@@ -29,11 +29,11 @@ class CtcReader:
         self._columns = np.array([0, *(ALPHABET.index(character) + 1 for character in charset)])
 
     @classmethod
-    def load(cls, model: ReaderModel, *, threads: int) -> "CtcReader":
+    def load(cls, model: ReaderModel, *, runtime: Runtime) -> "CtcReader":
         """Open the network. Raises ModelError."""
         if model.kind != "ctc":
             raise ModelError(f"{model.path}: a reader of kind {model.kind!r} is not known, only 'ctc'")
-        session = open_session(model, threads=threads, inputs=("plate", 4), output=("characters", 3))
+        session = open_session(model, runtime=runtime, inputs=("plate", 4), output=("characters", 3))
         classes = session.get_outputs()[0].shape[2]
         if classes != len(model.charset) + 1:
             raise ModelError(

@@ -13,7 +13,7 @@ from edge_agent.camera.sim.truth import Sighting, VehicleTruth, sightings
 from edge_agent.domain import ALPHABET, Box, Frame
 from edge_agent.errors import CameraError
 from edge_agent.vision.detector import CentreMapDetector
-from edge_agent.vision.models import load_manifest
+from edge_agent.vision.models import Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
 from tests.fakes import stamp
 
@@ -195,8 +195,8 @@ def test_reading_before_opening_is_an_error() -> None:
 
 def test_the_networks_read_the_drawn_plates_as_they_read_photographs() -> None:
     manifest = load_manifest(resources.path("models"))
-    detector = CentreMapDetector.load(manifest.detector, threads=1)
-    reader = CtcReader.load(manifest.reader, threads=1)
+    detector = CentreMapDetector.load(manifest.detector, runtime=Runtime(threads=1))
+    reader = CtcReader.load(manifest.reader, runtime=Runtime(threads=1))
     source = camera(seed=2, seconds=24, rate_fps=5)
     read: dict[int, list[tuple[Box, str]]] = {}
     source.open()

@@ -12,7 +12,7 @@ from tests.cli.program import ROOT, edge_agent
 from tests.contract.reads import CLOCK, SOURCE, make_read
 
 COMMANDS = (
-    ("run",), ("demo",), ("read",), ("replay",), ("check",), ("config", "show"), ("outbox", "status"),
+    ("run",), ("demo",), ("read",), ("replay",), ("check",), ("models",), ("config", "show"), ("outbox", "status"),
 )  # fmt: skip
 
 
@@ -79,6 +79,20 @@ def test_check_lists_every_problem_at_once_with_status_78(configuration: Path) -
     assert len(lines) >= 2
     assert any("cameras/a.toml:2" in line for line in lines)
     assert any("cameras/b.toml:1" in line for line in lines)
+
+
+def test_the_models_are_listed_with_their_hashes_checked(tmp_path: Path) -> None:
+    done = edge_agent("models")
+    assert done.returncode == 0
+    assert done.stdout.count("hash right") == 2
+    copy = shutil.copytree(ROOT / "models", tmp_path / "models")
+    with (copy / "reader.onnx").open("ab") as weights:
+        weights.write(b"x")
+    done = edge_agent("models", str(copy))
+    assert done.returncode == 78
+    assert (done.stdout.count("hash right"), done.stdout.count("not usable")) == (1, 1)
+    assert len(done.stderr.splitlines()) == 1
+    assert "not the file the manifest names" in done.stderr
 
 
 def test_check_finds_altered_weights_and_a_state_that_is_a_file(configuration: Path, tmp_path: Path) -> None:

@@ -3,12 +3,12 @@ import pytest
 
 from edge_agent import resources
 from edge_agent.vision.detector import BLOCK, CentreMapDetector, _peaks, _resize, blocks
-from edge_agent.vision.models import load_manifest
+from edge_agent.vision.models import Runtime, load_manifest
 
 
 @pytest.fixture(scope="module")
 def detector() -> CentreMapDetector:
-    return CentreMapDetector.load(load_manifest(resources.path("models")).detector, threads=1)
+    return CentreMapDetector.load(load_manifest(resources.path("models")).detector, runtime=Runtime(threads=1))
 
 
 def test_a_peak_becomes_a_box_around_its_cell() -> None:

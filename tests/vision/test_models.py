@@ -2,12 +2,15 @@ import hashlib
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnxruntime as ort
 import pytest
 
 from edge_agent import resources
+from edge_agent.domain import Box, Detection
 from edge_agent.errors import ModelError
 from edge_agent.vision.detector import CentreMapDetector
-from edge_agent.vision.models import load_manifest
+from edge_agent.vision.models import PROVIDERS, Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
 
 
@@ -26,8 +29,8 @@ def replace_line(models: Path, table: str, key: str, line: str) -> None:
 
 def load_both(models: Path) -> None:
     manifest = load_manifest(models)
-    CentreMapDetector.load(manifest.detector, threads=1)
-    CtcReader.load(manifest.reader, threads=1)
+    CentreMapDetector.load(manifest.detector, runtime=Runtime(threads=1))
+    CtcReader.load(manifest.reader, runtime=Runtime(threads=1))
 
 
 def the_line(models: Path) -> str:
@@ -105,3 +108,14 @@ def test_a_broken_manifest_is_one_line(models: Path) -> None:
 
 def test_a_missing_directory_is_one_line(tmp_path: Path) -> None:
     assert "No such file or directory" in the_line(tmp_path / "nowhere")
+
+
+def test_a_provider_that_is_not_installed_is_one_warning_and_the_cpu(
+    models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert PROVIDERS["tensorrt"] not in ort.get_available_providers()
+    reader = CtcReader.load(load_manifest(models).reader, runtime=Runtime(threads=1, provider="tensorrt"))
+    assert [record.message for record in caplog.records] == [
+        "provider 'tensorrt' is not in the installed ONNX Runtime: the networks run on the CPU"
+    ]
+    assert reader.read(np.zeros((40, 90), np.uint8), [Detection(box=Box(0, 0, 90, 40), confidence=1.0)])

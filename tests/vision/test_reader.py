@@ -4,13 +4,13 @@ from numpy.typing import NDArray
 
 from edge_agent import resources
 from edge_agent.domain import ALPHABET, Box, Detection
-from edge_agent.vision.models import load_manifest
+from edge_agent.vision.models import Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader, collapse
 
 
 @pytest.fixture(scope="module")
 def reader() -> CtcReader:
-    return CtcReader.load(load_manifest(resources.path("models")).reader, threads=1)
+    return CtcReader.load(load_manifest(resources.path("models")).reader, runtime=Runtime(threads=1))
 
 
 def steps(*shares: dict[str, float]) -> NDArray[np.float32]:
