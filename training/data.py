@@ -23,7 +23,7 @@ DATA_VARIABLE = "EDGE_AGENT_DATA"
 SHORTEST, LONGEST = 2, 10
 READER_COLUMNS = ("image", "x", "y", "w", "h", "text")
 DETECTOR_COLUMNS = ("image", "width", "height", "x", "y", "w", "h")
-UNUSABLE_FLAGS = ("trunc", "occluded", "symbol", "twoline", "noisy")
+UNUSABLE_FLAGS = ("trunc", "occluded", "symbol", "noisy")
 SLACK_PX = 2.0  # labels may stand this far outside their picture: rounding
 
 Box = tuple[float, float, float, float]  # x, y, w, h in pixels of the picture
@@ -83,8 +83,10 @@ def clean(text: str) -> str:
     return "".join(c for c in text.upper() if c.isalnum())
 
 
-def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list[PlateText]:
-    """The usable plates of reader.csv in one split (None: all). Raises DataError."""
+def plate_texts(
+    folder: Path, split: str | None, *, noisy: bool = False, two_lines: bool = False
+) -> list[PlateText]:
+    """The usable plates of reader.csv in one split (None: all): those of one line, or of two. Raises DataError."""
     table = folder / "reader.csv"
     found: list[PlateText] = []
     for place, row in _rows(table, READER_COLUMNS):
@@ -96,6 +98,8 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
             raise DataError(message)
         flags, quality = row.get("flags") or "", row.get("quality") or "good"
         if quality == "noisy" and not noisy:
+            continue
+        if ("twoline" in flags) != two_lines:
             continue
         if any(flag in flags for flag in UNUSABLE_FLAGS) or not SHORTEST <= len(text) <= LONGEST:
             continue

@@ -61,13 +61,18 @@ def chosen(found: list[Photograph], *, validation: bool) -> list[Photograph]:
     return out
 
 
+def in_training(negative: int) -> bool:
+    """False for every tenth picture without plates, which is held out."""
+    return negative % 10 > 0
+
+
 def scenes(folder: Path) -> list[Scene]:
     """Every training photograph in memory, gray, and the pictures without plates."""
     out = [
         Scene(read_gray(p.image), p.boxes, WEIGHTS.get(p.source, 1.0))
         for p in chosen(photographs(folder), validation=False)
     ]
-    empty = [p for k, p in enumerate(pictures_in(folder / "negatives")) if k % 10]
+    empty = [p for k, p in enumerate(pictures_in(folder / "negatives")) if in_training(k)]
     return out + [Scene(read_gray(p), (), NEGATIVE_WEIGHT) for p in empty]
 
 

@@ -2,8 +2,8 @@
 
 A set is DIR/eval/SET.csv with its pictures. Found is IoU >= 0.3; read is every character right,
 letter O and digit 0 counted as one, over plates whose text is sure. One thread, the agent's own code.
-`validation-plates` and `validation-photographs` are the held-out parts of the training tables: what
-checkpoints, thresholds and margins may be chosen by.
+What begins with `validation` is held out of the training tables: checkpoints, thresholds and margins
+may be chosen by it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge_agent.domain import Box, Detection
+from edge_agent.domain import LEAST_CHARACTERS, Box, Detection
 from edge_agent.errors import ModelError
 from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.models import Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
 from training import boxes, ctc
-from training.data import DataError, data_folder, photographs, read_gray
-from training.detector import chosen
+from training.data import DataError, data_folder, photographs, pictures_in, plate_texts, read_gray
+from training.detector import chosen, in_training
 from training.manifest import record
 from training.reader import kind, validation_plates
 
@@ -41,13 +41,22 @@ if TYPE_CHECKING:
 
     from edge_agent.domain import CharacterProbabilities
     from training.boxes import Found
-    from training.data import Gray
+    from training.data import Gray, PlateText
 
 SETS = ("us", "eu", "br", "dashcam", "world-val")
 CAPTURED = 0.3  # overlap that counts as found
 APART = 0.2  # overlap under which a box belongs to no labelled plate
 UNSURE = ("bad", "doubtful")
-PLATES, PHOTOGRAPHS = "validation-plates", "validation-photographs"
+PLATES, BOXES = "validation-plates", "validation-boxes"
+PHOTOGRAPHS, NEGATIVES = "validation-photographs", "validation-negatives"
+MOVES = {
+    "true box": (0.0, 0.0, 0.0),
+    "5 % left": (-0.05, 0.0, 0.0),
+    "5 % right": (0.05, 0.0, 0.0),
+    "5 % up": (0.0, -0.05, 0.0),
+    "5 % down": (0.0, 0.05, 0.0),
+    "10 % larger": (0.0, 0.0, 0.1),
+}
 HIDDEN_BELOW = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
 WIDTHS_PX = ((20.0, "under 20 px"), (30.0, "20..30 px"), (190.0, "30..190 px"), (math.inf, "over 190 px"))
 
@@ -77,10 +86,14 @@ class Models:
         readings = self._reader.read(image, self._detector.find(image))
         return [(_found(one.detection), one.characters.text()) for one in readings]
 
-    def read(self, image: Gray, box: Found) -> CharacterProbabilities:
-        """The characters in a box of a gray picture."""
-        detection = Detection(box=Box(box.x0, box.y0, box.x1, box.y1), confidence=1.0)
-        return self._reader.read(image, [detection])[0].characters
+    def read_plate(self, plate: PlateText, move: tuple[float, float, float] = (0, 0, 0)) -> CharacterProbabilities:
+        """The characters of a labelled plate at its true box, or that moved right, down, grown by shares of it."""
+        image = read_gray(plate.image)
+        x, y, w, h = plate.box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+        right, down, more = move
+        x, y = x + (right - more / 2) * w, y + (down - more / 2) * h
+        box = Box(x, y, x + w * (1 + more), y + h * (1 + more))
+        return self._reader.read(image, [Detection(box=box, confidence=1.0)])[0].characters
 
 
 def _found(detection: Detection) -> Found:
@@ -133,16 +146,15 @@ def measure_set(models: Models, folder: Path, name: str, wrong: list[str] | None
 def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
     """Share of validation plates read right at their true boxes, by kind; and which characters to doubt.
 
-    `share_right` tells how often a character of a share from 0.3 to 0.4 (and so on) is the true one, and of how
-    many; `right_hidden_below` how many plates are right when characters under a share are hidden.
+    Plates of two lines are those of both splits: none is trained on. `share_right` tells how often a character
+    of a share from 0.3 to 0.4 (and so on) is the true one, and of how many; `right_hidden_below` how many plates
+    are right when characters under a share are hidden.
     """
     right: dict[str, list[bool]] = {}
     by_share: dict[float, list[bool]] = {}
     hidden: dict[float, list[bool]] = {share: [] for share in HIDDEN_BELOW}
     for plate in validation_plates(folder):
-        image = read_gray(plate.image)
-        x, y, w, h = plate.box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-        characters = models.read(image, boxes.Found(x, y, x + w, y + h, 1.0))
+        characters = models.read_plate(plate)
         truth, said = ctc.fold(plate.text), characters.text().replace("O", "0")
         right.setdefault(kind(plate), []).append(said == truth)
         for share, known in hidden.items():
@@ -150,9 +162,14 @@ def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
         if len(said) == len(truth):
             for one, other, share in zip(said, truth, characters.confidences, strict=True):
                 by_share.setdefault(int(share * 10) / 10, []).append(one == other)
+    two_lines = [
+        models.read_plate(plate).text().replace("O", "0") == ctc.fold(plate.text)
+        for plate in plate_texts(folder, None, two_lines=True)
+    ]
     return {
         "set": PLATES,
         **{name: _share(v) for name, v in sorted(right.items())},
+        "two lines": [_share(two_lines), len(two_lines)],
         "share_right": {f"{share:.1f}": [_share(v), len(v)] for share, v in sorted(by_share.items())},
         "right_hidden_below": {str(share): _share(v) for share, v in hidden.items()},
     }
@@ -179,6 +196,24 @@ def measure_photographs(models: Models, folder: Path) -> dict[str, Any]:
     }
 
 
+def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
+    """Share of validation plates read right where the box is not the true one: how far the read hangs on it."""
+    plates = [plate for plate in validation_plates(folder) if plate.box]
+    return {"set": BOXES, "plates": len(plates)} | {
+        name: _share([
+            models.read_plate(plate, move).text().replace("O", "0") == ctc.fold(plate.text) for plate in plates
+        ])
+        for name, move in MOVES.items()
+    }  # fmt: skip
+
+
+def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
+    """Pictures without a plate, held out of the detector's training, in which a text is read."""
+    pictures = [p for k, p in enumerate(pictures_in(folder / "negatives")) if not in_training(k)]
+    texts = [[t for _, t in models.look(read_gray(p)) if len(t) >= LEAST_CHARACTERS] for p in pictures]
+    return {"set": NEGATIVES, "pictures": len(pictures), "with_text": sum(map(bool, texts)), "texts": texts}
+
+
 def _share(known: Sequence[bool]) -> float:
     return round(float(np.mean(known)), 4)
 
@@ -190,13 +225,18 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, str]:
     return {"detector": "capture: " + ", ".join(capture), "reader": "end to end, O as 0: " + ", ".join(read)}
 
 
-MEASURES = {PLATES: measure_plates, PHOTOGRAPHS: measure_photographs}
+MEASURES = {
+    PLATES: measure_plates,
+    BOXES: measure_boxes,
+    PHOTOGRAPHS: measure_photographs,
+    NEGATIVES: measure_negatives,
+}
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=list(SETS), help=f"names, {PLATES}, {PHOTOGRAPHS}")
+    parser.add_argument("sets", nargs="*", default=list(SETS), help=f"names, {', '.join(MEASURES)}")
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--record", action="store_true", help="write the figures into the manifest")

@@ -16,6 +16,13 @@ from edge_agent.errors import ModelError
 from edge_agent.vision.gray import to_gray
 from edge_agent.vision.models import ReaderModel, Runtime, open_session
 
+WIDEST_OF_TWO_LINES = 2.4
+"""Plates of two lines are at most so many times as wide as high, seen from anywhere."""
+
+SURE_OF_ONE_LINE = 0.95
+UPPER_LINE, OVERLAP = 0.48, 0.02
+"""Of the height. On plates to train with, 54 in 100 of two lines are read so, and none less of one line."""
+
 
 class CtcReader:
     """Runs the reader network of the manifest."""
@@ -43,19 +50,35 @@ class CtcReader:
         return cls(session=session, input_size=model.input, charset=model.charset, margin=model.margin)
 
     def read(self, image: Image, detections: Sequence[Detection]) -> list[Reading]:
-        """Read every plate of a picture in one run of the network, in the order of the detections."""
-        if not detections:
+        """Read every plate of a picture in one run of the network, in the order of the detections.
+
+        A second run reads the lines of those that may have two: the network knows plates of one line.
+        """
+        read = self._characters(image, [detection.box for detection in detections])
+        doubtful = [
+            k for k, detection in enumerate(detections) if _may_have_two_lines(detection.box, certainty(read[k]))
+        ]
+        lines = self._characters(image, [line for k in doubtful for line in _lines(detections[k].box)])
+        for k, top, bottom in zip(doubtful, lines[::2], lines[1::2], strict=True):
+            both = CharacterProbabilities(np.concatenate([top.table, bottom.table]))
+            if len(top) and len(bottom) > 1 and certainty(both) > certainty(read[k]):
+                read[k] = both
+        return [
+            Reading(detection=detection, characters=characters)
+            for detection, characters in zip(detections, read, strict=True)
+        ]
+
+    def _characters(self, image: Image, boxes: Sequence[Box]) -> list[CharacterProbabilities]:
+        """Read each box as one line."""
+        if not boxes:
             return []
-        plates = np.empty((len(detections), 1, self._height, self._width), np.float32)
-        for plate, detection in zip(plates, detections, strict=True):
-            np.multiply(self._cut(image, detection.box), np.float32(1 / 255), out=plate[0])
+        plates = np.empty((len(boxes), 1, self._height, self._width), np.float32)
+        for plate, box in zip(plates, boxes, strict=True):
+            np.multiply(self._cut(image, box), np.float32(1 / 255), out=plate[0])
         steps = self._session.run(None, {"plate": plates})[0]
         table = np.zeros((*steps.shape[:2], len(ALPHABET) + 1), np.float32)
         table[:, :, self._columns] = steps
-        return [
-            Reading(detection=detection, characters=collapse(rows))
-            for detection, rows in zip(detections, table, strict=True)
-        ]
+        return [collapse(rows) for rows in table]
 
     def _cut(self, image: Image, box: Box) -> Image:
         """Cut the box with its margin out of the picture and stretch it to the network's input."""
@@ -67,6 +90,21 @@ class CtcReader:
         shrinks = patch.shape[1] > self._width
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(patch, (self._width, self._height), interpolation=interpolation), np.uint8)
+
+
+def certainty(characters: CharacterProbabilities) -> float:
+    """The mean share of the characters, by which two ways to read one plate are compared; 0 for none."""
+    return float(np.mean(characters.confidences)) if len(characters) else 0.0
+
+
+def _may_have_two_lines(box: Box, certainty: float) -> bool:
+    return certainty < SURE_OF_ONE_LINE and box.width < WIDEST_OF_TWO_LINES * box.height
+
+
+def _lines(box: Box) -> tuple[Box, Box]:
+    """The upper and the lower part of a box, overlapping a little: the upper line is the smaller one as a rule."""
+    low, high = box.y1 + (UPPER_LINE + OVERLAP) * box.height, box.y1 + (UPPER_LINE - OVERLAP) * box.height
+    return box._replace(y2=low), box._replace(y1=high)
 
 
 def _span(low: float, high: float, limit: int) -> tuple[int, int]:

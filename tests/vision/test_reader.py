@@ -58,3 +58,37 @@ def test_several_plates_at_once_read_as_each_alone(reader: CtcReader) -> None:
     alone = [reader.read(image, [one])[0] for one in detections]
     for one, other in zip(together, alone, strict=True):
         assert one.characters.text() == other.characters.text()
+
+
+class TwoTones:
+    """A network that reads AB on dark and 123 on light, and on a mixture something that it is not sure of."""
+
+    def __init__(self, share_of_mixture: float) -> None:
+        self.plates = 0
+        self._mixture = [{"7": share_of_mixture}]
+
+    def run(self, outputs: None, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        self.plates += len(inputs["plate"])
+        return [np.stack([self._read(plate[0]) for plate in inputs["plate"]])]
+
+    def _read(self, plate: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen = self._mixture if plate.std() > 0.3 else [{"A": 0.9}, {"B": 0.9}]
+        if plate.mean() > 0.7:
+            seen = [{"1": 0.9}, {"2": 0.9}, {"3": 0.9}]
+        return steps(*seen, *[{}] * (5 - len(seen)))
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "text", "plates"),
+    [((200, 100), 0.6, "AB123", 3), ((200, 100), 0.96, "7", 1), ((300, 100), 0.6, "7", 1)],
+    ids=["two lines", "sure of one", "too wide"],
+)
+def test_a_plate_of_two_lines_is_read_line_by_line(
+    size: tuple[int, int], share: float, text: str, plates: int
+) -> None:
+    image = np.full((100, 300), 250, np.uint8)
+    image[:48] = 20
+    network = TwoTones(share)
+    reader = CtcReader(session=network, input_size=(64, 160), charset=ALPHABET, margin=0.0)
+    (reading,) = reader.read(image, [Detection(box=Box(0, 0, *size), confidence=1.0)])
+    assert (reading.characters.text(), network.plates) == (text, plates)
