@@ -1,5 +1,6 @@
-# make run: watch it work.  make test: see it proven.  make lint: what CI checks beside the tests.  make bench: how fast.
-.PHONY: run test lint bench
+# make run: watch it work.  make test: see it proven.  make lint: what CI checks beside the tests.
+# make bench: how fast it is.  make accuracy: how well it reads.
+.PHONY: run test lint bench accuracy
 
 run:
 	@./setup.sh run
@@ -20,3 +21,8 @@ lint:
 bench:
 	@./setup.sh run
 	@.venv/bin/python -m benchmarks.speed $(if $(EDGE_AGENT_DATA),--pictures $(EDGE_AGENT_DATA)/eval/us --truth $(EDGE_AGENT_DATA)/eval/us.csv) $(if $(PEER),--peer $(PEER))
+
+# EDGE_AGENT_DATA: a folder with eval/NAME/ and eval/NAME.csv. PEER: as above.
+accuracy:
+	@./setup.sh run
+	@.venv/bin/python -m benchmarks.accuracy $(or $(wildcard $(EDGE_AGENT_DATA)/eval/*.csv),$(error set EDGE_AGENT_DATA to a folder with eval/NAME.csv)) $(if $(PEER),--peer $(PEER))

@@ -99,6 +99,11 @@ def share(part: int, whole: int) -> str:
     return f"{part / whole:.4f} ({part} of {whole})" if whole else "-"
 
 
+def part(part: int, whole: int) -> str:
+    """A share without its numbers."""
+    return f"{part / whole:.3f}" if whole else "-"
+
+
 def show(title: str, columns: Sequence[str], rows: Sequence[Row], console: Console) -> None:
     """Print a table."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)

@@ -9,7 +9,7 @@ from benchmarks.lines import Picture
 from edge_agent.domain import Box
 from edge_agent.errors import EdgeAgentError
 
-CAPTURED_IOU = 0.3
+CAPTURED_IOU, APART_IOU = 0.3, 0.2
 UNSURE = ("bad", "doubtful")
 """Labels of these qualities, and those that begin with `label`, do not count for the reading."""
 
@@ -24,12 +24,16 @@ class TruePlate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Captured of plates (found, IoU >= 0.3); right of texts (found, and every character right, O and 0 as one)."""
+    """Captured of plates (found, IoU >= 0.3); right of texts (found, and every character right, O and 0 as one).
+
+    Extra are boxes apart from every labelled plate (IoU < 0.2): other plates, or none.
+    """
 
     plates: int
     captured: int
     texts: int
     right: int
+    extra: int
 
 
 def key(path: str) -> str:
@@ -76,9 +80,10 @@ def score(truth: Mapping[str, Sequence[TruePlate]], pictures: Iterable[Picture])
     if not by_key.keys() & truth.keys():
         example = next(iter(by_key), "folder/name.jpg")
         raise EdgeAgentError(f"the truth names none of the pictures: it should call them like {example}")
-    captured = texts = right = plates = 0
+    captured = texts = right = plates = extra = 0
     for name, labelled in truth.items():
         found = by_key[name].plates if name in by_key else ()
+        extra += sum(all(one.box.iou(seen.place) < APART_IOU for one in labelled) for seen in found)
         for plate in labelled:
             best = max(found, key=lambda one: plate.box.iou(one.place), default=None)
             hit = best is not None and plate.box.iou(best.place) >= CAPTURED_IOU
@@ -86,4 +91,4 @@ def score(truth: Mapping[str, Sequence[TruePlate]], pictures: Iterable[Picture])
             captured += hit
             texts += bool(plate.text)
             right += bool(plate.text) and hit and best is not None and fold(best.text) == fold(plate.text)
-    return Score(plates=plates, captured=captured, texts=texts, right=right)
+    return Score(plates=plates, captured=captured, texts=texts, right=right, extra=extra)

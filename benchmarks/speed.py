@@ -5,11 +5,11 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 
 from benchmarks import figures, lines, machine, program, readers
+from benchmarks.options import OneLineParser
 from benchmarks.score import TruePlate, load_truth, score
 from edge_agent.camera.pictures import list_pictures
 from edge_agent.errors import EdgeAgentError
@@ -19,15 +19,8 @@ SEED = 1
 """Every run drives the same street."""
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as the program's own commands do."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"speed: {message} (see --help)\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="python -m benchmarks.speed",
         description="Measure the reading of pictures and of a simulated drive.",
         epilog="Example: python -m benchmarks.speed --pictures photos --truth photos.csv --peer other_reader.py",
