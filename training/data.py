@@ -44,6 +44,7 @@ class PlateText:
     source: str
     quality: str
     folded: bool  # the label writes letter O as digit 0
+    two_lines: bool  # the text is the upper line, then the lower one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,8 @@ def clean(text: str) -> str:
     return "".join(c for c in text.upper() if c.isalnum())
 
 
-def plate_texts(
-    folder: Path, split: str | None, *, noisy: bool = False, two_lines: bool = False
-) -> list[PlateText]:
-    """The usable plates of reader.csv in one split (None: all): those of one line, or of two. Raises DataError."""
+def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list[PlateText]:
+    """The usable plates of reader.csv in one split (None: all). Raises DataError."""
     table = folder / "reader.csv"
     found: list[PlateText] = []
     for place, row in _rows(table, READER_COLUMNS):
@@ -98,8 +97,6 @@ def plate_texts(
             raise DataError(message)
         flags, quality = row.get("flags") or "", row.get("quality") or "good"
         if quality == "noisy" and not noisy:
-            continue
-        if ("twoline" in flags) != two_lines:
             continue
         if any(flag in flags for flag in UNUSABLE_FLAGS) or not SHORTEST <= len(text) <= LONGEST:
             continue
@@ -114,6 +111,7 @@ def plate_texts(
                 source=row.get("source") or "",
                 quality=quality,
                 folded="o0" in flags,
+                two_lines="twoline" in flags,
             )
         )
     if not found:

@@ -24,11 +24,14 @@ from training.data import DataError, Photograph, data_folder, photographs, pictu
 from training.feed import Feed
 from training.loop import Loop, Schedule
 from training.networks import Detector
-from training.scenes import CELLS, WINDOW, Scene, window
+from training.render import printer
+from training.scenes import CELLS, WINDOW, Scene, Windows
 from training.shapes import DETECTOR_INPUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from training.render import Printer
 
     Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
@@ -38,7 +41,7 @@ BATCH = 24
 RATE = 2.5e-3
 COPIES = 2  # of one group: some sets hold turned and mirrored copies of a picture
 WEIGHTS = {"openimages": 3.0, "robertlucian": 3.0, "openlpr-faisal": 2.0, "rf-experiment-plates": 1.5}
-NEGATIVE_WEIGHT = 1.2
+NEGATIVE_WEIGHT = 4.0
 HELD_OUT = 20  # one group in so many is kept for validation
 MEASURED = 160  # photographs of it that are measured while training
 
@@ -92,8 +95,9 @@ def loss_of(output: Tensor, target: Tensor) -> Tensor:
 class Course:
     """Draws windows from the scenes and turns batches into losses."""
 
-    def __init__(self, found: list[Scene]) -> None:
+    def __init__(self, found: list[Scene], printer: Printer) -> None:
         self._scenes = found
+        self._windows = Windows(printer, np.random.default_rng(11))
         self._chances = np.cumsum([s.weight for s in found])
 
     def batch(self, rng: np.random.Generator, _stage: int) -> Batch:
@@ -102,7 +106,7 @@ class Course:
         maps = np.empty((BATCH, 5, CELLS, CELLS), np.float32)
         for k in range(BATCH):
             index = int(np.searchsorted(self._chances, rng.random() * self._chances[-1]))
-            images[k, 0], maps[k] = window(self._scenes[min(index, len(self._scenes) - 1)], rng)
+            images[k, 0], maps[k] = self._windows.draw(self._scenes[min(index, len(self._scenes) - 1)], rng)
         return images, maps
 
 
@@ -136,7 +140,7 @@ def train(options: argparse.Namespace) -> None:
     """Train until the hours are spent; a second call goes on from the checkpoint."""
     folder = data_folder(options.data)
     kept = chosen(photographs(folder), validation=True)[:MEASURED]
-    course = Course(scenes(folder))
+    course = Course(scenes(folder), printer(folder, options.fonts))
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     schedule = Schedule(seconds=options.hours * 3600, rate=options.rate, warmup_steps=150)
@@ -156,6 +160,7 @@ def arguments(rate: float) -> argparse.ArgumentParser:
     parser.add_argument("--hours", type=float, default=1.5, help="training time over all runs")
     parser.add_argument("--start", help="weights (.pt) to begin from instead of from nothing")
     parser.add_argument("--rate", type=float, default=rate, help="highest learning rate")
+    parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     return parser

@@ -31,7 +31,7 @@ from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.models import Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
 from training import boxes, ctc
-from training.data import DataError, data_folder, photographs, pictures_in, plate_texts, read_gray
+from training.data import DataError, data_folder, photographs, pictures_in, read_gray
 from training.detector import chosen, in_training
 from training.manifest import record
 from training.reader import kind, validation_plates
@@ -146,9 +146,8 @@ def measure_set(models: Models, folder: Path, name: str, wrong: list[str] | None
 def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
     """Share of validation plates read right at their true boxes, by kind; and which characters to doubt.
 
-    Plates of two lines are those of both splits: none is trained on. `share_right` tells how often a character
-    of a share from 0.3 to 0.4 (and so on) is the true one, and of how many; `right_hidden_below` how many plates
-    are right when characters under a share are hidden.
+    `share_right` tells how often a character of a share from 0.3 to 0.4 (and so on) is the true one, and of how
+    many; `right_hidden_below` how many plates are right when characters under a share are hidden.
     """
     right: dict[str, list[bool]] = {}
     by_share: dict[float, list[bool]] = {}
@@ -162,14 +161,9 @@ def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
         if len(said) == len(truth):
             for one, other, share in zip(said, truth, characters.confidences, strict=True):
                 by_share.setdefault(int(share * 10) / 10, []).append(one == other)
-    two_lines = [
-        models.read_plate(plate).text().replace("O", "0") == ctc.fold(plate.text)
-        for plate in plate_texts(folder, None, two_lines=True)
-    ]
     return {
         "set": PLATES,
-        **{name: _share(v) for name, v in sorted(right.items())},
-        "two lines": [_share(two_lines), len(two_lines)],
+        **{name: [_share(v), len(v)] for name, v in sorted(right.items())},
         "share_right": {f"{share:.1f}": [_share(v), len(v)] for share, v in sorted(by_share.items())},
         "right_hidden_below": {str(share): _share(v) for share, v in hidden.items()},
     }

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from training.shapes import BLOCK, CLASSES, MIDDLE, SPREAD
 
+LINES = 2  # that a plate may have
 RARE = -4.0  # starting logit of a centre: most cells hold none
 
 
@@ -75,7 +76,11 @@ class Detector(nn.Module):
 
 
 class Reader(nn.Module):
-    """Gray plates [n,1,64,160] in 0..1 to logits [n,40,37]."""
+    """Gray plates [n,1,64,160] in 0..1 to logits [n,80,37].
+
+    The first 40 steps are what stands in the upper line, from left to right, the others the lower line: one
+    sequence for CTC. A plate of one line is told in either of them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +92,7 @@ class Reader(nn.Module):
             block(96, 128, 3, (2, 1)), Residual(128),
         )  # fmt: skip
         self.collapse = nn.Sequential(
-            nn.Conv2d(128, 128, (4, 1), bias=False), nn.BatchNorm2d(128), nn.ReLU(inplace=True)
+            nn.Conv2d(128, LINES * 128, (4, 1), bias=False), nn.BatchNorm2d(LINES * 128), nn.ReLU(inplace=True)
         )
         self.along = nn.Sequential(
             nn.Conv2d(128, 128, (1, 5), padding=(0, 2), bias=False),
@@ -106,5 +111,6 @@ class Reader(nn.Module):
         spread = ((plate - mean) ** 2).mean(dim=(2, 3), keepdim=True)
         even = torch.clamp((plate - mean) / torch.sqrt(spread + 4e-4), -3.0, 3.0)
         columns = self.collapse(self.body(even))
-        columns = columns + self.along(columns)
-        return cast("Tensor", self.out(columns.squeeze(2).transpose(1, 2)))
+        lines = columns.reshape(-1, 128, LINES, columns.shape[-1])
+        lines = lines + self.along(lines)
+        return cast("Tensor", self.out(lines.flatten(2).transpose(1, 2)))

@@ -18,13 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from training import ctc, degrade
-from training.data import DataError, PlateText, data_folder, pictures_in, plate_texts, read_gray
+from training.data import DataError, PlateText, data_folder, plate_texts, read_gray
 from training.detector import arguments
 from training.feed import Feed
-from training.fonts import fonts
 from training.loop import Loop, Schedule
 from training.networks import Reader
-from training.render import Plate, Printer
+from training.render import printer
 from training.shapes import MARGIN, READER_INPUT
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data import Box, Gray
+    from training.render import Plate, Printer
 
     Batch = tuple[NDArray[np.uint8], list[str], NDArray[np.bool_]]
 
@@ -45,11 +45,13 @@ POOL = 3000  # rendered plates in memory, replaced one by one
 FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.5
 # Shares of the real half, where the data has such plates.
-SHARES = {"us-scene": 0.32, "us-frontal": 0.20, "br": 0.20, "other": 0.28}
+SHARES = {"us-scene": 0.30, "us-frontal": 0.19, "br": 0.18, "other": 0.26, "two lines": 0.07}
 
 
 def kind(plate: PlateText) -> str:
     """Which share of the mix a plate belongs to."""
+    if plate.two_lines:
+        return "two lines"
     if plate.source == "openalpr-segocr-us":
         return "us-frontal"
     if plate.region in ("us", "ca"):
@@ -141,14 +143,7 @@ def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
     for text, (_, plate) in zip(read(network, [c for c, _ in plates]), plates, strict=True):
         total[kind(plate)] += 1
         right[kind(plate)] += ctc.fold(text) == ctc.fold(plate.text)
-    return " ".join(f"{k} {right[k] / total[k]:.3f}/{total[k]}" for k in sorted(total))
-
-
-def printer(folder: Path, font_folder: str | None) -> Printer:
-    """Fonts and designs, where there are any."""
-    files = fonts(Path(font_folder) if font_folder else None)
-    designs = [p for state in sorted((folder / "designs").glob("*")) for p in pictures_in(state)]
-    return Printer(fonts=files, designs=[read_gray(p) for p in designs])
+    return ", ".join(f"{k} {right[k] / total[k]:.3f}/{total[k]}" for k in sorted(total))
 
 
 def train(options: argparse.Namespace) -> None:
@@ -177,10 +172,8 @@ def main() -> int:
     """Command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     cv2.setNumThreads(1)
-    parser = arguments(RATE)
-    parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
     try:
-        train(parser.parse_args())
+        train(arguments(RATE).parse_args())
     except (DataError, ValueError) as error:
         log.error("%s", error)  # noqa: TRY400
         return 1

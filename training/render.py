@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from training import vocabulary
+from training.data import pictures_in, read_gray
+from training.fonts import fonts
 from training.glyphs import emblem, mask, put
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from training.data import Gray
     from training.glyphs import Canvas
@@ -26,7 +28,7 @@ LETTERS = string.ascii_uppercase
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """A rendered plate: gray [128,w], its text; folded where O and 0 are drawn alike."""
+    """A rendered plate: gray [h,w], its text, lines one after the other; folded where O and 0 are drawn alike."""
 
     image: Gray
     text: str
@@ -45,6 +47,20 @@ class Row:
     raised: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How all characters of a plate look; `alike` is what O and 0 are both drawn as, if they are."""
+
+    font: Path
+    alike: str
+    share: float
+    same_width: bool
+
+    def label(self, text: str) -> str:
+        """What a person would write down."""
+        return text.replace("O", "0") if self.alike else text
+
+
 class Printer:
     """Renders plates from a list of fonts and, where there are any, pictures of plate designs."""
 
@@ -60,9 +76,17 @@ class Printer:
     def plate(self, rng: np.random.Generator) -> Plate:
         """One plate of a random layout."""
         kind = rng.random()
-        if kind < 0.62:
+        if kind < 0.56:
             return self._american(rng)
-        return self._european_plate(rng) if kind < 0.88 else self._brazilian(rng)
+        if kind < 0.79:
+            return self._european_plate(rng)
+        return self._brazilian(rng) if kind < 0.9 else self._two_lines(rng)
+
+    def lettering(self, canvas: Canvas, box: tuple[float, float, float, float], rng: np.random.Generator) -> None:
+        """A word or two into x, y, w, h of any picture."""
+        words = vocabulary.one((*vocabulary.SLOGANS, *vocabulary.STATES, *vocabulary.CITIES), rng)
+        words = words if rng.random() < 0.5 else words.split(" ")[0].upper()
+        self._print(canvas, words, box, float(rng.uniform(0, 255)), rng)
 
     def _american(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
@@ -74,9 +98,10 @@ class Printer:
         span = width * fill
         left = (width - span) / 2 + width * rng.normal(0, 0.015)
         row = Row(left, top, span, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.5))
-        text, folded = self._characters(canvas, text, row, rng, emblems=0.5)
+        style = self._style(text, rng, self._fonts)
+        self._characters(canvas, text, row, style, rng, emblems=0.5)
         self._small_print(canvas, row, rng)
-        return Plate(_finish(canvas), text, folded)
+        return Plate(_finish(canvas), style.label(text), bool(style.alike))
 
     def _european_plate(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([520, 560, 600, 480, 420, 240], p=[0.3, 0.25, 0.2, 0.1, 0.1, 0.05]))
@@ -96,11 +121,12 @@ class Printer:
         top = (PLATE_HEIGHT - height) / 2 + rng.uniform(-4, 4)
         row = Row(left, top, right - left, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.4))
         text = vocabulary.serial(vocabulary.EU_PATTERNS, rng, free=0.12)
-        text, folded = self._characters(canvas, text, row, rng, emblems=0.3, european=True)
+        style = self._style(text, rng, self._european)
+        self._characters(canvas, text, row, style, rng, emblems=0.3)
         if rng.random() < 0.5:
             cv2.rectangle(canvas, (2, 2), (width - 3, PLATE_HEIGHT - 3), row.tone, int(rng.integers(1, 4)))
         self._bolts(canvas, rng)
-        return Plate(_finish(canvas), text, folded)
+        return Plate(_finish(canvas), style.label(text), bool(style.alike))
 
     def _brazilian(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([384, 400, 416]))
@@ -120,41 +146,68 @@ class Printer:
             canvas[band if new else 0 :] *= 0.35
         row = Row(left, top, width - 2 * left, height, tone, bool(rng.random() < 0.5))
         text = vocabulary.serial(vocabulary.BR_PATTERNS, rng, free=0.05)
-        text, folded = self._characters(canvas, text, row, rng, emblems=0.25, european=True)
+        style = self._style(text, rng, self._european)
+        self._characters(canvas, text, row, style, rng, emblems=0.25)
         self._bolts(canvas, rng)
-        return Plate(_finish(canvas), text, folded)
+        return Plate(_finish(canvas), style.label(text), bool(style.alike))
+
+    def _two_lines(self, rng: np.random.Generator) -> Plate:
+        """Motorcycles, lorries, Pakistan, square plates of Britain and Italy: the upper line is the shorter one."""
+        height = int(PLATE_HEIGHT * rng.uniform(1.2, 1.7))
+        width = int(height * rng.uniform(1.0, 1.75))
+        dark = bool(rng.random() < 0.15)
+        canvas = np.full((height, width), rng.uniform(20, 80) if dark else rng.uniform(130, 250), np.float32)
+        text = vocabulary.serial((*vocabulary.EU_PATTERNS, *vocabulary.BR_PATTERNS), rng, free=0.1)
+        text += "" if len(text) > 3 else vocabulary.serial(("NNN", "NNNN"), rng, free=0)
+        cut = min(len(text) - 2, int(rng.choice([2, 3, 3, 3, 4])))
+        style = self._style(text, rng, self._european)
+        edge, between = height * rng.uniform(0.04, 0.12), height * rng.uniform(0.03, 0.1)
+        upper = (height - 2 * edge - between) * rng.uniform(0.34, 0.52)
+        lower = height - 2 * edge - between - upper
+        tone, raised = _tone(rng, on_dark=dark), bool(rng.random() < 0.4)
+        small = rng.random() < 0.3  # a place, a year or a state beside the upper line
+        for line, top, tall in ((text[:cut], edge, upper), (text[cut:], edge + upper + between, lower)):
+            unit = tall * rng.uniform(0.5, 0.75)
+            wide = min(width * (0.7 if small and top == edge else 0.94), unit * len(line))
+            left = (width - wide) * (rng.uniform(0.3, 0.7) if not small else 0.08)
+            row = Row(left, top, wide, tall, tone, raised)
+            self._characters(canvas, line, row, style, rng, emblems=0.15)
+            if small and top == edge:
+                words = vocabulary.one(vocabulary.PLACES, rng)
+                self._print(canvas, words, (left + wide + 4, top, width - left - wide - 8, tall * 0.4), tone, rng)
+        if rng.random() < 0.5:
+            cv2.rectangle(canvas, (2, 2), (width - 3, height - 3), tone, int(rng.integers(1, 4)))
+        self._bolts(canvas, rng)
+        return Plate(_finish(canvas), style.label(text), bool(style.alike))
+
+    def _style(self, text: str, rng: np.random.Generator, preferred: Sequence[Path]) -> Style:
+        fonts = preferred if rng.random() < 0.7 else self._fonts
+        folded = rng.random() < 0.3 and ("O" in text or "0" in text)
+        return Style(
+            font=fonts[int(rng.integers(len(fonts)))],
+            alike=("0" if rng.random() < 0.5 else "O") if folded else "",
+            share=rng.uniform(0.74, 0.96),
+            same_width=bool(rng.random() < 0.5),
+        )
 
     def _characters(
-        self,
-        canvas: Canvas,
-        text: str,
-        row: Row,
-        rng: np.random.Generator,
-        *,
-        emblems: float,
-        european: bool = False,
-    ) -> tuple[str, bool]:
-        """Print the text into the row; what a label would say, and whether O and 0 look alike."""
-        fonts = self._european if european and rng.random() < 0.7 else self._fonts
-        font = fonts[int(rng.integers(len(fonts)))]
-        folded = bool(rng.random() < 0.3 and ("O" in text or "0" in text))
-        alike = "0" if rng.random() < 0.5 else "O"
+        self, canvas: Canvas, text: str, row: Row, style: Style, rng: np.random.Generator, *, emblems: float
+    ) -> None:
+        """Print the text into the row."""
         gaps = _gaps(len(text), rng)
         unit = row.width / (len(text) + sum(gaps))
-        share, same_width = rng.uniform(0.74, 0.96), rng.random() < 0.5
         x = row.left
         for gap, character in zip(gaps, text, strict=True):
             if gap > 0.35 and rng.random() < emblems:
                 self._between(canvas, (x, gap * unit), row, rng)
             x += gap * unit
-            ink = mask(font, alike if folded and character in "O0" else character)
-            wide = unit * share
+            ink = mask(style.font, style.alike if style.alike and character in "O0" else character)
+            wide = unit * style.share
             if character in NARROW_GLYPHS:
                 natural = ink.shape[1] / ink.shape[0] * row.height
-                wide = min(wide, natural if not same_width else max(natural, wide * 0.55))
+                wide = min(wide, natural if not style.same_width else max(natural, wide * 0.55))
             put(canvas, ink, (x + (unit - wide) / 2, row.top, wide, row.height), row.tone, raised=row.raised)
             x += unit
-        return (text.replace("O", "0") if folded else text), folded
 
     def _between(self, canvas: Canvas, place: tuple[float, float], row: Row, rng: np.random.Generator) -> None:
         """Something that is no character, in a gap of the row (x, width)."""
@@ -270,6 +323,13 @@ class Printer:
             tone = float(np.clip(canvas.mean() + rng.normal(0, 40), 0, 255))
             cv2.ellipse(canvas, at, axes, rng.uniform(0, 180), 0, 360, tone, int(rng.choice([-1, 1, 2])))
         return np.clip(canvas, 0, 255), dark
+
+
+def printer(folder: Path, font_folder: str | None) -> Printer:
+    """One that has the fonts there are, and the designs of a labelled folder."""
+    files = fonts(Path(font_folder) if font_folder else None)
+    designs = [p for state in sorted((folder / "designs").glob("*")) for p in pictures_in(state)]
+    return Printer(fonts=files, designs=[read_gray(p) for p in designs])
 
 
 def _over_design(design: Gray, width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:

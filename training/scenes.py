@@ -1,4 +1,4 @@
-"""Training windows for the detector: photographs warped, dimmed, blurred, and their maps."""
+"""Training windows for the detector: photographs warped, some with other plates or lettering, and their maps."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data import Box, Gray
+    from training.render import Printer
 
     Floats = NDArray[np.float32]
 
@@ -25,6 +26,10 @@ WINDOW = 320
 CELLS = WINDOW // STRIDE
 PLATE_WIDTH_PX = (14.0, 330.0)  # drawn evenly in log
 REACH = 9  # cells around a centre that its bump may touch
+TILTED, TILT = 0.12, math.radians(32)  # chance of a plate far from level, and how far
+REPLACED, LETTERED = 0.35, 0.15  # chances of rendered plates, and of words that are none
+POOL, FRESH = 600, 0.1
+STEEP = (0.1, 0.3)  # slopes between which the box goes from half of the slant to all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +41,87 @@ class Scene:
     weight: float
 
 
-def window(scene: Scene, rng: np.random.Generator) -> tuple[Gray, Floats]:
-    """One training pair: gray [320,320] and the map [5,40,40] it should give."""
-    matrix, scale = _placement(scene, rng)
-    image = _warp(scene.image, matrix, scale, rng)
-    return _weather(image, rng), truth_map(scene.boxes, matrix)
+class Windows:
+    """Draws training pairs from scenes; with a printer of plates, some plates are replaced by rendered ones."""
+
+    def __init__(self, printer: Printer, rng: np.random.Generator) -> None:
+        self._printer = printer
+        self._plates = [printer.plate(rng).image for _ in range(POOL)]
+
+    def draw(self, scene: Scene, rng: np.random.Generator) -> tuple[Gray, Floats]:
+        """One training pair: gray [320,320] and the map [5,40,40] it should give."""
+        matrix, scale = _placement(scene, rng)
+        image = _warp(scene.image, matrix, scale, rng)
+        seen = [corners_of(box, matrix) for box in scene.boxes]
+        if rng.random() < REPLACED:
+            for corners in seen:
+                paste(image, self._plate_like(corners, rng), corners)
+        if rng.random() < LETTERED:
+            self._letter(image, seen, rng)
+        return _weather(image, rng), truth_map(scene.boxes, matrix)
+
+    def _plate_like(self, corners: Floats, rng: np.random.Generator) -> Gray:
+        """Of some rendered plates the one nearest in shape; now and then the pool gets a new one."""
+        places = rng.integers(0, POOL, 6)
+        if rng.random() < FRESH:
+            self._plates[places[0]] = self._printer.plate(rng).image
+        across, down = (float(np.linalg.norm(corners[k] - corners[0])) for k in (1, 3))
+        shape = math.log(max(1.0, across) / max(1.0, down))
+        return min((self._plates[k] for k in places), key=lambda p: abs(math.log(p.shape[1] / p.shape[0]) - shape))
+
+    def _letter(self, image: Floats, plates: Sequence[Floats], rng: np.random.Generator) -> None:
+        """Words on trucks, shops and signs, which are no plates."""
+        for _ in range(int(rng.integers(1, 4))):
+            tall = math.exp(rng.uniform(math.log(7), math.log(60)))
+            x, y, wide = rng.uniform(-40, WINDOW), rng.uniform(0, WINDOW), tall * rng.uniform(1.5, 8)
+            apart = all(
+                x > c[:, 0].max() or x + wide < c[:, 0].min() or y > c[:, 1].max() or y + tall < c[:, 1].min()
+                for c in plates
+            )
+            if apart:
+                self._printer.lettering(image, (x, y, wide, tall), rng)
+
+
+def corners_of(box: Box, matrix: Floats) -> Floats:
+    """The corners [4,2] of a box seen through an affine matrix [2,3], from its top left on."""
+    x, y, w, h = box
+    corners = np.array([[x, y, 1], [x + w, y, 1], [x + w, y + h, 1], [x, y + h, 1]], np.float32)
+    return np.asarray(corners @ matrix.T, np.float32)
+
+
+def paste(image: Floats, plate: Gray, corners: Floats) -> None:
+    """Put a rendered plate over another one, in its light: the mean and the contrast that were there."""
+    height, width = plate.shape
+    x0, y0 = np.floor(np.clip(corners.min(0), 0, WINDOW)).astype(int)
+    x1, y1 = np.ceil(np.clip(corners.max(0), 0, WINDOW)).astype(int)
+    if x1 - x0 < 3 or y1 - y0 < 3:
+        return
+    there = image[y0:y1, x0:x1]
+    shrunk = width / max(1.0, float(np.linalg.norm(corners[1] - corners[0])))
+    if shrunk > 1.5:
+        plate = np.asarray(cv2.GaussianBlur(plate, (0, 0), shrunk * 0.35), np.uint8)
+    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    matrix = cv2.getPerspectiveTransform(frame, corners - np.array([x0, y0], np.float32))
+    size = (int(x1 - x0), int(y1 - y0))
+    ink = cv2.warpPerspective(plate, matrix, size).astype(np.float32)
+    mask = cv2.warpPerspective(np.full(plate.shape, 255, np.uint8), matrix, size) / np.float32(255)
+    gain = np.clip(there.std() / max(8.0, float(plate.std())), 0.25, 1.4)
+    there += mask * ((ink - np.float32(plate.mean())) * np.float32(gain) + there.mean() - there)
 
 
 def truth_map(boxes: Sequence[Box], matrix: Floats) -> Floats:
     """The detector's target for boxes seen through an affine matrix [2,3]."""
     target = np.zeros((5, CELLS, CELLS), np.float32)
-    for x, y, w, h in boxes:
-        corners = np.array([[x, y, 1], [x + w, y, 1], [x + w, y + h, 1], [x, y + h, 1]], np.float32)
-        seen = corners @ matrix.T
+    for box in boxes:
+        seen = corners_of(box, matrix)
         cx, cy = seen.mean(0)
         if not (0 <= cx < WINDOW and 0 <= cy < WINDOW):
             continue
         across, down = np.abs(seen[1] - seen[0]), np.abs(seen[3] - seen[0])
-        # Half of the slant: what a person draws around a slightly turned plate.
-        _draw(target, (cx, cy), (across[0] + 0.5 * down[0], down[1] + 0.5 * across[1]))
+        # Half of the slant: what a person draws around a slightly turned plate; all of it of a tilted one.
+        slope = float(across[1] / max(across[0], 1.0))
+        share = float(np.interp(slope, STEEP, (0.5, 1.0)))
+        _draw(target, (cx, cy), (across[0] + share * down[0], down[1] + share * across[1]))
     return target
 
 
@@ -88,7 +155,8 @@ def _placement(scene: Scene, rng: np.random.Generator) -> tuple[Floats, float]:
         scale = rng.uniform(0.4, 1.3)
         here = rng.uniform(0, 1, 2) * (width, height)
         there = np.array([WINDOW / 2, WINDOW / 2])
-    angle, shear = rng.normal(0, 0.06), rng.normal(0, 0.04)
+    angle = rng.normal(0, 0.06) if rng.random() > TILTED else rng.uniform(-TILT, TILT)
+    shear = rng.normal(0, 0.04)
     across = scale * rng.uniform(0.85, 1.15) * (-1 if rng.random() < 0.5 else 1)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     linear = turn @ np.array([[across, shear * scale], [0, scale]])

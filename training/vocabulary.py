@@ -41,6 +41,7 @@ SLOGANS = _words(
     "Bluegrass_State www.motors.com FORD_LINCOLN COUNTY Wild_Wonderful"
 )
 CITIES = _words("SP-SAO_PAULO RJ-RIO_DE_JANEIRO PR-CURITIBA MG-BELO_HORIZONTE SC-JOINVILLE BRASIL")
+PLACES = _words("PUNJAB SINDH LAHORE KARACHI 07 12 16 19 SP BRASIL ISLAMABAD KPK GOVT")
 COUNTRIES = _words("D GB F I E NL PL RO B CZ A P H S DK SK LT HR")
 VANITY = string.ascii_uppercase * 2 + string.digits
 

@@ -37,8 +37,9 @@ def test_reads_plates_of_one_split_with_their_boxes(folder: Path) -> None:
         "a.png,,,,,AB12,us,,own,noisy,,train",
         "a.png,,,,,AB12,us,,own,good,twoline,train",
     )
-    [plate] = data.plate_texts(folder, "train")
-    assert (plate.text, plate.box, plate.folded) == ("AB123", (1, 2, 30, 10), True)
+    plate, stacked = data.plate_texts(folder, "train")
+    assert (plate.text, plate.box, plate.folded, plate.two_lines) == ("AB123", (1, 2, 30, 10), True, False)
+    assert stacked.two_lines
     assert [p.text for p in data.plate_texts(folder, "val")] == ["XYZ9"]
 
 

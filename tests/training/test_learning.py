@@ -13,7 +13,7 @@ import onnxruntime
 
 from training import ctc, export
 from training.loop import CHECKPOINT, Loop, Schedule
-from training.networks import Detector, Reader
+from training.networks import LINES, Detector, Reader
 from training.shapes import READER_INPUT
 
 
@@ -99,5 +99,18 @@ def test_the_exported_reader_gives_probabilities_for_any_number_of_plates(tmp_pa
     export.to_onnx(network, path, (1, *READER_INPUT), ("plate", "characters"), {0: "n"})
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     [output] = session.run(None, {"plate": np.zeros((3, 1, *READER_INPUT), np.float32)})
-    assert output.shape == (3, READER_INPUT[1] // 4, 37)
-    assert output.sum(-1) == pytest.approx(np.ones((3, READER_INPUT[1] // 4)), abs=1e-4)
+    steps = LINES * READER_INPUT[1] // 4
+    assert output.shape == (3, steps, 37)
+    assert output.sum(-1) == pytest.approx(np.ones((3, steps)), abs=1e-4)
+
+
+def test_the_upper_line_comes_before_the_lower_one() -> None:
+    network = Reader().eval()
+    lines = network.collapse[0].weight.detach().clone().unflatten(0, (-1, LINES))
+    lines[:, 1] = 0
+    with torch.no_grad():
+        network.collapse[0].weight.copy_(lines.flatten(0, 1))
+        upper, lower = network(torch.rand(1, 1, *READER_INPUT)).chunk(LINES, dim=1)
+    middle = slice(5, -5)  # convolutions along the line see its ends
+    assert upper[0, middle].std(dim=0).max() > 1e-4
+    assert lower[0, middle].std(dim=0).max() < 1e-6

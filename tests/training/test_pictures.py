@@ -24,7 +24,7 @@ def test_rendered_plates_have_their_size_and_a_readable_text() -> None:
     for _ in range(60):
         plate = printer.plate(rng)
         assert plate.image.dtype == np.uint8
-        assert plate.image.shape[0] == render.PLATE_HEIGHT
+        assert render.PLATE_HEIGHT <= plate.image.shape[0] <= 1.7 * render.PLATE_HEIGHT
         assert 2 <= len(plate.text) <= 8
         assert set(plate.text) <= set(string.ascii_uppercase + string.digits)
         assert not (plate.folded and "O" in plate.text)
@@ -77,14 +77,51 @@ def test_a_plate_outside_the_window_is_not_drawn() -> None:
     assert not target.any()
 
 
-def test_windows_keep_their_size_wherever_they_fall() -> None:
+@pytest.fixture(scope="module")
+def windows() -> scenes.Windows:
+    if not FONTS:
+        pytest.skip("no font of the known families is installed")
+    return scenes.Windows(render.Printer(fonts=FONTS), np.random.default_rng(1))
+
+
+def test_windows_keep_their_size_wherever_they_fall(windows: scenes.Windows) -> None:
     rng = np.random.default_rng(1)
     image = rng.integers(0, 255, (50, 400), np.uint8)
     for scene in (scenes.Scene(image, ((380.0, 10.0, 19.0, 9.0),), 1.0), scenes.Scene(image, (), 1.0)):
         for _ in range(10):
-            seen, target = scenes.window(scene, rng)
+            seen, target = windows.draw(scene, rng)
             assert seen.shape == (scenes.WINDOW, scenes.WINDOW)
             assert target.shape == (5, scenes.CELLS, scenes.CELLS)
+
+
+def test_a_pasted_plate_keeps_to_its_corners_and_to_the_light_there() -> None:
+    scene = np.tile(np.array([60, 90], np.float32), (scenes.WINDOW, scenes.WINDOW // 2))
+    before = scene.copy()
+    plate = np.random.default_rng(0).integers(0, 255, (128, 256), np.uint8)
+    scenes.paste(scene, plate, np.array([[100, 80], [180, 80], [180, 120], [100, 120]], np.float32))
+    inside = scene[81:119, 101:179]
+    assert not np.array_equal(inside, before[81:119, 101:179])
+    assert inside.mean() == pytest.approx(75, abs=2)
+    scene[79:122, 99:182] = before[79:122, 99:182]
+    assert np.array_equal(scene, before)
+
+
+def test_a_plate_pasted_outside_changes_nothing() -> None:
+    scene = np.zeros((scenes.WINDOW, scenes.WINDOW), np.float32)
+    corners = np.array([[900, 80], [980, 80], [980, 120], [900, 120]], np.float32)
+    scenes.paste(scene, np.full((128, 256), 200, np.uint8), corners)
+    assert not scene.any()
+
+
+@pytest.mark.parametrize(("degrees", "share"), [(0, 0.5), (3, 0.5), (30, 1.0)])
+def test_a_tilted_plate_is_boxed_whole(degrees: float, share: float) -> None:
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    matrix = np.array([[c, -s, 150 - 100 * c + 100 * s], [s, c, 150 - 100 * s - 100 * c]], np.float32)
+    target = scenes.truth_map([(60.0, 85.0, 80.0, 30.0)], matrix)
+    cell = np.unravel_index(target[0].argmax(), target[0].shape)
+    wide, high = 16 * math.exp(target[3][cell]), 8 * math.exp(target[4][cell])
+    assert wide == pytest.approx(80 * c + share * 30 * s, abs=0.1)
+    assert high == pytest.approx(30 * c + share * 80 * s, abs=0.1)
 
 
 def test_letterbox_puts_the_picture_at_the_top_left() -> None:
