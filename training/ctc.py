@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
 ZERO, LETTER_O = CHARSET.index("0") + 1, CHARSET.index("O") + 1
 NEVER = -30.0
+
+
+class Labelled(NamedTuple):
+    """What a plate says; upper is how many characters its upper line has, None where it is not known.
+
+    Folded labels write O as 0. The region is as regions.label gives it.
+    """
+
+    text: str
+    upper: int | None
+    folded: bool
+    region: str = ""
 
 
 def encode(text: str) -> list[int]:
@@ -37,19 +49,34 @@ def fold(text: str) -> str:
     return clean(text).replace("O", "0")
 
 
-def loss(logits: Tensor, texts: Sequence[str], folded: Tensor) -> Tensor:
-    """CTC loss of logits [n,T,37]; where `folded` [n] is set, O and 0 count as one character."""
+def loss(logits: Tensor, labels: Sequence[Labelled]) -> Tensor:
+    """Mean CTC loss a character of logits [n,2T,37]: T steps for the upper line, T for the lower one."""
     scores = functional.log_softmax(logits.float(), -1)
     either = torch.logsumexp(scores[..., [ZERO, LETTER_O]], -1)
     merged = scores.clone()
     merged[..., ZERO] = either
     merged[..., LETTER_O] = NEVER
+    folded = torch.tensor([label.folded for label in labels], device=logits.device)
     scores = torch.where(folded[:, None, None], merged, scores)
-    targets = [encode(fold(t) if f else t) for t, f in zip(texts, folded.tolist(), strict=True)]
+    targets = [encode(fold(label.text) if label.folded else label.text) for label in labels]
+    half = logits.shape[1] // 2
+    known = [k for k, label in enumerate(labels) if label.upper is not None]
+    unknown = [k for k, label in enumerate(labels) if label.upper is None]
+    lost = _lost(scores[known, :half], [targets[k][: labels[k].upper] for k in known])
+    lost = lost + _lost(scores[known, half:], [targets[k][labels[k].upper :] for k in known])
+    lost = lost + _lost(scores[unknown], [targets[k] for k in unknown])
+    return lost / sum(map(len, targets))
+
+
+def _lost(scores: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+    """The sum of the CTC losses of log shares [n,T,37]."""
+    if not targets:
+        return scores.sum()
     return functional.ctc_loss(
         scores.transpose(0, 1),
-        torch.tensor([k for target in targets for k in target], device=logits.device),
-        torch.full((len(texts),), logits.shape[1]),
+        torch.tensor([k for target in targets for k in target], device=scores.device),
+        torch.full((len(targets),), scores.shape[1]),
         torch.tensor([len(target) for target in targets]),
+        reduction="sum",
         zero_infinity=True,
     )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from training.regions import label
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -40,7 +42,7 @@ class PlateText:
     image: Path
     box: Box | None
     text: str
-    region: str
+    region: str  # as regions.label gives it
     source: str
     quality: str
     folded: bool  # the label writes letter O as digit 0
@@ -107,7 +109,7 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
                 image=_picture(folder, row, place),
                 box=_box(row, place),
                 text=text,
-                region=row.get("region") or "",
+                region=label(row.get("region") or "", row.get("state") or ""),
                 source=row.get("source") or "",
                 quality=quality,
                 folded="o0" in flags,

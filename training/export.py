@@ -60,8 +60,9 @@ class ReadingHead(nn.Module):
         self.reader = reader
 
     def forward(self, plate: Tensor) -> Tensor:
-        """[n,1,64,160] to probabilities [n,40,37]."""
-        return torch.softmax(self.reader(plate), -1)
+        """[n,1,64,160] to probabilities [n,80,37]."""
+        characters, _ = self.reader(plate)
+        return torch.softmax(characters, -1)
 
 
 class DetectorOfBlocks(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.regions import CODES
 from training.shapes import BLOCK, CLASSES, MIDDLE, SPREAD
 
 LINES = 2  # that a plate may have
@@ -76,10 +77,10 @@ class Detector(nn.Module):
 
 
 class Reader(nn.Module):
-    """Gray plates [n,1,64,160] in 0..1 to logits [n,80,37].
+    """Gray plates [n,1,64,160] in 0..1 to logits of characters [n,80,37] and of regions [n,60].
 
-    The first 40 steps are what stands in the upper line, from left to right, the others the lower line: one
-    sequence for CTC. A plate of one line is told in either of them.
+    Of the characters, the first 40 steps are what stands in the upper line, from left to right, the others the
+    lower line: one sequence for CTC. A plate of one line is told in either of them.
     """
 
     def __init__(self) -> None:
@@ -104,13 +105,18 @@ class Reader(nn.Module):
             nn.Dropout(0.1),
         )
         self.out = nn.Linear(128, CLASSES)
+        self.region = nn.Sequential(
+            block(128, 128, 3, 2), nn.AdaptiveAvgPool2d((2, 4)), nn.Flatten(),
+            nn.Dropout(0.2), nn.Linear(2 * 4 * 128, len(CODES)),
+        )  # fmt: skip
 
-    def forward(self, plate: Tensor) -> Tensor:
+    def forward(self, plate: Tensor) -> tuple[Tensor, Tensor]:
         """Contrast is evened out first: dark and hazy plates look alike from here on."""
         mean = plate.mean(dim=(2, 3), keepdim=True)
         spread = ((plate - mean) ** 2).mean(dim=(2, 3), keepdim=True)
         even = torch.clamp((plate - mean) / torch.sqrt(spread + 4e-4), -3.0, 3.0)
-        columns = self.collapse(self.body(even))
+        seen = self.body(even)
+        columns = self.collapse(seen)
         lines = columns.reshape(-1, 128, LINES, columns.shape[-1])
         lines = lines + self.along(lines)
-        return cast("Tensor", self.out(lines.flatten(2).transpose(1, 2)))
+        return self.out(lines.flatten(2).transpose(1, 2)), self.region(seen)

@@ -16,13 +16,16 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training import ctc, degrade
+from training.ctc import Labelled
 from training.data import DataError, PlateText, data_folder, plate_texts, read_gray
 from training.detector import arguments
 from training.feed import Feed
 from training.loop import Loop, Schedule
 from training.networks import Reader
+from training.regions import CODES, STATES, possible
 from training.render import printer
 from training.shapes import MARGIN, READER_INPUT
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from training.data import Box, Gray
     from training.render import Plate, Printer
 
-    Batch = tuple[NDArray[np.uint8], list[str], NDArray[np.bool_]]
+    Batch = tuple[NDArray[np.uint8], list[Labelled], NDArray[np.bool_]]
 
 log = logging.getLogger("training")
 
@@ -44,6 +47,7 @@ RATE = 2e-3
 POOL = 3000  # rendered plates in memory, replaced one by one
 FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.5
+REGION_WEIGHT = 0.15  # of its loss beside that of the characters
 # Shares of the real half, where the data has such plates.
 SHARES = {"us-scene": 0.30, "us-frontal": 0.19, "br": 0.18, "other": 0.26, "two lines": 0.07}
 
@@ -54,7 +58,7 @@ def kind(plate: PlateText) -> str:
         return "two lines"
     if plate.source == "openalpr-segocr-us":
         return "us-frontal"
-    if plate.region in ("us", "ca"):
+    if plate.region == "ca" or plate.region.startswith("us"):
         return "us-scene"
     return "br" if plate.region == "br" else "other"
 
@@ -73,22 +77,21 @@ class Course:
         self._pool = [printer.plate(np.random.default_rng(k)) for k in range(POOL)]
 
     def batch(self, rng: np.random.Generator, stage: int) -> Batch:
-        """Gray plates [64,1,64,160], their texts, and where O and 0 count as one."""
+        """Gray plates [64,1,64,160], what they say, and the regions [64,60] each may be of."""
         images = np.empty((BATCH, 1, *READER_INPUT), np.uint8)
-        texts, folded = [], np.zeros(BATCH, np.bool_)
+        labels = []
         for k in range(BATCH):
             if stage == 0 or rng.random() < RENDERED:
                 made = self._rendered(rng, fresh=stage > 0)
                 images[k, 0] = (degrade.rendered if stage else degrade.clean)(made.image, rng)
-                text, alike = made.text, made.folded
+                labels.append(Labelled(made.text, made.upper, made.folded, made.region))
             else:
                 group = self._groups[rng.choice(len(self._groups), p=self._shares)]
                 image, box, plate = group[rng.integers(len(group))]
                 images[k, 0] = degrade.photographed(image, box, rng)
-                text, alike = plate.text, plate.folded
-            texts.append(text)
-            folded[k] = alike
-        return images, texts, folded
+                upper = None if plate.two_lines else len(plate.text)
+                labels.append(Labelled(plate.text, upper, plate.folded, plate.region))
+        return images, labels, np.stack([possible(label.region) for label in labels])
 
     def _rendered(self, rng: np.random.Generator, *, fresh: bool) -> Plate:
         index = int(rng.integers(len(self._pool)))
@@ -99,12 +102,19 @@ class Course:
 
 def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Tensor:
     """The loss of the next batch."""
-    images, texts, folded = feed.next()
+    images, labels, regions = feed.next()
     x = torch.from_numpy(images).to(device).float().div_(255)
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16):
-        logits = network(x)
-    return ctc.loss(logits, texts, torch.from_numpy(folded).to(device))
+        characters, region = network(x)
+    return ctc.loss(characters, labels) + REGION_WEIGHT * region_loss(region, torch.from_numpy(regions).to(device))
+
+
+def region_loss(logits: Tensor, possible: Tensor) -> Tensor:
+    """Cross entropy of logits [n,60] with the set of regions [n,60] that the label leaves open, all for none."""
+    log_shares = functional.log_softmax(logits.float(), -1)
+    told = log_shares.masked_fill(~possible, -torch.inf).logsumexp(-1)
+    return -told.mean()
 
 
 def validation_plates(folder: Path) -> list[PlateText]:
@@ -124,26 +134,26 @@ def validation(folder: Path) -> list[tuple[Gray, PlateText]]:
     return out
 
 
-def read(network: nn.Module, crops: list[Gray]) -> list[str]:
-    """Texts of crops [64,160]."""
-    texts: list[str] = []
+def read(network: nn.Module, crops: list[Gray]) -> list[tuple[str, str]]:
+    """Texts and likeliest regions of crops [64,160]."""
+    out: list[tuple[str, str]] = []
     device = next(network.parameters()).device
     for k in range(0, len(crops), 64):
         x = torch.from_numpy(np.stack(crops[k : k + 64]))[:, None].float().div(255).to(device)
         with torch.no_grad():
-            best = network(x).argmax(-1).cpu().tolist()
-        texts += [ctc.decode(row) for row in best]
-    return texts
+            characters, regions = (y.argmax(-1).cpu().tolist() for y in network(x))
+        out += [(ctc.decode(row), CODES[region]) for row, region in zip(characters, regions, strict=True)]
+    return out
 
 
 def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
-    """Share read right (O as 0) of each kind of validation plate, as one line."""
-    right: collections.Counter[str] = collections.Counter()
-    total: collections.Counter[str] = collections.Counter()
-    for text, (_, plate) in zip(read(network, [c for c, _ in plates]), plates, strict=True):
-        total[kind(plate)] += 1
-        right[kind(plate)] += ctc.fold(text) == ctc.fold(plate.text)
-    return ", ".join(f"{k} {right[k] / total[k]:.3f}/{total[k]}" for k in sorted(total))
+    """Share read right (O as 0) of each kind of validation plate, and of regions told right, as one line."""
+    right: dict[str, list[bool]] = collections.defaultdict(list)
+    for (text, region), (_, plate) in zip(read(network, [c for c, _ in plates]), plates, strict=True):
+        right[kind(plate)].append(ctc.fold(text) == ctc.fold(plate.text))
+        if plate.region in CODES:
+            right["state" if plate.region in STATES else "country"].append(region == plate.region)
+    return ", ".join(f"{k} {np.mean(v):.3f}/{len(v)}" for k, v in sorted(right.items()))
 
 
 def train(options: argparse.Namespace) -> None:

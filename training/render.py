@@ -14,25 +14,29 @@ from training import vocabulary
 from training.data import pictures_in, read_gray
 from training.fonts import fonts
 from training.glyphs import emblem, mask, put
+from training.regions import SLOGANS, STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from training.data import Gray
     from training.glyphs import Canvas
 
 PLATE_HEIGHT = 128
 NARROW_GLYPHS = "1I"
+HELD_OUT = 10  # one design in so many is kept to measure regions with
 LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """A rendered plate: gray [h,w], its text, lines one after the other; folded where O and 0 are drawn alike."""
+    """A rendered plate: gray [h,w], its text, lines one after the other, so many characters in the upper line."""
 
     image: Gray
     text: str
-    folded: bool
+    upper: int
+    folded: bool  # O and 0 are drawn alike
+    region: str = ""  # as regions.label gives it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,14 @@ class Style:
 
 
 class Printer:
-    """Renders plates from a list of fonts and, where there are any, pictures of plate designs."""
+    """Renders plates from a list of fonts and, where there are any, pictures of plate designs by state."""
 
-    def __init__(self, *, fonts: Sequence[Path], designs: Sequence[Gray] = ()) -> None:
+    def __init__(self, *, fonts: Sequence[Path], designs: Mapping[str, Sequence[Gray]] | None = None) -> None:
         if not fonts:
             message = "no fonts: run python -m training.fonts DIR and set EDGE_AGENT_FONTS"
             raise ValueError(message)
         self._fonts = fonts
-        self._designs = designs
+        self._designs = designs or {}
         named = [f for f in fonts if any(k in str(f).lower() for k in ("din", "roadgeek", "condensed"))]
         self._european = named or fonts
 
@@ -84,13 +88,19 @@ class Printer:
 
     def lettering(self, canvas: Canvas, box: tuple[float, float, float, float], rng: np.random.Generator) -> None:
         """A word or two into x, y, w, h of any picture."""
-        words = vocabulary.one((*vocabulary.SLOGANS, *vocabulary.STATES, *vocabulary.CITIES), rng)
+        words = vocabulary.one((*vocabulary.DEALERS, *SLOGANS.values(), *STATES.values(), *vocabulary.CITIES), rng)
         words = words if rng.random() < 0.5 else words.split(" ")[0].upper()
         self._print(canvas, words, box, float(rng.uniform(0, 255)), rng)
 
     def _american(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
-        canvas, dark = self._field(width, rng)
+        region = vocabulary.one(tuple(STATES), rng) if rng.random() < 0.95 else "ca"
+        designs = self._designs.get(region, ())
+        designed = bool(designs) and rng.random() < 0.45
+        if designed:
+            canvas, dark = _over_design(designs[int(rng.integers(len(designs)))], width, rng)
+        else:
+            canvas, dark = _field(width, rng)
         text = vocabulary.serial(vocabulary.US_PATTERNS, rng, free=0.18)
         height = PLATE_HEIGHT * rng.uniform(0.38, 0.62)
         top = (PLATE_HEIGHT - height) / 2 + PLATE_HEIGHT * rng.uniform(-0.05, 0.09)
@@ -100,8 +110,12 @@ class Printer:
         row = Row(left, top, span, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.5))
         style = self._style(text, rng, self._fonts)
         self._characters(canvas, text, row, style, rng, emblems=0.5)
-        self._small_print(canvas, row, rng)
-        return Plate(_finish(canvas), style.label(text), bool(style.alike))
+        # A design says by itself where it is from; else the name does, where it is printed and not too small.
+        name = "" if designed else STATES.get(region) or vocabulary.one(vocabulary.PROVINCES, rng)
+        slogan = "" if designed else SLOGANS.get(region, "")
+        told = self._small_print(canvas, row, (name, slogan), rng) or designed
+        known = region if told else "us" if region in STATES else region
+        return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike), known)
 
     def _european_plate(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([520, 560, 600, 480, 420, 240], p=[0.3, 0.25, 0.2, 0.1, 0.1, 0.05]))
@@ -126,7 +140,7 @@ class Printer:
         if rng.random() < 0.5:
             cv2.rectangle(canvas, (2, 2), (width - 3, PLATE_HEIGHT - 3), row.tone, int(rng.integers(1, 4)))
         self._bolts(canvas, rng)
-        return Plate(_finish(canvas), style.label(text), bool(style.alike))
+        return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike))
 
     def _brazilian(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([384, 400, 416]))
@@ -149,7 +163,7 @@ class Printer:
         style = self._style(text, rng, self._european)
         self._characters(canvas, text, row, style, rng, emblems=0.25)
         self._bolts(canvas, rng)
-        return Plate(_finish(canvas), style.label(text), bool(style.alike))
+        return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike), "br")
 
     def _two_lines(self, rng: np.random.Generator) -> Plate:
         """Motorcycles, lorries, Pakistan, square plates of Britain and Italy: the upper line is the shorter one."""
@@ -178,7 +192,7 @@ class Printer:
         if rng.random() < 0.5:
             cv2.rectangle(canvas, (2, 2), (width - 3, height - 3), tone, int(rng.integers(1, 4)))
         self._bolts(canvas, rng)
-        return Plate(_finish(canvas), style.label(text), bool(style.alike))
+        return Plate(_finish(canvas), style.label(text), cut, bool(style.alike))
 
     def _style(self, text: str, rng: np.random.Generator, preferred: Sequence[Path]) -> Style:
         fonts = preferred if rng.random() < 0.7 else self._fonts
@@ -225,27 +239,28 @@ class Printer:
         y = row.top + (row.height - size) * rng.uniform(0.2, 0.8)
         emblem(canvas, (x + wide * 0.1, y, wide * 0.85, size), tone, rng)
 
-    def _small_print(self, canvas: Canvas, row: Row, rng: np.random.Generator) -> None:
-        """A state's name above, a slogan below, stickers in the corners, bolts, a frame."""
+    def _small_print(self, canvas: Canvas, row: Row, words: tuple[str, str], rng: np.random.Generator) -> bool:
+        """The name above, a slogan below, stickers in the corners, bolts, a frame; true where the name is seen."""
         height, width = canvas.shape
         below = row.top + row.height + 2
-        if rng.random() < 0.85 and row.top > 12:
-            name = vocabulary.one(vocabulary.STATES, rng)
+        name, slogan = words
+        told = bool(name) and rng.random() < 0.85 and row.top > 12
+        if told:
             name = name if rng.random() < 0.5 else name.title()
             wide = width * rng.uniform(0.28, 0.75)
             tall = max(8.0, (row.top - 3) * rng.uniform(0.5, 0.9))
             self._print(canvas, name, ((width - wide) / 2, rng.uniform(0, 3), wide, tall), rng.uniform(0, 170), rng)
-        if rng.random() < 0.7 and height - below > 9:
+        if slogan and rng.random() < 0.8 and height - below > 9:
             wide, tall = width * rng.uniform(0.3, 0.8), (height - below - 2) * rng.uniform(0.5, 0.95)
-            words = vocabulary.one(vocabulary.SLOGANS, rng)
-            self._print(
-                canvas, words, ((width - wide) / 2, height - 2 - tall, wide, tall), rng.uniform(0, 170), rng
-            )
+            place = ((width - wide) / 2, height - 2 - tall, wide, tall)
+            self._print(canvas, slogan, place, rng.uniform(0, 170), rng)
         for _ in range(int(rng.choice([0, 1, 2, 2]))):
             self._sticker(canvas, rng)
         self._bolts(canvas, rng)
         if rng.random() < 0.25:
             self._plate_frame(canvas, row, rng)
+            return False
+        return told
 
     def _sticker(self, canvas: Canvas, rng: np.random.Generator) -> None:
         height, width = canvas.shape
@@ -279,7 +294,7 @@ class Printer:
         canvas[:, width - side :] = tone
         for y, tall in ((1, top - 2), (height - bottom + 1, bottom - 2)):
             if tall > 7 and rng.random() < 0.7:
-                words, wide = vocabulary.one(vocabulary.SLOGANS, rng), width * rng.uniform(0.3, 0.8)
+                words, wide = vocabulary.one(vocabulary.DEALERS, rng), width * rng.uniform(0.3, 0.8)
                 self._print(canvas, words, ((width - wide) / 2, y, wide, tall), 255 - tone, rng)
 
     def _band(self, canvas: Canvas, rng: np.random.Generator) -> float:
@@ -302,34 +317,32 @@ class Printer:
     ) -> None:
         put(canvas, mask(self._fonts[int(rng.integers(len(self._fonts)))], text), box, tone)
 
-    def _field(self, width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:
-        """A US plate's background, and whether its characters are light."""
-        if self._designs and rng.random() < 0.35:
-            return _over_design(self._designs[int(rng.integers(len(self._designs)))], width, rng)
-        dark = bool(rng.random() < 0.15)
-        first, last = rng.uniform(*((10, 120) if dark else (130, 250)), 2)
-        shape = (PLATE_HEIGHT, width)
-        slope = np.linspace(first, last, 16, dtype=np.float32)
-        down = rng.random() < 0.7
-        canvas = np.asarray(cv2.resize(slope[:, None] if down else slope[None, :], shape[::-1]), np.float32)
-        if rng.random() < 0.4:
-            rough = rng.random((int(rng.integers(2, 6)), int(rng.integers(2, 9))), np.float32) - np.float32(0.5)
-            canvas += cv2.resize(rough, shape[::-1], interpolation=cv2.INTER_CUBIC) * np.float32(
-                rng.uniform(20, 100)
-            )
-        for _ in range(int(rng.choice([0, 0, 1, 2, 4]))):  # ghosts of pictures behind the characters
-            at = (int(rng.integers(width)), int(rng.integers(PLATE_HEIGHT)))
-            axes = (int(rng.integers(5, 50)), int(rng.integers(5, 40)))
-            tone = float(np.clip(canvas.mean() + rng.normal(0, 40), 0, 255))
-            cv2.ellipse(canvas, at, axes, rng.uniform(0, 180), 0, 360, tone, int(rng.choice([-1, 1, 2])))
-        return np.clip(canvas, 0, 255), dark
-
 
 def printer(folder: Path, font_folder: str | None) -> Printer:
     """One that has the fonts there are, and the designs of a labelled folder."""
     files = fonts(Path(font_folder) if font_folder else None)
-    designs = [p for state in sorted((folder / "designs").glob("*")) for p in pictures_in(state)]
-    return Printer(fonts=files, designs=[read_gray(p) for p in designs])
+    designs = {f"us-{d.name}": pictures_in(d) for d in sorted((folder / "designs").glob("*"))}
+    trained = {code: [p for k, p in enumerate(found) if k % HELD_OUT] for code, found in designs.items()}
+    return Printer(fonts=files, designs={code: [read_gray(p) for p in found] for code, found in trained.items()})
+
+
+def _field(width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:
+    """A US plate's background, and whether its characters are light."""
+    dark = bool(rng.random() < 0.15)
+    first, last = rng.uniform(*((10, 120) if dark else (130, 250)), 2)
+    shape = (PLATE_HEIGHT, width)
+    slope = np.linspace(first, last, 16, dtype=np.float32)
+    down = rng.random() < 0.7
+    canvas = np.asarray(cv2.resize(slope[:, None] if down else slope[None, :], shape[::-1]), np.float32)
+    if rng.random() < 0.4:
+        rough = rng.random((int(rng.integers(2, 6)), int(rng.integers(2, 9))), np.float32) - np.float32(0.5)
+        canvas += cv2.resize(rough, shape[::-1], interpolation=cv2.INTER_CUBIC) * np.float32(rng.uniform(20, 100))
+    for _ in range(int(rng.choice([0, 0, 1, 2, 4]))):  # ghosts of pictures behind the characters
+        at = (int(rng.integers(width)), int(rng.integers(PLATE_HEIGHT)))
+        axes = (int(rng.integers(5, 50)), int(rng.integers(5, 40)))
+        tone = float(np.clip(canvas.mean() + rng.normal(0, 40), 0, 255))
+        cv2.ellipse(canvas, at, axes, rng.uniform(0, 180), 0, 360, tone, int(rng.choice([-1, 1, 2])))
+    return np.clip(canvas, 0, 255), dark
 
 
 def _over_design(design: Gray, width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:
