@@ -122,12 +122,45 @@ def _spell(shares: NDArray[np.float32], unsure_below: float) -> str:
     return likeliest if share >= unsure_below else UNREADABLE
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The issuing state or country, as `us-ct`; confidence 0..1."""
+
+    code: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionProbabilities:
+    """Where a plate may have been issued: shares [n] float32 of so many codes; told_from is a share, 0..1.
+
+    A network may know none. Its code `other` stands for all that it cannot name.
+    """
+
+    codes: tuple[str, ...]
+    shares: NDArray[np.float32]
+    told_from: float
+
+    @property
+    def region(self) -> Region | None:
+        """The likeliest region, where it is likely enough to be told: never guessed."""
+        best = int(self.shares.argmax()) if self.codes else 0
+        if not self.codes or self.codes[best] == OTHER_REGION or self.shares[best] < self.told_from:
+            return None
+        return Region(code=self.codes[best], confidence=round(float(self.shares[best]), 3))
+
+
+OTHER_REGION = "other"
+NO_REGIONS = RegionProbabilities(codes=(), shares=np.zeros(0, np.float32), told_from=1.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """What the reader saw in one box of one frame."""
 
     detection: Detection
     characters: CharacterProbabilities
+    regions: RegionProbabilities = NO_REGIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +168,6 @@ class Candidate:
     """Another text that the same frames may mean; confidence 0..1."""
 
     text: str
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """The issuing state or country, as `us-ct`; confidence 0..1."""
-
-    code: str
     confidence: float
 
 

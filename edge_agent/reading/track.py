@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from edge_agent.domain import Box, CharacterProbabilities, Frame, Image, Reading, Stamp
-from edge_agent.reading.vote import Ballot, ballot, fuse
+from edge_agent.domain import Box, CharacterProbabilities, Frame, Image, Reading, Region, Stamp
+from edge_agent.reading.vote import Ballot, ballot, fuse, fuse_regions
 
 VELOCITY_GAIN = 0.6
 """Share of a newly measured velocity in the kept one (alpha-beta filter); vibration averages out."""
@@ -95,3 +95,7 @@ class Track:
     def characters(self) -> CharacterProbabilities | None:
         """Fuse the frames; None when no frame showed a character."""
         return fuse(self.ballots) if self.ballots else None
+
+    def region(self) -> Region | None:
+        """What the frames together tell of where the plate was issued; None where that is too little."""
+        return fuse_regions(self.ballots).region if self.ballots else None

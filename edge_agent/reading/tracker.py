@@ -114,7 +114,7 @@ class Tracker:
             confidence=characters.confidence,
             character_confidences=characters.confidences,
             candidates=candidates(characters, text=text),
-            region=None,
+            region=track.region(),
             box=best.box,
             frame_size=best.frame_size,
             captured=best.stamp,

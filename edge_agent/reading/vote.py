@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.domain import ALPHABET, UNREADABLE, Candidate, CharacterProbabilities, Reading
+from edge_agent.domain import (
+    ALPHABET,
+    UNREADABLE,
+    Candidate,
+    CharacterProbabilities,
+    Reading,
+    RegionProbabilities,
+)
 from edge_agent.reading.formats import is_known_format
 
 FLOOR = 1e-4
@@ -26,6 +33,7 @@ class Ballot:
     """One frame's say: what it read, and how much that counts."""
 
     characters: CharacterProbabilities
+    regions: RegionProbabilities
     weight: float
 
 
@@ -34,6 +42,7 @@ def ballot(reading: Reading) -> Ballot:
     size = min(1.0, reading.detection.box.width / FULL_WEIGHT_WIDTH_PX)
     return Ballot(
         characters=reading.characters,
+        regions=reading.regions,
         weight=size * reading.detection.confidence * max(LEAST_CONFIDENCE, reading.characters.confidence),
     )
 
@@ -53,6 +62,13 @@ def fuse(ballots: Sequence[Ballot]) -> CharacterProbabilities:
     shares = np.exp(logs - logs.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return CharacterProbabilities(shares[shares.argmax(axis=1) > 0].astype(np.float32))
+
+
+def fuse_regions(ballots: Sequence[Ballot]) -> RegionProbabilities:
+    """The weighted mean of the shares: frames of one plate err together, so many are no surer than one."""
+    first = ballots[0].regions
+    shares = np.average([one.regions.shares for one in ballots], axis=0, weights=[one.weight for one in ballots])
+    return RegionProbabilities(codes=first.codes, shares=shares.astype(np.float32), told_from=first.told_from)
 
 
 def _reference(ballots: Sequence[Ballot]) -> CharacterProbabilities:

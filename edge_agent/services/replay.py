@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from edge_agent import host, wiring
@@ -34,9 +35,7 @@ def as_json(read: Read) -> str:
             "confidence": round(read.confidence, 3),
             "characters": [round(share, 3) for share in read.character_confidences],
             "candidates": [{"text": one.text, "confidence": round(one.confidence, 3)} for one in read.candidates],
-            "region": None
-            if read.region is None
-            else {"code": read.region.code, "confidence": read.region.confidence},
+            "region": asdict(read.region) if read.region else None,
             "box": [round(edge, 1) for edge in read.box],
             "frames": list(read.frame_numbers),
             "id": str(read.id),

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def _plate(reading: Reading, unsure_below: float) -> dict[str, Any]:
         "text": characters.text(unsure_below=unsure_below),
         "confidence": round(characters.confidence, 3),
         "characters": [round(share, 3) for share in characters.confidences],
-        "region": None,
+        "region": asdict(region) if (region := reading.regions.region) else None,
     }
 
 
@@ -110,6 +110,7 @@ def as_lines(result: StillResult, *, unsure_below: float) -> list[str]:
     return [
         f"{result.path}: {r.characters.text(unsure_below=unsure_below) or 'not readable'}"
         f"  confidence {r.characters.confidence:.2f}"
+        f"{f'  {region.code} {region.confidence:.2f}' if (region := r.regions.region) else ''}"
         f"  plate {r.detection.box.width:.0f}x{r.detection.box.height:.0f} px"
         for r in result.readings
     ]

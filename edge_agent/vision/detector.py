@@ -36,7 +36,7 @@ class CentreMapDetector:
         """Open the network; threshold (0..1) replaces the manifest's. Raises ModelError."""
         if model.kind != "centre-map":
             raise ModelError(f"{model.path}: a detector of kind {model.kind!r} is not known, only 'centre-map'")
-        session = open_session(model, runtime=runtime, inputs=("blocks", 4), output=("map", 4))
+        session = open_session(model, runtime=runtime, inputs=("blocks", 4), outputs=[("map", 4)])
         return cls(
             session=session,
             input_size=model.input,

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -70,10 +70,15 @@ class DetectorModel(Model):
 
 @dataclass(frozen=True, slots=True)
 class ReaderModel(Model):
-    """A plate reader; margin is the share of the box's width and height it wants to see on each side."""
+    """A plate reader; margin is the share of the box's width and height it wants to see on each side.
+
+    A reader may tell regions too: their codes, in the network's order, and the share (0..1) it is believed from.
+    """
 
     charset: str
     margin: float
+    regions: tuple[str, ...]
+    region_from: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,12 @@ class _Entry:
                 return height, width
         raise ModelError(f"{self._where}.{key}: should be [height, width] in pixels, got {value!r}")
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ModelError(f"{self._where}.{key}: should be a list of texts, got {value!r}")
+        return tuple(value)
+
     def charset(self) -> str:
         value = self.text("charset")
         strange = sorted(set(value) - set(ALPHABET))
@@ -156,6 +167,8 @@ def load_manifest(directory: Path) -> Manifest:
             input=reader.size("input"),
             charset=reader.charset(),
             margin=reader.share("margin"),
+            regions=(regions := reader.texts("regions")),
+            region_from=reader.share("region_from") if regions else 1.0,
         ),
     )
 
@@ -176,9 +189,9 @@ def content(model: Model) -> bytes:
 
 
 def open_session(
-    model: Model, *, runtime: Runtime, inputs: tuple[str, int], output: tuple[str, int]
+    model: Model, *, runtime: Runtime, inputs: tuple[str, int], outputs: Sequence[tuple[str, int]]
 ) -> ort.InferenceSession:
-    """Load a network; inputs and output name the tensor and its number of dimensions it must have.
+    """Load a network; inputs and outputs name the tensors it must have and their number of dimensions.
 
     Raises ModelError where the file is missing, altered, no ONNX, or of another shape.
     """
@@ -193,10 +206,8 @@ def open_session(
         reason = str(error).splitlines()[0]
         raise ModelError(f"{model.path}: not a network that can be run: {reason}") from error
     have = [(t.name, len(t.shape)) for t in (*session.get_inputs(), *session.get_outputs())]
-    if have != [inputs, output]:
-        raise ModelError(
-            f"{model.path}: a {model.role} must have {inputs} and {output} (name, dimensions), got {have}"
-        )
+    if have != (wanted := [inputs, *outputs]):
+        raise ModelError(f"{model.path}: a {model.role} must have {wanted} (name, dimensions), got {have}")
     return session
 
 

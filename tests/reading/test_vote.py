@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from edge_agent.domain import CharacterProbabilities
-from edge_agent.reading.vote import Ballot, ballot, candidates, fuse, same_plate
+from edge_agent.domain import NO_REGIONS, CharacterProbabilities, RegionProbabilities
+from edge_agent.reading.vote import Ballot, ballot, candidates, fuse, fuse_regions, same_plate
 from tests import fakes
 
 
 def fused(*ballots: tuple[str, float, float]) -> CharacterProbabilities:
-    return fuse([Ballot(fakes.characters(text, share), weight) for text, share, weight in ballots])
+    return fuse([Ballot(fakes.characters(text, share), NO_REGIONS, weight) for text, share, weight in ballots])
 
 
 def test_several_unsure_frames_outvote_one_wrong_frame() -> None:
@@ -70,3 +70,22 @@ def test_a_larger_plate_counts_more() -> None:
 def test_shares_stay_shares() -> None:
     table = fused(("ABC123", 0.6, 1), ("ABD12", 0.9, 2), ("ABC123", 0.3, 0.1)).table
     assert np.allclose(table.sum(axis=1), 1, atol=1e-5)
+
+
+def test_regions_are_the_weighted_mean_of_the_frames_and_no_surer_than_one() -> None:
+    def ballots(*seen: tuple[float, float]) -> list[Ballot]:
+        plate = fakes.characters("A1", 0.9)
+        return [
+            Ballot(
+                plate,
+                RegionProbabilities(("us-ct", "us-ny"), np.array([share, 1 - share], np.float32), 0.6),
+                weight,
+            )
+            for share, weight in seen
+        ]
+
+    assert fuse_regions(ballots((0.8, 1), (0.8, 1))).shares[0] == pytest.approx(0.8)
+    unsure = fuse_regions(ballots((0.9, 1), (0.3, 1)))
+    assert unsure.shares[0] == pytest.approx(0.6)
+    assert fuse_regions(ballots((0.9, 3), (0.3, 1))).region is not None
+    assert fuse_regions(ballots((0.9, 1), (0.1, 1))).region is None

@@ -84,6 +84,8 @@ def test_a_charset_of_another_length_is_refused(models: Path) -> None:
         ("reader", "charset", 'charset = "AA"', "should be distinct characters"),
         ("reader", "margin", "margin = 3", "should be a number from 0 to 1, got 3"),
         ("reader", "kind", 'kind = "attention"', "a reader of kind 'attention' is not known"),
+        ("reader", "margin", 'margin = 0.04\nregions = "us-ct"', "should be a list of texts, got 'us-ct'"),
+        ("reader", "margin", 'margin = 0.04\nregions = ["us-ct"]', "region_from: should be a number from 0 to 1"),
         ("detector", "kind", 'kind = "yolo"', "a detector of kind 'yolo' is not known"),
         ("detector", "input", "input = [640]", "should be [height, width] in pixels, got [640]"),
         ("detector", "threshold", 'threshold = "high"', "should be a number from 0 to 1, got 'high'"),

@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from edge_agent import resources
-from edge_agent.domain import ALPHABET, Box, Detection
+from edge_agent.domain import ALPHABET, Box, Detection, Region
 from edge_agent.vision.models import Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader, collapse
 
@@ -60,35 +62,27 @@ def test_several_plates_at_once_read_as_each_alone(reader: CtcReader) -> None:
         assert one.characters.text() == other.characters.text()
 
 
-class TwoTones:
-    """A network that reads AB on dark and 123 on light, and on a mixture something that it is not sure of."""
+class Says:
+    """A network that says the same of every plate."""
 
-    def __init__(self, share_of_mixture: float) -> None:
-        self.plates = 0
-        self._mixture = [{"7": share_of_mixture}]
+    def __init__(self, *outputs: NDArray[np.float32]) -> None:
+        self._outputs = outputs
 
-    def run(self, outputs: None, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        self.plates += len(inputs["plate"])
-        return [np.stack([self._read(plate[0]) for plate in inputs["plate"]])]
-
-    def _read(self, plate: NDArray[np.float32]) -> NDArray[np.float32]:
-        seen = self._mixture if plate.std() > 0.3 else [{"A": 0.9}, {"B": 0.9}]
-        if plate.mean() > 0.7:
-            seen = [{"1": 0.9}, {"2": 0.9}, {"3": 0.9}]
-        return steps(*seen, *[{}] * (5 - len(seen)))
+    def run(self, names: None, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        return [np.stack([one] * len(inputs["plate"])) for one in self._outputs]
 
 
 @pytest.mark.parametrize(
-    ("size", "share", "text", "plates"),
-    [((200, 100), 0.6, "AB123", 3), ((200, 100), 0.96, "7", 1), ((300, 100), 0.6, "7", 1)],
-    ids=["two lines", "sure of one", "too wide"],
+    ("shares", "told"),
+    [((0.7, 0.2, 0.1), Region("us-ct", 0.7)), ((0.5, 0.4, 0.1), None), ((0.1, 0.1, 0.8), None)],
+    ids=["sure", "not sure", "none it can name"],
 )
-def test_a_plate_of_two_lines_is_read_line_by_line(
-    size: tuple[int, int], share: float, text: str, plates: int
-) -> None:
-    image = np.full((100, 300), 250, np.uint8)
-    image[:48] = 20
-    network = TwoTones(share)
-    reader = CtcReader(session=network, input_size=(64, 160), charset=ALPHABET, margin=0.0)
-    (reading,) = reader.read(image, [Detection(box=Box(0, 0, *size), confidence=1.0)])
-    assert (reading.characters.text(), network.plates) == (text, plates)
+def test_a_region_is_told_where_the_network_is_sure(shares: tuple[float, ...], told: Region | None) -> None:
+    model = dataclasses.replace(
+        load_manifest(resources.path("models")).reader, regions=("us-ct", "us-ny", "other"), region_from=0.6
+    )
+    network = Says(steps({"A": 0.9}), np.array(shares, np.float32))
+    (reading,) = CtcReader(session=network, model=model).read(
+        np.zeros((50, 100), np.uint8), [Detection(box=Box(0, 0, 100, 50), confidence=1.0)]
+    )
+    assert (reading.characters.text(), reading.regions.region) == ("A", told)
