@@ -38,6 +38,7 @@ from training.detector import chosen
 from training.loop import CHECKPOINT, save_atomically
 from training.manifest import Entry, put, write_manifest
 from training.networks import Detector, Reader
+from training.regions import CODES, REGION_FROM
 from training.shapes import BLOCK, DETECTOR_INPUT, MARGIN, MIDDLE, READER_INPUT, SPREAD
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ class ReadingHead(nn.Module):
         super().__init__()
         self.reader = reader
 
-    def forward(self, plate: Tensor) -> Tensor:
-        """[n,1,64,160] to probabilities [n,80,37]."""
-        characters, _ = self.reader(plate)
-        return torch.softmax(characters, -1)
+    def forward(self, plate: Tensor) -> tuple[Tensor, Tensor]:
+        """[n,1,64,160] to probabilities of characters [n,80,37] and of regions [n,60]."""
+        characters, regions = self.reader(plate)
+        return torch.softmax(characters, -1), torch.softmax(regions, -1)
 
 
 class DetectorOfBlocks(nn.Module):
@@ -104,12 +105,15 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def to_onnx(
-    network: nn.Module, path: Path, size: tuple[int, int, int], names: tuple[str, str], free: Mapping[int, str]
+    network: nn.Module, path: Path, size: tuple[int, int, int], names: tuple[str, ...], free: Mapping[int, str]
 ) -> None:
-    """Write the float network of inputs [1,*size]; `free` names the axes of its input that may vary."""
+    """Write the float network of inputs [1,*size], by the names of its input and its outputs.
+
+    `free` names the axes of the input that may vary.
+    """
     sample = torch.zeros(1, *size)
     torch.onnx.export(
-        network, (sample,), str(path), input_names=[names[0]], output_names=[names[1]],
+        network, (sample,), str(path), input_names=[names[0]], output_names=list(names[1:]),
         dynamic_axes={names[0]: dict(free)}, opset_version=OPSET, dynamo=False,
     )  # fmt: skip
 
@@ -205,12 +209,14 @@ def export_reader(source: Path, folder: Path, data: Path, version: str) -> Entry
     keep(network, "reader")
     with tempfile.TemporaryDirectory() as scratch:
         whole, small = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
-        to_onnx(ReadingHead(folded(network)), whole, (1, *READER_INPUT), ("plate", "characters"), {0: "n"})
+        to_onnx(
+            ReadingHead(folded(network)), whole, (1, *READER_INPUT), ("plate", "characters", "regions"), {0: "n"}
+        )
         to_int8(whole, small, Pictures("plate", reader_pictures(data)), [])
         digest = put(small, folder / "reader.onnx")
     return Entry(
         file="reader.onnx", sha256=digest, kind="ctc", input=READER_INPUT, charset=CHARSET,
-        margin=MARGIN, version=version, measured=UNMEASURED,
+        margin=MARGIN, regions=CODES, region_from=REGION_FROM, version=version, measured=UNMEASURED,
     )  # fmt: skip
 
 

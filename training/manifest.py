@@ -12,7 +12,8 @@ from typing import Any
 
 MANIFEST = "models.toml"
 KEYS = (
-    "file", "sha256", "kind", "input", "charset", "margin", "threshold", "version", "data", "licence", "measured",
+    "file", "sha256", "kind", "input", "charset", "margin", "regions", "region_from", "threshold", "version",
+    "data", "licence", "measured",
 )  # fmt: skip
 DATA = "see models/README.md"
 LICENCE = "Apache-2.0; trained on the sources named in models/README.md"
@@ -33,6 +34,8 @@ class Entry:
     threshold: float | None = None
     charset: str | None = None
     margin: float | None = None
+    regions: tuple[str, ...] | None = None
+    region_from: float | None = None
 
 
 def put(source: Path, target: Path) -> str:

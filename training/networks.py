@@ -106,7 +106,7 @@ class Reader(nn.Module):
         )
         self.out = nn.Linear(128, CLASSES)
         self.region = nn.Sequential(
-            block(128, 128, 3, 2), nn.AdaptiveAvgPool2d((2, 4)), nn.Flatten(),
+            block(128, 128, 3, 2), nn.AvgPool2d((1, 5)), nn.Flatten(),
             nn.Dropout(0.2), nn.Linear(2 * 4 * 128, len(CODES)),
         )  # fmt: skip
 

@@ -321,9 +321,20 @@ class Printer:
 def printer(folder: Path, font_folder: str | None) -> Printer:
     """One that has the fonts there are, and the designs of a labelled folder."""
     files = fonts(Path(font_folder) if font_folder else None)
-    designs = {f"us-{d.name}": pictures_in(d) for d in sorted((folder / "designs").glob("*"))}
-    trained = {code: [p for k, p in enumerate(found) if k % HELD_OUT] for code, found in designs.items()}
-    return Printer(fonts=files, designs={code: [read_gray(p) for p in found] for code, found in trained.items()})
+    designs: dict[str, list[Gray]] = {}
+    for k, (picture, code) in enumerate(_designs(folder)):
+        if k % HELD_OUT:
+            designs.setdefault(code, []).append(read_gray(picture))
+    return Printer(fonts=files, designs=designs)
+
+
+def held_out_designs(folder: Path) -> list[tuple[Path, str]]:
+    """The designs that are not rendered over, and their states."""
+    return _designs(folder)[::HELD_OUT]
+
+
+def _designs(folder: Path) -> list[tuple[Path, str]]:
+    return [(p, f"us-{state.name}") for state in sorted((folder / "designs").glob("*")) for p in pictures_in(state)]
 
 
 def _field(width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:

@@ -113,9 +113,10 @@ def test_folding_the_batch_norms_changes_nothing(network: Detector | Reader, siz
 def test_the_exported_reader_gives_probabilities_for_any_number_of_plates(tmp_path: Path) -> None:
     path = tmp_path / "reader.onnx"
     network = export.ReadingHead(export.folded(Reader()))
-    export.to_onnx(network, path, (1, *READER_INPUT), ("plate", "characters"), {0: "n"})
+    export.to_onnx(network, path, (1, *READER_INPUT), ("plate", "characters", "regions"), {0: "n"})
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    [output] = session.run(None, {"plate": np.zeros((3, 1, *READER_INPUT), np.float32)})
+    output, regions = session.run(None, {"plate": np.zeros((3, 1, *READER_INPUT), np.float32)})
+    assert regions.sum(-1) == pytest.approx(np.ones(3), abs=1e-4)
     steps = LINES * READER_INPUT[1] // 4
     assert output.shape == (3, steps, 37)
     assert output.sum(-1) == pytest.approx(np.ones((3, steps)), abs=1e-4)

@@ -1,0 +1,57 @@
+"""The shipped networks, run by the agent's own code, for measuring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_agent.domain import Box, Detection
+from edge_agent.vision.detector import CentreMapDetector
+from edge_agent.vision.models import Runtime, load_manifest
+from edge_agent.vision.reader import CtcReader
+from training import boxes
+from training.data import read_gray
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_agent.domain import Reading
+    from training.boxes import Found
+    from training.data import Gray, PlateText
+
+
+class Models:
+    """The two shipped networks, run by the agent's own code, one thread each."""
+
+    def __init__(self, folder: Path) -> None:
+        manifest, runtime = load_manifest(folder), Runtime(threads=1)
+        self.region_from = manifest.reader.region_from
+        self._detector = CentreMapDetector.load(manifest.detector, runtime=runtime)
+        self._reader = CtcReader.load(manifest.reader, runtime=runtime)
+
+    def find(self, image: Gray) -> list[Found]:
+        """Boxes in a gray picture, in its own pixels."""
+        return [found(one) for one in self._detector.find(image)]
+
+    def look(self, image: Gray) -> list[tuple[Found, str]]:
+        """Boxes in a gray picture, in its own pixels, and their texts."""
+        readings = self._reader.read(image, self._detector.find(image))
+        return [(found(one.detection), one.characters.text()) for one in readings]
+
+    def read_plate(self, plate: PlateText, move: tuple[float, float, float] = (0, 0, 0)) -> Reading:
+        """A labelled plate read at its true box, or that moved right, down, grown by shares of it."""
+        image = read_gray(plate.image)
+        x, y, w, h = plate.box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+        right, down, more = move
+        x, y = x + (right - more / 2) * w, y + (down - more / 2) * h
+        box = Box(x, y, x + w * (1 + more), y + h * (1 + more))
+        return self._reader.read(image, [Detection(box=box, confidence=1.0)])[0]
+
+    def read_whole(self, plate: Gray) -> Reading:
+        """A picture that is the plate."""
+        box = Box(0, 0, plate.shape[1], plate.shape[0])
+        return self._reader.read(plate, [Detection(box=box, confidence=1.0)])[0]
+
+
+def found(detection: Detection) -> Found:
+    box = detection.box
+    return boxes.Found(box.x1, box.y1, box.x2, box.y2, detection.confidence)

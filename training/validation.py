@@ -1,0 +1,174 @@
+"""Measures on what is held out of the training tables: thresholds, margins and checkpoints are chosen by these."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_agent.domain import LEAST_CHARACTERS
+from training import boxes, ctc, degrade
+from training.data import photographs, pictures_in, read_gray
+from training.detector import chosen, in_training
+from training.reader import kind, validation_plates
+from training.regions import CODES, OTHER
+from training.render import held_out_designs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge_agent.domain import RegionProbabilities
+    from training.shipped import Models
+
+CAPTURED = 0.3  # overlap that counts as found
+APART = 0.2  # overlap under which a box belongs to no labelled plate
+PLATES, BOXES = "validation-plates", "validation-boxes"
+REGIONS = "validation-regions"
+PHOTOGRAPHS, NEGATIVES = "validation-photographs", "validation-negatives"
+MOVES = {
+    "true box": (0.0, 0.0, 0.0),
+    "5 % left": (-0.05, 0.0, 0.0),
+    "5 % right": (0.05, 0.0, 0.0),
+    "5 % up": (0.0, -0.05, 0.0),
+    "5 % down": (0.0, 0.05, 0.0),
+    "10 % larger": (0.0, 0.0, 0.1),
+}
+TOLD_FROM = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+HIDDEN_BELOW = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
+WIDTHS_PX = ((20.0, "under 20 px"), (30.0, "20..30 px"), (190.0, "30..190 px"), (math.inf, "over 190 px"))
+
+
+def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
+    """Share of validation plates read right at their true boxes, by kind; and what its confidence is worth.
+
+    `character_right` tells how often a character of a share from 0.3 to 0.4 (and so on) is the true one, and of how
+    many, `plate_right` the same of whole texts; `calibration_error` is the expected one (Guo et al., 2017);
+    `right_hidden_below` how many plates are right when characters under a share are hidden.
+    """
+    right: dict[str, list[bool]] = {}
+    characters_right: list[tuple[float, bool]] = []
+    plates_right: list[tuple[float, bool]] = []
+    hidden: dict[float, list[bool]] = {limit: [] for limit in HIDDEN_BELOW}
+    for plate in validation_plates(folder):
+        characters = models.read_plate(plate).characters
+        truth, said = ctc.fold(plate.text), characters.text().replace("O", "0")
+        right.setdefault(kind(plate), []).append(said == truth)
+        plates_right.append((characters.confidence, said == truth))
+        for limit, known in hidden.items():
+            known.append(characters.text(unsure_below=limit).replace("O", "0") == truth)
+        if len(said) == len(truth):
+            pairs = zip(said, truth, characters.confidences, strict=True)
+            characters_right += [(confidence, one == other) for one, other, confidence in pairs]
+    return {
+        "set": PLATES,
+        **{name: [mean(v), len(v)] for name, v in sorted(right.items())},
+        "character_right": reliability(characters_right),
+        "plate_right": reliability(plates_right),
+        "calibration_error": [calibration_error(characters_right), calibration_error(plates_right)],
+        "right_hidden_below": {str(limit): mean(v) for limit, v in hidden.items()},
+    }
+
+
+def tenths(judged: Sequence[tuple[float, bool]]) -> dict[float, list[tuple[float, bool]]]:
+    """Confidences with what they were worth, by tenths of the confidence."""
+    out: dict[float, list[tuple[float, bool]]] = {}
+    for confidence, known in sorted(judged):
+        out.setdefault(min(0.9, int(confidence * 10) / 10), []).append((confidence, known))
+    return out
+
+
+def reliability(judged: Sequence[tuple[float, bool]]) -> dict[str, list[float]]:
+    """For each tenth of confidence: how often it was right, and of how many."""
+    return {f"{low:.1f}": [mean([known for _, known in v]), len(v)] for low, v in tenths(judged).items()}
+
+
+def calibration_error(judged: Sequence[tuple[float, bool]]) -> float:
+    """Expected calibration error over tenths: the mean distance of confidence and share right."""
+    far = [abs(sum(known - confidence for confidence, known in v)) for v in tenths(judged).values()]
+    return round(sum(far) / max(1, len(judged)), 4)
+
+
+def measure_regions(models: Models, folder: Path) -> dict[str, Any]:
+    """Regions of validation plates and of designs that were held out, worsened as a camera does.
+
+    For each least confidence: the share right of those told, and the share told. Then, at the shipped least
+    confidence, right, told and all of each region.
+    """
+    plates = [plate for plate in validation_plates(folder) if plate.region in CODES]
+    told = [(plate.region, *_likeliest(models.read_plate(plate).regions)) for plate in plates]
+    rng = np.random.default_rng(8)
+    for design, code in held_out_designs(folder):
+        worsened = degrade.photographed(read_gray(design), None, rng)
+        told.append((code, *_likeliest(models.read_whole(worsened).regions)))
+    by_limit = {}
+    for limit in TOLD_FROM:
+        said = [code == truth for truth, code, confidence in told if confidence >= limit]
+        by_limit[str(limit)] = [mean(said), round(len(said) / len(told), 3)]
+    by_region: dict[str, list[int]] = {}
+    for truth, code, confidence in told:
+        counts = by_region.setdefault(truth, [0, 0, 0])
+        dares = confidence >= models.region_from and code != OTHER
+        counts[0] += dares and code == truth
+        counts[1] += dares
+        counts[2] += 1
+    return {"set": REGIONS, "plates": len(told), "right_told_from": by_limit, **dict(sorted(by_region.items()))}
+
+
+def _likeliest(regions: RegionProbabilities) -> tuple[str, float]:
+    best = int(regions.shares.argmax())
+    return regions.codes[best], float(regions.shares[best])
+
+
+def measure_photographs(models: Models, folder: Path) -> dict[str, Any]:
+    """Share of the plates found in validation photographs, by their width in a picture 640 pixels wide."""
+    hits: dict[str, list[bool]] = {}
+    extra = pictures = 0
+    for photograph in chosen(photographs(folder), validation=True):
+        image = read_gray(photograph.image)
+        seen = models.find(image)
+        truth = [boxes.Found(x, y, x + w, y + h, 1.0) for x, y, w, h in photograph.boxes]
+        pictures += 1
+        extra += sum(all(boxes.overlap(b, t) < APART for t in truth) for b in seen)
+        for one in truth:
+            width = (one.x1 - one.x0) * 640 / image.shape[1]
+            group = next(name for limit, name in WIDTHS_PX if width < limit)
+            hits.setdefault(group, []).append(any(boxes.overlap(one, b) >= CAPTURED for b in seen))
+    return {
+        "set": PHOTOGRAPHS,
+        **{name: [mean(hits[name]), len(hits[name])] for _, name in WIDTHS_PX if name in hits},
+        "extra_per_image": round(extra / max(1, pictures), 3),
+    }
+
+
+def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
+    """Share of validation plates read right where the box is not the true one: how far the read hangs on it."""
+    plates = [plate for plate in validation_plates(folder) if plate.box]
+    return {"set": BOXES, "plates": len(plates)} | {
+        name: mean([
+            models.read_plate(plate, move).characters.text().replace("O", "0") == ctc.fold(plate.text)
+            for plate in plates
+        ])
+        for name, move in MOVES.items()
+    }  # fmt: skip
+
+
+def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
+    """Pictures without a plate, held out of the detector's training, in which a text is read."""
+    pictures = [p for k, p in enumerate(pictures_in(folder / "negatives")) if not in_training(k)]
+    texts = [[t for _, t in models.look(read_gray(p)) if len(t) >= LEAST_CHARACTERS] for p in pictures]
+    return {"set": NEGATIVES, "pictures": len(pictures), "with_text": sum(map(bool, texts)), "texts": texts}
+
+
+def mean(known: Sequence[bool]) -> float:
+    return round(float(np.mean(known)), 4)
+
+
+MEASURES = {
+    PLATES: measure_plates,
+    BOXES: measure_boxes,
+    REGIONS: measure_regions,
+    PHOTOGRAPHS: measure_photographs,
+    NEGATIVES: measure_negatives,
+}
