@@ -64,20 +64,39 @@ def rendered(image: Gray, rng: np.random.Generator) -> Gray:
     bend = rng.choice([0.015, 0.04, 0.08])
     corners += rng.uniform(-bend, bend, (4, 2)) * (width * 0.6, height)
     corners = _turned(corners, _tilt(rng))
+    return _seen(_cut_out(image, corners, _margins(rng, hugging=False), _crop_width(rng), rng), rng, strength=1.0)
+
+
+def at(image: Gray, *, width_px: float, angle: float, rng: np.random.Generator) -> Floats:
+    """A rendered plate so many pixels wide, turned by so many radians, in the box around it; gray, not worsened."""
+    height, width = image.shape
+    corners = _turned(_frame((width, height)).astype(np.float64), angle)
+    across = width_px * float(np.ptp(corners[:, 0])) / width
+    return _cut_out(image, corners, (0.0, 0.0, 0.0, 0.0), across, rng)
+
+
+def _cut_out(
+    image: Gray,
+    corners: NDArray[np.float64],
+    margins: tuple[float, float, float, float],
+    across: float,
+    rng: np.random.Generator,
+) -> Floats:
+    """A plate with its corners there, cut with margins, on some background, so many pixels wide."""
+    height, width = image.shape
     low, high = corners.min(0), corners.max(0)
-    left, top, right, bottom = _margins(rng, hugging=False)
+    left, top, right, bottom = margins
     span = high - low
     low, high = low - span * (left, top), high + span * (right, bottom)
     span = high - low
-    across = _crop_width(rng)
     size = (max(12, int(across)), max(8, int(across * span[1] / span[0])))
     seen = ((corners - low) / span * size).astype(np.float32)
     if size[0] < width * 0.5:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), max(0.3, width / size[0] * 0.35)), np.uint8)
-    matrix = cv2.getPerspectiveTransform(plate.astype(np.float32), seen)
+    matrix = cv2.getPerspectiveTransform(_frame((width, height)), seen)
     out = cv2.warpPerspective(image, matrix, size).astype(np.float32)
     mask = cv2.warpPerspective(np.full((height, width), 255, np.uint8), matrix, size) / np.float32(255)
-    return _seen(out * mask + _background(size, rng) * (1 - mask), rng, strength=1.0)
+    return np.asarray(out * mask + _background(size, rng) * (1 - mask), np.float32)
 
 
 def clean(image: Gray, rng: np.random.Generator) -> Gray:

@@ -81,7 +81,7 @@ class Printer:
         """One plate of a random layout."""
         kind = rng.random()
         if kind < 0.56:
-            return self._american(rng)
+            return self.american(rng)
         if kind < 0.79:
             return self._european_plate(rng)
         return self._brazilian(rng) if kind < 0.9 else self._two_lines(rng)
@@ -92,7 +92,7 @@ class Printer:
         words = words if rng.random() < 0.5 else words.split(" ")[0].upper()
         self._print(canvas, words, box, float(rng.uniform(0, 255)), rng)
 
-    def _american(self, rng: np.random.Generator) -> Plate:
+    def american(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
         region = vocabulary.one(tuple(STATES), rng) if rng.random() < 0.95 else "ca"
         designs = self._designs.get(region, ())

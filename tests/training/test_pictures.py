@@ -138,3 +138,12 @@ def test_double_peaks_are_one_box() -> None:
     output[0, 4, 4], output[0, 4, 6] = 3, 2
     output[3:] = math.log(4)
     assert [round(f.score, 3) for f in boxes.decode(output)] == [0.953]
+
+
+@pytest.mark.parametrize(("degrees", "wide", "high"), [(0, 100, 50), (30, 112, 93)])
+def test_a_plate_at_a_width_and_a_tilt_fills_the_box_around_it(degrees: float, wide: int, high: int) -> None:
+    plate = np.full((128, 256), 255, np.uint8)
+    seen = degrade.at(plate, width_px=100, angle=math.radians(degrees), rng=np.random.default_rng(0))
+    assert seen.shape[1] == pytest.approx(wide, abs=1)
+    assert seen.shape[0] == pytest.approx(high, abs=1)
+    assert seen[seen.shape[0] // 2, seen.shape[1] // 2] == 255

@@ -1,0 +1,149 @@
+"""How small, how tilted and how lit a plate may be to be read: python -m training.bands --data DIR --plot FILE.svg.
+
+Rendered plates whose truth is known, with serials that no network was shown; read by the agent's own code at the
+true box. What photographs give is in training.evaluate.
+"""
+
+from __future__ import annotations
+
+import training.needs  # noqa: F401 - first of all: it says what is missing
+
+# isort: split
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge_agent.errors import ModelError
+from training import ctc, degrade
+from training.data import DataError, data_folder
+from training.render import printer
+from training.shipped import Models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from training.render import Plate
+
+    Floats = NDArray[np.float32]
+
+PLATES = 300  # a point
+WIDTHS_PX = range(30, 211, 20)  # the middle of each band
+BAND_PX = 20
+TILTS_DEGREES = range(-30, 31, 10)
+USUAL_PX = 110
+NOISE = 3.0  # of 255, everywhere: no camera is without
+LIGHTS: Mapping[str, Callable[[Floats], Floats]] = {
+    "even": lambda image: image,
+    "a tenth of the light": lambda image: image * np.float32(0.1),
+    "burnt out": lambda image: image * np.float32(1.35) + np.float32(40),
+    "half in shadow": lambda image: image * _half(image.shape, 0.35),
+    "contrast of a fifth": lambda image: image * np.float32(0.2) + np.float32(90),
+    "light on dark": lambda image: np.float32(255) - image,
+    "moved by 4 px": lambda image: np.asarray(cv2.blur(image, (4, 1)), np.float32),
+    "out of focus by 1.2 px": lambda image: np.asarray(cv2.GaussianBlur(image, (0, 0), 1.2), np.float32),
+    "JPEG of quality 25": lambda image: degrade.compressed(_bytes(image), 25).astype(np.float32),
+}
+
+
+def _half(shape: tuple[int, ...], share: float) -> Floats:
+    light = np.ones(shape, np.float32)
+    light[:, : shape[1] // 2] = share
+    return light
+
+
+def _bytes(image: Floats) -> NDArray[np.uint8]:
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def read_share(
+    models: Models,
+    plates: Sequence[Plate],
+    seen: Callable[[Plate, np.random.Generator], Floats],
+) -> float:
+    """Share of plates read right, O as 0, as `seen` shows them."""
+    rng = np.random.default_rng(17)
+    right = 0
+    for plate in plates:
+        image = seen(plate, rng)
+        image = image + rng.standard_normal(image.shape, np.float32) * np.float32(NOISE)
+        said = models.read_whole(_bytes(image)).characters.text()
+        right += ctc.fold(said) == ctc.fold(plate.text)
+    return round(right / len(plates), 3)
+
+
+def measure(models: Models, plates: Sequence[Plate]) -> dict[str, dict[str, float]]:
+    """Share read by width in pixels, by tilt in degrees, by light."""
+
+    def at(width_px: float, degrees: float) -> Callable[[Plate, np.random.Generator], Floats]:
+        angle = math.radians(degrees)
+        return lambda plate, rng: degrade.at(plate.image, width_px=width_px, angle=angle, rng=rng)
+
+    def within(middle: int) -> Callable[[Plate, np.random.Generator], Floats]:
+        low, high = middle - BAND_PX / 2, middle + BAND_PX / 2
+        return lambda plate, rng: degrade.at(plate.image, width_px=rng.uniform(low, high), angle=0, rng=rng)
+
+    def lit(light: Callable[[Floats], Floats]) -> Callable[[Plate, np.random.Generator], Floats]:
+        return lambda plate, rng: light(at(USUAL_PX, 0)(plate, rng))
+
+    return {
+        "width_px": {str(w): read_share(models, plates, within(w)) for w in WIDTHS_PX},
+        "tilt_degrees": {str(t): read_share(models, plates, at(USUAL_PX, t)) for t in TILTS_DEGREES},
+        "light": {name: read_share(models, plates, lit(light)) for name, light in LIGHTS.items()},
+    }
+
+
+def plot(measured: Mapping[str, Mapping[str, float]], file: Path) -> None:
+    """Three panels side by side. Raises OSError."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only where a plot is wanted
+
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    by_width, by_tilt, by_light = figure.subplots(1, 3, width_ratios=(4, 3, 3))
+    for axes, name, label in (
+        (by_width, "width_px", "plate's width, pixels (bands of 20)"),
+        (by_tilt, "tilt_degrees", f"tilt, degrees (plates {USUAL_PX} px wide)"),
+    ):
+        axes.plot([float(k) for k in measured[name]], list(measured[name].values()), marker="o", color="#1f5fa8")
+        axes.set(xlabel=label, ylim=(0, 1.03))
+        axes.grid(alpha=0.3)
+    by_width.set(ylabel="share read right")
+    by_light.barh(list(measured["light"]), list(measured["light"].values()), color="#1f5fa8")
+    by_light.set(xlabel="share read right", xlim=(0, 1.03))
+    by_light.invert_yaxis()
+    by_light.grid(axis="x", alpha=0.3)
+    figure.savefig(file, metadata={"Date": None})
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="labelled folder, for its designs; default: $EDGE_AGENT_DATA")
+    parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--plot", type=Path, help="write a picture (.svg, .png) too")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    try:
+        press, rng = printer(data_folder(options.data), options.fonts), np.random.default_rng(99)
+        plates = [press.american(rng) for _ in range(PLATES)]
+        measured = measure(Models(options.models), plates)
+        for name, shares in measured.items():
+            print(json.dumps({name: shares}))
+        if options.plot:
+            plot(measured, options.plot)
+    except (DataError, ModelError, OSError, ValueError, ImportError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
