@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 from edge_agent import __version__, wiring
 from edge_agent.config import loader
-from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
+from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
 from edge_agent.errors import EdgeAgentError, ModelError
 from edge_agent.outbox import read_status
@@ -51,6 +51,9 @@ ConfigOption = Annotated[
 ]
 ConfigArgument = Annotated[Path, typer.Argument(metavar="[DIR]", help="Directory with agent.toml and cameras/.")]
 JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, and nothing else.")]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="What reads: onnx (default), easyocr, easyocr-english (an extra).")
+]
 Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processor threads the networks may use.")]
 
 
@@ -178,11 +181,13 @@ def read(
     annotate: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write the pictures with boxes and texts here.")
     ] = None,
+    engine: EngineOption = "onnx",
     threads: Threads = 1,
 ) -> None:
     """Read the plates of still pictures."""
     reading = ReadingSettings()
-    pipeline = wiring.pipeline(models=ModelSettings(threads=threads), reading=reading, tracking=TrackingSettings())
+    models = ModelSettings(engine=engine, threads=threads)
+    pipeline = wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings())
     found, others = stills.gather(paths)
     errors = 0
     with _output(), _progress(len(found), "reading") as advance:
@@ -210,11 +215,13 @@ def replay(
     ],
     *,
     jsonl: JsonLines = False,
+    engine: EngineOption = "onnx",
     threads: Threads = 1,
 ) -> None:
     """Read a recording as the car would, as fast as this computer can."""
+    models = ModelSettings(engine=engine, threads=threads)
     with _output(), _progress(None, "replaying") as advance:
-        for one in replaying.replay(video, threads=threads, advance=advance):
+        for one in replaying.replay(video, models=models, advance=advance):
             print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
 
 

@@ -17,14 +17,15 @@ from edge_agent.contract.ids import new_id
 from edge_agent.contract.record import ModelUsed, Source, draft
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import Frame, Read
-from edge_agent.errors import ConfigurationError, ContractError
+from edge_agent.errors import ConfigurationError, ContractError, ModelError
 from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink, Tls
 from edge_agent.outbox import Outbox
-from edge_agent.pipeline import Pipeline
+from edge_agent.pipeline import Pipeline, ReadsPlates
 from edge_agent.publisher import Publisher, last_will
 from edge_agent.reading.tracker import Rules, Tracker
 from edge_agent.vision.detector import CentreMapDetector
+from edge_agent.vision.easyocr import EasyOcrReader
 from edge_agent.vision.models import Manifest, Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
 from edge_agent.vision.threads import limit_threads
@@ -48,7 +49,7 @@ def pipeline(
     runtime = Runtime(threads=models.threads, provider=models.provider)
     return Pipeline(
         detector=CentreMapDetector.load(networks.detector, runtime=runtime, threshold=reading.detection_confidence),
-        reader=CtcReader.load(networks.reader, runtime=runtime),
+        reader=_reader(models.engine, networks, runtime),
         tracker=Tracker(
             rules=Rules(
                 emit_after_s=tracking.emit_after_s,
@@ -60,6 +61,18 @@ def pipeline(
             new_id=new_id,
         ),
     )
+
+
+def _reader(engine: config.Engine, networks: Manifest, runtime: Runtime) -> ReadsPlates:
+    match engine:
+        case "onnx":
+            return CtcReader.load(networks.reader, runtime=runtime)
+        case "easyocr":
+            if networks.easyocr is None:
+                raise ModelError("engine 'easyocr': models.toml has no [easyocr]")
+            return EasyOcrReader.own(network=networks.easyocr, reader=networks.reader, runtime=runtime)
+        case "easyocr-english":
+            return EasyOcrReader.stock(reader=networks.reader, runtime=runtime)
 
 
 def camera(settings: config.CameraSettings) -> Camera:

@@ -32,7 +32,7 @@ from onnxruntime.quantization import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training import boxes, degrade
+from training import boxes, degrade, easyocr
 from training.data import CHARSET, DataError, data_folder, photographs, plate_texts, read_gray
 from training.detector import chosen
 from training.loop import CHECKPOINT, save_atomically
@@ -220,15 +220,26 @@ def export_reader(source: Path, folder: Path, data: Path, version: str) -> Entry
     )  # fmt: skip
 
 
+def export_easyocr(source: Path, folder: Path, version: str) -> Entry:
+    """The same reader as EasyOCR's custom recognizer, models/easyocr; its table."""
+    digest = easyocr.write(half(weights(source, Reader())), folder / "easyocr")
+    return Entry(
+        file="easyocr/plate.pth", sha256=digest, kind="easyocr", input=READER_INPUT, version=version,
+        measured="the reader's float weights: see docs/easyocr.md",
+    )  # fmt: skip
+
+
 def keep(network: nn.Module, name: str) -> None:
     """Weights that a later training can start from, in half precision."""
     folder = Path(__file__).with_name("weights")
     folder.mkdir(exist_ok=True)
-    state = {
-        k: v.half() if v.dtype.is_floating_point else v
-        for k, v in cast("Mapping[str, Tensor]", network.state_dict()).items()
-    }
-    save_atomically(state, folder / f"{name}.pt")
+    save_atomically(half(network), folder / f"{name}.pt")
+
+
+def half(network: nn.Module) -> dict[str, Tensor]:
+    """A network's weights in half precision."""
+    state = cast("Mapping[str, Tensor]", network.state_dict())
+    return {k: v.half() if v.dtype.is_floating_point else v for k, v in state.items()}
 
 
 def main() -> int:
@@ -249,6 +260,7 @@ def main() -> int:
             entries["detector"] = export_detector(options.detector, options.out, data, options.version)
         if options.reader:
             entries["reader"] = export_reader(options.reader, options.out, data, options.version)
+            entries["easyocr"] = export_easyocr(options.reader, options.out, options.version)
         write_manifest(options.out, entries)
     except DataError as error:
         log.error("%s", error)  # noqa: TRY400

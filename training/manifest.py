@@ -53,7 +53,10 @@ def write_manifest(folder: Path, entries: Mapping[str, Entry]) -> None:
 def record(folder: Path, measured: Mapping[str, str]) -> None:
     """Write what was measured, one line a model, into the manifest."""
     tables = _tables(folder)
-    _write(folder, {name: table | {"measured": measured[name]} for name, table in tables.items()})
+    _write(
+        folder,
+        {name: table | {"measured": measured.get(name, table["measured"])} for name, table in tables.items()},
+    )
 
 
 def _tables(folder: Path) -> dict[str, dict[str, Any]]:

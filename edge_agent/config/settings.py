@@ -110,12 +110,20 @@ class MqttSettings(Settings):
         return value
 
 
+Engine = Literal["onnx", "easyocr", "easyocr-english"]
+
+
 class ModelSettings(Settings):
     """The networks that find and read plates."""
 
     directory: Directory | None = Field(
         default=None,
         description="Directory with models.toml and the weights; absent: the ones that came with the program.",
+    )
+    engine: Engine = Field(
+        default="onnx",
+        description="What reads the plates: our network by ONNX Runtime, the same by EasyOCR, or EasyOCR's English "
+        "recognizer; the last two need the extra `easyocr`.",
     )
     threads: int = Field(
         default=2, ge=1, le=64, description="Processor threads that the networks of one camera may use."

@@ -11,12 +11,10 @@ from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingS
 from edge_agent.domain import Read
 
 
-def replay(video: Path, *, threads: int, advance: Callable[[], None]) -> Iterator[Read]:
+def replay(video: Path, *, models: ModelSettings, advance: Callable[[], None]) -> Iterator[Read]:
     """Give each vehicle pass of a recording; advance is called once a frame. Raises CameraError."""
     camera = FilesCamera(name="replay", path=video, pace="fast", now=host.now)
-    pipeline = wiring.pipeline(
-        models=ModelSettings(threads=threads), reading=ReadingSettings(), tracking=TrackingSettings()
-    )
+    pipeline = wiring.pipeline(models=models, reading=ReadingSettings(), tracking=TrackingSettings())
     camera.open()
     try:
         for frame in iter(camera.read, None):

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
@@ -82,15 +82,31 @@ class ReaderModel(Model):
 
 
 @dataclass(frozen=True, slots=True)
+class EasyOcrModel(Model):
+    """The reader's network in the form that EasyOCR runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """Which files make up the program's eyes."""
+    """Which files make up the program's eyes; a directory may do without what EasyOCR runs."""
 
     detector: DetectorModel
     reader: ReaderModel
+    easyocr: EasyOcrModel | None
 
     @property
     def all(self) -> tuple[Model, ...]:
-        return self.detector, self.reader
+        return self.detector, self.reader, *([self.easyocr] if self.easyocr else [])
+
+
+class _Common(TypedDict):
+    role: str
+    path: Path
+    sha256: str
+    kind: str
+    version: str
+    measured: str
+    input: tuple[int, int]
 
 
 class _Entry:
@@ -98,9 +114,22 @@ class _Entry:
 
     def __init__(self, manifest: Path, role: str, table: object) -> None:
         self._where = f"{manifest}: {role}"
+        self._role, self._directory = role, manifest.parent
         if not isinstance(table, Mapping):
             raise ModelError(f"{manifest}: [{role}] is missing")
         self._table = table
+
+    def common(self) -> _Common:
+        """What every model has."""
+        return _Common(
+            role=self._role,
+            path=self._directory / self.text("file"),
+            sha256=self.text("sha256"),
+            kind=self.text("kind"),
+            version=self.text("version"),
+            measured=self.text("measured", "nothing"),
+            input=self.size("input"),
+        )
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self._table.get(key, default)
@@ -146,30 +175,19 @@ def load_manifest(directory: Path) -> Manifest:
         raise ModelError(f"{path}: {error}") from error
     detector = _Entry(path, "detector", tables.get("detector"))
     reader = _Entry(path, "reader", tables.get("reader"))
+    regions = reader.texts("regions")
     return Manifest(
-        detector=DetectorModel(
-            role="detector",
-            path=directory / detector.text("file"),
-            sha256=detector.text("sha256"),
-            kind=detector.text("kind"),
-            version=detector.text("version"),
-            measured=detector.text("measured", "nothing"),
-            input=detector.size("input"),
-            threshold=detector.share("threshold"),
-        ),
+        detector=DetectorModel(**detector.common(), threshold=detector.share("threshold")),
         reader=ReaderModel(
-            role="reader",
-            path=directory / reader.text("file"),
-            sha256=reader.text("sha256"),
-            kind=reader.text("kind"),
-            version=reader.text("version"),
-            measured=reader.text("measured", "nothing"),
-            input=reader.size("input"),
+            **reader.common(),
             charset=reader.charset(),
             margin=reader.share("margin"),
-            regions=(regions := reader.texts("regions")),
+            regions=regions,
             region_from=reader.share("region_from") if regions else 1.0,
         ),
+        easyocr=EasyOcrModel(**_Entry(path, "easyocr", tables["easyocr"]).common())
+        if "easyocr" in tables
+        else None,
     )
 
 

@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 
 from edge_agent import resources
 from edge_agent.domain import ALPHABET, Box, Detection, Region
+from edge_agent.vision.ctc import collapse
 from edge_agent.vision.models import Runtime, load_manifest
-from edge_agent.vision.reader import CtcReader, collapse
+from edge_agent.vision.reader import CtcReader
 
 
 @pytest.fixture(scope="module")
