@@ -1,6 +1,7 @@
 # make run: watch it work.  make test: see it proven.  make lint: what CI checks beside the tests.
+# make test-easyocr: the engine that needs PyTorch (several GB), in an environment of its own.
 # make bench: how fast it is.  make accuracy: how well it reads.
-.PHONY: run test lint bench accuracy
+.PHONY: run test test-easyocr lint bench accuracy
 
 run:
 	@./setup.sh run
@@ -9,6 +10,10 @@ run:
 test:
 	@./setup.sh test
 	@.venv/bin/python -m pytest -q
+
+test-easyocr:
+	@./setup.sh easyocr
+	@.venv-easyocr/bin/python -m pytest -q tests/easyocr
 
 lint:
 	@./setup.sh lint

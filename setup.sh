@@ -1,15 +1,17 @@
 #!/bin/sh
 # Installs what is missing for `make run` or `make test`: Debian packages, then the program in .venv.
-# usage: setup.sh run|test|lint
+# usage: setup.sh run|test|lint|easyocr
 set -eu
 cd "$(dirname "$0")"
 
+venv=.venv
 case "${1:-}" in
     run)  packages="python3-venv mosquitto"; extras="" ;;
     test) packages="python3-venv mosquitto systemd python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
           extras="[test]" ;;
     lint) packages="python3-venv"; extras="[test,lint]" ;;
-    *)    echo "usage: setup.sh run|test|lint" >&2; exit 2 ;;
+    easyocr) packages="python3-venv"; extras="[test,easyocr]"; venv=.venv-easyocr ;;  # several GB: apart
+    *)    echo "usage: setup.sh run|test|lint|easyocr" >&2; exit 2 ;;
 esac
 
 missing=""
@@ -45,15 +47,15 @@ if ! $python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11
     }
 fi
 
-done_for=".venv/installed-${1}-$(cksum pyproject.toml | cut -d' ' -f1)"
+done_for="$venv/installed-${1}-$(cksum pyproject.toml | cut -d' ' -f1)"
 if [ ! -e "$done_for" ]; then
-    echo "setup: installing edge-agent$extras in .venv"
-    [ -x .venv/bin/python ] || $python -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$extras" >.venv/pip.log 2>&1 || {
-        tail -n 3 .venv/pip.log >&2
-        echo "setup: pip could not install edge-agent$extras (whole output: .venv/pip.log)" >&2
+    echo "setup: installing edge-agent$extras in $venv"
+    [ -x "$venv/bin/python" ] || $python -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".$extras" >"$venv/pip.log" 2>&1 || {
+        tail -n 3 "$venv/pip.log" >&2
+        echo "setup: pip could not install edge-agent$extras (whole output: $venv/pip.log)" >&2
         exit 1
     }
-    rm -f .venv/installed-"$1"-*
+    rm -f "$venv/installed-$1-"*
     : > "$done_for"
 fi

@@ -30,6 +30,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peer", type=Path, action="append", default=[], metavar="SCRIPT", help="another reader, see the docs"
     )
+    parser.add_argument(
+        "--engine", action="append", default=[], help="the program with another engine: easyocr, easyocr-english"
+    )
+    parser.add_argument(
+        "--models", type=Path, action="append", default=[], metavar="DIR", help="the program with other networks"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of our networks (default 1)")
     return parser
 
@@ -52,7 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(options: argparse.Namespace, console: Console) -> None:
     # Everything that can be wrong with the input is found before the first minute is spent.
     sets = [(table.stem, load_truth(table), _pictures(table)) for table in options.sets]
-    rivals = [readers.ours(threads=options.threads), *(readers.peer(script) for script in options.peer)]
+    rivals = [
+        readers.ours(threads=options.threads),
+        *(readers.ours(threads=options.threads, models=directory) for directory in options.models),
+        *(readers.ours(threads=options.threads, engine=engine) for engine in options.engine),
+        *(readers.peer(script) for script in options.peer),
+    ]
     console.print("\n".join([*machine.describe(), f"threads    {options.threads}"]), soft_wrap=True)
     console.print()
     for name, truth, pictures in sets:

@@ -39,10 +39,17 @@ class Measured:
         return {name: one.timing_ms for name, one in self.pictures.items() if one.timing_ms is not None}
 
 
-def ours(*, threads: int) -> Reader:
-    """The program as its user runs it."""
-    command = (sys.executable, "-m", "edge_agent", "read", "--jsonl", "--threads", str(threads))
-    return Reader(name="edge-agent", command=command)
+def ours(*, threads: int, engine: str | None = None, models: Path | None = None) -> Reader:
+    """The program as its user runs it, perhaps with another engine or other networks."""
+    command = [sys.executable, "-m", "edge_agent", "read", "--jsonl", "--threads", str(threads)]
+    name = "edge-agent"
+    if engine is not None:
+        command += ["--engine", engine]
+        name += f", {engine}"
+    if models is not None:
+        command += ["--models", str(models)]
+        name += f", {models.name}"
+    return Reader(name=name, command=tuple(command))
 
 
 def peer(script: Path) -> Reader:

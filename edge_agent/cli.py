@@ -54,6 +54,10 @@ JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, and 
 EngineOption = Annotated[
     Engine, typer.Option("--engine", help="What reads: onnx (default), easyocr, easyocr-english (an extra).")
 ]
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option("--models", metavar="DIR", help="Directory with models.toml; without it the program's networks."),
+]
 Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processor threads the networks may use.")]
 
 
@@ -62,7 +66,7 @@ def main() -> NoReturn:
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
-        message = error.format_message().rstrip(".")
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
         _fail(f"{message} (see --help)", error.exit_code) if message else sys.exit(error.exit_code)
     except EdgeAgentError as error:
         _fail(str(error), error.exit_status)
@@ -181,13 +185,14 @@ def read(
     annotate: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write the pictures with boxes and texts here.")
     ] = None,
+    models: ModelsOption = None,
     engine: EngineOption = "onnx",
     threads: Threads = 1,
 ) -> None:
     """Read the plates of still pictures."""
     reading = ReadingSettings()
-    models = ModelSettings(engine=engine, threads=threads)
-    pipeline = wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings())
+    networks = ModelSettings(directory=models, engine=engine, threads=threads)
+    pipeline = wiring.pipeline(models=networks, reading=reading, tracking=TrackingSettings())
     found, others = stills.gather(paths)
     errors = 0
     with _output(), _progress(len(found), "reading") as advance:
@@ -215,13 +220,14 @@ def replay(
     ],
     *,
     jsonl: JsonLines = False,
+    models: ModelsOption = None,
     engine: EngineOption = "onnx",
     threads: Threads = 1,
 ) -> None:
     """Read a recording as the car would, as fast as this computer can."""
-    models = ModelSettings(engine=engine, threads=threads)
+    networks = ModelSettings(directory=models, engine=engine, threads=threads)
     with _output(), _progress(None, "replaying") as advance:
-        for one in replaying.replay(video, models=models, advance=advance):
+        for one in replaying.replay(video, models=networks, advance=advance):
             print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
 
 
