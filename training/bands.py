@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from edge_agent.errors import ModelError
-from training import ctc, degrade
+from training import ctc, degrade, plots
 from training.data import DataError, data_folder
 from training.render import printer
 from training.shipped import Models
@@ -101,27 +101,6 @@ def measure(models: Models, plates: Sequence[Plate]) -> dict[str, dict[str, floa
     }
 
 
-def plot(measured: Mapping[str, Mapping[str, float]], file: Path) -> None:
-    """Three panels side by side. Raises OSError."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - only where a plot is wanted
-
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    by_width, by_tilt, by_light = figure.subplots(1, 3, width_ratios=(4, 3, 3))
-    for axes, name, label in (
-        (by_width, "width_px", "plate's width, pixels (bands of 20)"),
-        (by_tilt, "tilt_degrees", f"tilt, degrees (plates {USUAL_PX} px wide)"),
-    ):
-        axes.plot([float(k) for k in measured[name]], list(measured[name].values()), marker="o", color="#1f5fa8")
-        axes.set(xlabel=label, ylim=(0, 1.03))
-        axes.grid(alpha=0.3)
-    by_width.set(ylabel="share read right")
-    by_light.barh(list(measured["light"]), list(measured["light"].values()), color="#1f5fa8")
-    by_light.set(xlabel="share read right", xlim=(0, 1.03))
-    by_light.invert_yaxis()
-    by_light.grid(axis="x", alpha=0.3)
-    figure.savefig(file, metadata={"Date": None})
-
-
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -138,7 +117,7 @@ def main() -> int:
         for name, shares in measured.items():
             print(json.dumps({name: shares}))
         if options.plot:
-            plot(measured, options.plot)
+            plots.bands(measured, options.plot)
     except (DataError, ModelError, OSError, ValueError, ImportError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

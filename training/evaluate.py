@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 
 from edge_agent.errors import ModelError
-from training import boxes, ctc
+from training import boxes, ctc, plots
 from training.data import DataError, data_folder, read_gray
 from training.manifest import record
 from training.shipped import Models
-from training.validation import APART, CAPTURED, MEASURES
+from training.validation import APART, CAPTURED, MEASURES, PLATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +104,7 @@ def main() -> int:
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--record", action="store_true", help="write the figures into the manifest")
+    parser.add_argument("--plot", type=Path, help=f"draw what the confidence of {PLATES} is worth (.svg, .png)")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     try:
@@ -114,6 +115,9 @@ def main() -> int:
             measure = MEASURES.get(name)
             lines.append(measure(models, folder) if measure else measure_set(models, folder, name))
             print(json.dumps(lines[-1]), flush=True)
+        for line in lines:
+            if options.plot and line["set"] == PLATES:
+                plots.reliability(line, options.plot)
         if options.record:
             record(options.models, summary(lines))
     except (DataError, ModelError, OSError) as error:

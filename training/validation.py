@@ -43,9 +43,9 @@ WIDTHS_PX = ((20.0, "under 20 px"), (30.0, "20..30 px"), (190.0, "30..190 px"), 
 def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
     """Share of validation plates read right at their true boxes, by kind; and what its confidence is worth.
 
-    `character_right` tells how often a character of a share from 0.3 to 0.4 (and so on) is the true one, and of how
-    many, `plate_right` the same of whole texts; `calibration_error` is the expected one (Guo et al., 2017);
-    `right_hidden_below` how many plates are right when characters under a share are hidden.
+    `character_right` tells of characters of a share from 0.3 to 0.4 (and so on) the mean share, how often they are
+    right, and how many they are, `plate_right` the same of whole texts; `calibration_error` is the expected one of
+    both (Guo et al., 2017); `right_hidden_below` how many plates are right with characters under a share hidden.
     """
     right: dict[str, list[bool]] = {}
     characters_right: list[tuple[float, bool]] = []
@@ -80,8 +80,11 @@ def tenths(judged: Sequence[tuple[float, bool]]) -> dict[float, list[tuple[float
 
 
 def reliability(judged: Sequence[tuple[float, bool]]) -> dict[str, list[float]]:
-    """For each tenth of confidence: how often it was right, and of how many."""
-    return {f"{low:.1f}": [mean([known for _, known in v]), len(v)] for low, v in tenths(judged).items()}
+    """For each tenth of confidence: its mean, how often it was right, and of how many."""
+    return {
+        f"{low:.1f}": [mean([confidence for confidence, _ in v]), mean([known for _, known in v]), len(v)]
+        for low, v in tenths(judged).items()
+    }
 
 
 def calibration_error(judged: Sequence[tuple[float, bool]]) -> float:
@@ -161,7 +164,7 @@ def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
     return {"set": NEGATIVES, "pictures": len(pictures), "with_text": sum(map(bool, texts)), "texts": texts}
 
 
-def mean(known: Sequence[bool]) -> float:
+def mean(known: Sequence[float]) -> float:
     return round(float(np.mean(known)), 4)
 
 
