@@ -115,6 +115,12 @@ class CharacterProbabilities:
         """
         return "".join(_spell(row[1:], unsure_below) for row in self.table)
 
+    def plate_text(self, *, unsure_below: float) -> str:
+        """What text() spells where it can be a plate's; empty for scratches, signs, and half unreadable ones."""
+        text = self.text(unsure_below=unsure_below)
+        legible = 2 * text.count(UNREADABLE) < len(text)
+        return text if legible and LEAST_CHARACTERS <= len(text) <= MOST_CHARACTERS else ""
+
 
 def _spell(shares: NDArray[np.float32], unsure_below: float) -> str:
     likeliest = ALPHABET[int(shares.argmax())]

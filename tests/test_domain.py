@@ -30,3 +30,12 @@ def test_a_doubt_between_0_and_o_alone_is_no_question_mark() -> None:
     assert CharacterProbabilities(table).confidence == pytest.approx(0.48)
     table[0, 1 + ALPHABET.index("O")], table[0, 1 + ALPHABET.index("D")] = 0, 0.4
     assert CharacterProbabilities(table).text(unsure_below=0.5) == "?"
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "said"),
+    [("AB12", 0.9, "AB12"), ("A", 0.9, ""), ("AB12", 0.2, ""), ("ABCDEFGHIJ1234", 0.9, "")],
+    ids=["a plate", "a scratch", "not readable", "a sign"],
+)
+def test_only_what_can_be_a_plate_has_a_plates_text(text: str, share: float, said: str) -> None:
+    assert fakes.characters(text, share).plate_text(unsure_below=0.4) == said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_agent.config.settings import ReadingSettings
 from edge_agent.domain import Box, Detection
 from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.models import Runtime, load_manifest
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from edge_agent.domain import Reading
     from training.boxes import Found
     from training.data import Gray, PlateText
+
+
+UNSURE_BELOW = ReadingSettings().unsure_below
 
 
 class Models:
@@ -35,7 +39,7 @@ class Models:
     def look(self, image: Gray) -> list[tuple[Found, str]]:
         """Boxes in a gray picture, in its own pixels, and their texts."""
         readings = self._reader.read(image, self._detector.find(image))
-        return [(found(one.detection), one.characters.text()) for one in readings]
+        return [(found(one.detection), one.characters.plate_text(unsure_below=UNSURE_BELOW)) for one in readings]
 
     def read_plate(self, plate: PlateText, move: tuple[float, float, float] = (0, 0, 0)) -> Reading:
         """A labelled plate read at its true box, or that moved right, down, grown by shares of it."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_agent.domain import LEAST_CHARACTERS
 from training import boxes, ctc, degrade
 from training.data import photographs, pictures_in, read_gray
 from training.detector import chosen, in_training
@@ -160,7 +159,7 @@ def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
 def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
     """Pictures without a plate, held out of the detector's training, in which a text is read."""
     pictures = [p for k, p in enumerate(pictures_in(folder / "negatives")) if not in_training(k)]
-    texts = [[t for _, t in models.look(read_gray(p)) if len(t) >= LEAST_CHARACTERS] for p in pictures]
+    texts = [[text for _, text in models.look(read_gray(p)) if text] for p in pictures]
     return {"set": NEGATIVES, "pictures": len(pictures), "with_text": sum(map(bool, texts)), "texts": texts}
 
 

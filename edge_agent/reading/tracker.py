@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_agent.domain import (
-    LEAST_CHARACTERS,
-    MOST_CHARACTERS,
-    UNREADABLE,
     CharacterProbabilities,
     Frame,
     NewId,
@@ -94,9 +91,8 @@ class Tracker:
             return []
         known = any(same_plate(characters, one.characters) for one in self._seen)
         self._remember(track)
-        text = characters.text(unsure_below=self._rules.unsure_below)
-        is_plate = LEAST_CHARACTERS <= len(text) <= MOST_CHARACTERS and 2 * text.count(UNREADABLE) < len(text)
-        if known or not is_plate:
+        text = characters.plate_text(unsure_below=self._rules.unsure_below)
+        if known or not text:
             return []
         return [self._read(track, characters, text)]
 

@@ -96,7 +96,7 @@ def _plate(reading: Reading, unsure_below: float) -> dict[str, Any]:
     return {
         "box": [round(edge, 1) for edge in reading.detection.box],
         "detection_confidence": round(reading.detection.confidence, 3),
-        "text": characters.text(unsure_below=unsure_below),
+        "text": characters.plate_text(unsure_below=unsure_below),
         "confidence": round(characters.confidence, 3),
         "characters": [round(share, 3) for share in characters.confidences],
         "region": asdict(region) if (region := reading.regions.region) else None,
@@ -108,7 +108,7 @@ def as_lines(result: StillResult, *, unsure_below: float) -> list[str]:
     if not result.readings:
         return [f"{result.path}: no plate"]
     return [
-        f"{result.path}: {r.characters.text(unsure_below=unsure_below) or 'not readable'}"
+        f"{result.path}: {r.characters.plate_text(unsure_below=unsure_below) or 'not readable'}"
         f"  confidence {r.characters.confidence:.2f}"
         f"{f'  {region.code} {region.confidence:.2f}' if (region := r.regions.region) else ''}"
         f"  plate {r.detection.box.width:.0f}x{r.detection.box.height:.0f} px"

@@ -18,7 +18,7 @@ def annotate(image: Image, readings: Sequence[Reading], *, unsure_below: float) 
     """A colour copy of the picture with each plate's box, text and confidence."""
     drawn = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy(), np.uint8)
     for reading in readings:
-        text = reading.characters.text(unsure_below=unsure_below) or "not readable"
+        text = reading.characters.plate_text(unsure_below=unsure_below) or "not readable"
         _mark(drawn, reading, f"{text}  {reading.characters.confidence:.2f}")
     return drawn
 
