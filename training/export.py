@@ -13,6 +13,7 @@ import training.needs  # noqa: F401 - first of all: it says what is missing
 import argparse
 import copy
 import logging
+import pickle
 import sys
 import tempfile
 from pathlib import Path
@@ -78,6 +79,14 @@ class DetectorOfBlocks(nn.Module):
         return self.detector.of_blocks(blocks)
 
 
+class DetectorOfBytes(DetectorOfBlocks):
+    """The same in float, for bytes as they are."""
+
+    def forward(self, blocks: Tensor) -> Tensor:
+        """uint8 [n,H/4,W/4,16] to the map [n,5,H/8,W/8]."""
+        return super().forward((blocks.permute(0, 3, 1, 2).float() / 255 - MIDDLE) * SPREAD)
+
+
 class Pictures(CalibrationDataReader):  # type: ignore[misc]
     """Feeds training pictures, one at a time, to the calibration."""
 
@@ -105,13 +114,12 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def to_onnx(
-    network: nn.Module, path: Path, size: tuple[int, int, int], names: tuple[str, ...], free: Mapping[int, str]
+    network: nn.Module, path: Path, sample: Tensor, names: tuple[str, ...], free: Mapping[int, str]
 ) -> None:
-    """Write the float network of inputs [1,*size], by the names of its input and its outputs.
+    """Write the float network of such inputs, by the names of its input and its outputs.
 
     `free` names the axes of the input that may vary.
     """
-    sample = torch.zeros(1, *size)
     torch.onnx.export(
         network, (sample,), str(path), input_names=[names[0]], output_names=list(names[1:]),
         dynamic_axes={names[0]: dict(free)}, opset_version=OPSET, dynamo=False,
@@ -178,42 +186,49 @@ def reader_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
 
 
 def weights(folder: Path, network: nn.Module) -> nn.Module:
-    """The averaged weights of a training's folder, or of a .pt file of weights alone."""
+    """The averaged weights of a training's folder, or of a .pt file of weights alone. Raises DataError, OSError."""
     path = folder / CHECKPOINT if folder.is_dir() else folder
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    network.load_state_dict(state.get("averaged", state))
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict(state.get("averaged", state))
+    except (RuntimeError, pickle.UnpicklingError, AttributeError) as error:
+        message = f"{path}: no weights of the {type(network).__name__.lower()}: {str(error).splitlines()[0]}"
+        raise DataError(message) from error
     return network.eval()
 
 
-def export_detector(source: Path, folder: Path, data: Path, version: str) -> Entry:
-    """models/detector.onnx and training/weights/detector.pt; its table."""
-    network = weights(source, Detector())
-    keep(network, "detector")
+def export_detector(source: Path, folder: Path, version: str, pictures: Path | None) -> Entry:
+    """models/detector.onnx, int8 by the ranges on training pictures of a folder, or float; its table."""
+    network = folded(weights(source, Detector()))
+    height, width = (side // BLOCK for side in DETECTOR_INPUT)
+    names = ("blocks", "map")
     with tempfile.TemporaryDirectory() as scratch:
-        whole, small = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
-        height, width = (side // BLOCK for side in DETECTOR_INPUT)
-        cells = (BLOCK * BLOCK, height, width)
-        to_onnx(DetectorOfBlocks(folded(network)), whole, cells, ("blocks", "map"), {2: "rows", 3: "columns"})
-        to_int8(whole, small, Pictures("blocks", detector_pictures(data)), ends(whole))
-        take_bytes(small, SPREAD / 255, round(MIDDLE * 255))
-        digest = put(small, folder / "detector.onnx")
+        made = Path(scratch) / "made.onnx"
+        if pictures is None:
+            sample = torch.zeros(1, height, width, BLOCK * BLOCK, dtype=torch.uint8)
+            to_onnx(DetectorOfBytes(network), made, sample, names, {1: "rows", 2: "columns"})
+        else:
+            whole, sample = Path(scratch) / "float.onnx", torch.zeros(1, BLOCK * BLOCK, height, width)
+            to_onnx(DetectorOfBlocks(network), whole, sample, names, {2: "rows", 3: "columns"})
+            to_int8(whole, made, Pictures("blocks", detector_pictures(pictures)), ends(whole))
+            take_bytes(made, SPREAD / 255, round(MIDDLE * 255))
+        digest = put(made, folder / "detector.onnx")
     return Entry(
         file="detector.onnx", sha256=digest, kind="centre-map", input=DETECTOR_INPUT,
         threshold=boxes.THRESHOLD, version=version, measured=UNMEASURED,
     )  # fmt: skip
 
 
-def export_reader(source: Path, folder: Path, data: Path, version: str) -> Entry:
-    """models/reader.onnx and training/weights/reader.pt; its table."""
-    network = weights(source, Reader())
-    keep(network, "reader")
+def export_reader(source: Path, folder: Path, version: str, pictures: Path | None) -> Entry:
+    """models/reader.onnx, int8 by the ranges on training pictures of a folder, or float; its table."""
+    network = ReadingHead(folded(weights(source, Reader())))
     with tempfile.TemporaryDirectory() as scratch:
-        whole, small = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
-        to_onnx(
-            ReadingHead(folded(network)), whole, (1, *READER_INPUT), ("plate", "characters", "regions"), {0: "n"}
-        )
-        to_int8(whole, small, Pictures("plate", reader_pictures(data)), [])
-        digest = put(small, folder / "reader.onnx")
+        made = Path(scratch) / "made.onnx"
+        whole = made if pictures is None else Path(scratch) / "float.onnx"
+        to_onnx(network, whole, torch.zeros(1, 1, *READER_INPUT), ("plate", "characters", "regions"), {0: "n"})
+        if pictures is not None:
+            to_int8(whole, made, Pictures("plate", reader_pictures(pictures)), [])
+        digest = put(made, folder / "reader.onnx")
     return Entry(
         file="reader.onnx", sha256=digest, kind="ctc", input=READER_INPUT, charset=CHARSET,
         margin=MARGIN, regions=CODES, region_from=REGION_FROM, version=version, measured=UNMEASURED,
@@ -229,11 +244,13 @@ def export_easyocr(source: Path, folder: Path, version: str) -> Entry:
     )  # fmt: skip
 
 
-def keep(network: nn.Module, name: str) -> None:
+def keep(options: argparse.Namespace) -> None:
     """Weights that a later training can start from, in half precision."""
     folder = Path(__file__).with_name("weights")
     folder.mkdir(exist_ok=True)
-    save_atomically(half(network), folder / f"{name}.pt")
+    for name, network in (("detector", Detector()), ("reader", Reader())):
+        if source := getattr(options, name):
+            save_atomically(half(weights(source, network)), folder / f"{name}.pt")
 
 
 def half(network: nn.Module) -> dict[str, Tensor]:
@@ -252,17 +269,22 @@ def main() -> int:
     parser.add_argument("--reader", type=Path, help="training's folder, or weights (.pt)")
     parser.add_argument("--out", type=Path, default=Path("models"))
     parser.add_argument("--version", default="2026.11")
+    parser.add_argument("--float", action="store_true", help="not int8: to see what that costs and saves")
+    parser.add_argument("--keep", action="store_true", help="put the weights into training/weights too")
     options = parser.parse_args()
     try:
-        data = data_folder(options.data)
+        pictures = None if options.float else data_folder(options.data)
+        options.out.mkdir(exist_ok=True)
         entries = {}
         if options.detector:
-            entries["detector"] = export_detector(options.detector, options.out, data, options.version)
+            entries["detector"] = export_detector(options.detector, options.out, options.version, pictures)
         if options.reader:
-            entries["reader"] = export_reader(options.reader, options.out, data, options.version)
+            entries["reader"] = export_reader(options.reader, options.out, options.version, pictures)
             entries["easyocr"] = export_easyocr(options.reader, options.out, options.version)
         write_manifest(options.out, entries)
-    except DataError as error:
+        if options.keep:
+            keep(options)
+    except (DataError, OSError) as error:
         log.error("%s", error)  # noqa: TRY400
         return 1
     for name, entry in entries.items():

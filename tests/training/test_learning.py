@@ -13,6 +13,7 @@ import onnxruntime
 from torch import Tensor
 
 from training import ctc, export
+from training.data import DataError
 from training.loop import CHECKPOINT, Loop, Schedule
 from training.networks import LINES, Detector, Reader
 from training.shapes import READER_INPUT
@@ -113,7 +114,7 @@ def test_folding_the_batch_norms_changes_nothing(network: Detector | Reader, siz
 def test_the_exported_reader_gives_probabilities_for_any_number_of_plates(tmp_path: Path) -> None:
     path = tmp_path / "reader.onnx"
     network = export.ReadingHead(export.folded(Reader()))
-    export.to_onnx(network, path, (1, *READER_INPUT), ("plate", "characters", "regions"), {0: "n"})
+    export.to_onnx(network, path, torch.zeros(1, 1, *READER_INPUT), ("plate", "characters", "regions"), {0: "n"})
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     output, regions = session.run(None, {"plate": np.zeros((3, 1, *READER_INPUT), np.float32)})
     assert regions.sum(-1) == pytest.approx(np.ones(3), abs=1e-4)
@@ -133,3 +134,11 @@ def test_the_upper_line_comes_before_the_lower_one() -> None:
     middle = slice(5, -5)  # convolutions along the line see its ends
     assert upper[0, middle].std(dim=0).max() > 1e-4
     assert lower[0, middle].std(dim=0).max() < 1e-6
+
+
+def test_a_file_of_other_weights_is_one_line(tmp_path: Path) -> None:
+    torch.save(Reader().state_dict(), tmp_path / "reader.pt")
+    (tmp_path / "none.pt").write_bytes(b"no weights")
+    for file in ("reader.pt", "none.pt"):
+        with pytest.raises(DataError, match=rf"{file}: no weights of the detector"):
+            export.weights(tmp_path / file, Detector())
