@@ -20,8 +20,9 @@ from edge_agent import __version__, wiring
 from edge_agent.config import loader
 from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
-from edge_agent.errors import EdgeAgentError, ModelError
+from edge_agent.errors import ConfigurationError, EdgeAgentError, ModelError
 from edge_agent.outbox import read_status
+from edge_agent.services import check as checking
 from edge_agent.services import replay as replaying
 from edge_agent.services import run as running
 from edge_agent.services import stills
@@ -56,7 +57,13 @@ EngineOption = Annotated[
 ]
 ModelsOption = Annotated[
     Path | None,
-    typer.Option("--models", metavar="DIR", help="Directory with models.toml; without it the program's networks."),
+    typer.Option(
+        "--models",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Directory with models.toml; without it the program's networks.",
+    ),
 ]
 Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processor threads the networks may use.")]
 
@@ -160,7 +167,9 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same number draws the same drive.")] = 1,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where outbox and store lie; a cut-off demo goes on from there."),
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Where outbox and store lie; a cut-off demo goes on from there."
+        ),
     ] = None,
     tty: Annotated[bool, typer.Option("--tty/--no-tty", help="Draw a screen, or print lines.")] = True,
 ) -> None:
@@ -183,7 +192,8 @@ def read(
     *,
     jsonl: JsonLines = False,
     annotate: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write the pictures with boxes and texts here.")
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Also write the pictures with boxes and texts here."),
     ] = None,
     models: ModelsOption = None,
     engine: EngineOption = "onnx",
@@ -226,9 +236,13 @@ def replay(
 ) -> None:
     """Read a recording as the car would, as fast as this computer can."""
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
+    logging.basicConfig(format="edge-agent: %(message)s")
+    recording = replaying.recording(video)
     with _output(), _progress(None, "replaying") as advance:
-        for one in replaying.replay(video, models=networks, advance=advance):
+        for one in replaying.replay(recording, models=networks, advance=advance):
             print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
+    if recording.damaged:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: edge-agent check config")
@@ -237,8 +251,8 @@ def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     configuration = loader.load(directory)
     for warning in configuration.warnings:
         _say(f"warning: {warning}")
-    agent = configuration.agent
-    wiring.pipeline(models=agent.models, reading=agent.reading, tracking=agent.tracking)  # the weights are sound
+    if faults := checking.faults(configuration):
+        raise ConfigurationError(faults)
     names = ", ".join(camera.name for camera in configuration.cameras)
     print(f"{directory}: no problem found; cameras: {names}")
 
@@ -247,7 +261,12 @@ def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
 def models(
     directory: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="Directory with models.toml; without it the networks of the program."),
+        typer.Argument(
+            metavar="[DIR]",
+            exists=True,
+            file_okay=False,
+            help="Directory with models.toml; without it the networks of the program.",
+        ),
     ] = None,
 ) -> None:
     """List the networks and check their files against the manifest."""

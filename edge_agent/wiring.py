@@ -133,19 +133,24 @@ def _password(file: Path | None) -> str | None:
     return lines[0] if lines else ""
 
 
+def broker(mqtt: config.MqttSettings) -> Broker:
+    """Where the broker is and how to get in. Raises ConfigurationError."""
+    return Broker(
+        host=mqtt.host,
+        port=mqtt.port,
+        tls=Tls(mqtt.ca_file, mqtt.certificate_file, mqtt.key_file) if mqtt.tls else None,
+        username=mqtt.username,
+        password=_password(mqtt.password_file),
+    )
+
+
 def publisher(
     *, vehicle: config.VehicleSettings, mqtt: config.MqttSettings, outbox: Outbox, longest_pause_s: float = 60.0
 ) -> Publisher:
     """The way from the outbox to the broker, tried again within longest_pause_s. Raises ConfigurationError."""
     topics = Topics(prefix=mqtt.prefix, agency=vehicle.agency, vehicle=vehicle.id)
     link = MqttLink(
-        broker=Broker(
-            host=mqtt.host,
-            port=mqtt.port,
-            tls=Tls(mqtt.ca_file, mqtt.certificate_file, mqtt.key_file) if mqtt.tls else None,
-            username=mqtt.username,
-            password=_password(mqtt.password_file),
-        ),
+        broker=broker(mqtt),
         client_id=f"{vehicle.agency}-{vehicle.id}",
         keepalive_s=mqtt.keepalive_s,
         will=last_will(topics),

@@ -46,6 +46,8 @@ class FilesCamera:
         self._number = 0
         self.length: int | None = None
         """Frames in the recording, as far as it says."""
+        self.damaged = False
+        """Whether something of it could not be read."""
 
     def open(self) -> None:
         """Start from the beginning. Raises CameraError."""
@@ -95,6 +97,7 @@ class FilesCamera:
             try:
                 yield _Recorded(at_s=number / PICTURES_FPS, image=decode(path))
             except PictureError as error:
+                self.damaged = True
                 log.warning("camera %s: %s", self._name, error)
 
     def _open_video(self) -> cv2.VideoCapture:
@@ -122,6 +125,7 @@ class FilesCamera:
         finally:
             video.release()
         if self.length is not None and count < self.length:
+            self.damaged = True
             log.warning(
                 "camera %s: %s ends after %d of %d frames: the file is cut off or damaged",
                 self._name, self._path, count, self.length,

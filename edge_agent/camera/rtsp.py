@@ -75,24 +75,31 @@ class RtspCamera:
             self._stream = None
 
     def _credentials(self) -> Credentials | None:
-        """Read `user:password`, on one line or two. Raises CameraError."""
         if self._credentials_file is None:
             return None
         try:
-            content = self._credentials_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text"
-            raise self._error(f"credentials_file {self._credentials_file} cannot be read: {reason}") from None
-        user, mark, password = content.partition("\n" if "\n" in content else ":")
-        if not mark or not user.strip() or "\n" in password:
-            raise self._error(f"credentials_file {self._credentials_file} should hold one line, user:password")
-        return Credentials(user.strip(), password.strip())
+            return read_credentials(self._credentials_file)
+        except CameraError as error:
+            raise self._error(str(error)) from None
 
     def _error(self, what: str) -> CameraError:
         """Make the error's one line; a query may hold a token, so the address is shown without it."""
         parts = urlsplit(self._url)
         host = parts.netloc.rpartition("@")[2]
         return CameraError(f"camera {self._name}: {parts.scheme}://{host}{parts.path}: {what}")
+
+
+def read_credentials(file: Path) -> Credentials:
+    """Read `user:password`, on one line or two. Raises CameraError."""
+    try:
+        content = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise CameraError(f"credentials_file {file} cannot be read: {reason}") from None
+    user, mark, password = content.partition("\n" if "\n" in content else ":")
+    if not mark or not user.strip() or "\n" in password:
+        raise CameraError(f"credentials_file {file} should hold one line, user:password")
+    return Credentials(user.strip(), password.strip())
 
 
 def _with(url: str, credentials: Credentials | None) -> str:

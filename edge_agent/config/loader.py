@@ -58,7 +58,8 @@ class _Loader:
 
     def load(self) -> Configuration:
         if not self._directory.is_dir():
-            raise ConfigurationError([f"{self._directory}: there is no such directory"])
+            reason = "is not a directory" if self._directory.exists() else "there is no such directory"
+            raise ConfigurationError([f"{self._directory}: {reason}"])
         document = self._read("agent.toml")
         layers = Layers((document or Document("agent.toml", {}, {}),))
         agent = self._validate(AgentSettings, layers) if document else None
@@ -91,11 +92,7 @@ class _Loader:
 
     def _cameras(self, inherited: Document) -> list[tuple[CameraSettings, Layers]]:
         paths = sorted(path for path in self._directory.glob("cameras/*.toml") if not path.name.startswith("."))
-        for path in sorted(self._directory.glob("cameras/*")):
-            if path.suffix != ".toml" and path.suffix.lower() == ".toml":
-                self._problems.append(
-                    f"cameras/{path.name}: not read: its name should end in .toml, in small letters"
-                )
+        self._check_others(cameras=len(paths))
         if not paths:
             self._problems.append(
                 "cameras: there is no camera: copy a file from cameras/examples to cameras/*.toml"
@@ -112,6 +109,15 @@ class _Loader:
             if camera is not None:
                 found.append((camera, layers))
         return found
+
+    def _check_others(self, *, cameras: int) -> None:
+        """Name the files that were perhaps meant to be cameras; a dot or a ~ marks those of an editor."""
+        for path in sorted(self._directory.glob("cameras/*")):
+            if path.suffix == ".toml" or path.is_dir() or path.name.startswith(".") or path.name.endswith("~"):
+                continue
+            line = f"cameras/{path.name}: not read: its name should end in .toml, in small letters"
+            meant = path.suffix.lower() == ".toml" or not cameras
+            (self._problems if meant else self._warnings).append(line)
 
     def _camera(self, layers: Layers) -> CameraSettings | None:
         kind = layers.values().get("kind")

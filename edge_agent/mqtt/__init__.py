@@ -1,5 +1,6 @@
 """The connection to the broker: MQTT 5, QoS 1, one event at a time."""
 
+from edge_agent.mqtt.failures import tls_context
 from edge_agent.mqtt.link import MqttLink
 from edge_agent.mqtt.messages import (
     Acknowledged,
@@ -30,4 +31,5 @@ __all__ = [
     "SubscriptionRefused",
     "Tls",
     "Woken",
+    "tls_context",
 ]

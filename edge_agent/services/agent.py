@@ -89,7 +89,11 @@ class Agent:
             self._tick()
             if any(line.status.capturing or line.status.processing for line in self._lines):
                 continue
-            ended_s = ended_s or time.monotonic()
+            if ended_s is None:
+                ended_s = time.monotonic()
+                log.info(
+                    "every camera has ended: the service stops once the outbox is empty, or in %g s", self._drain_s
+                )
             if self._is_drained() or time.monotonic() - ended_s >= self._drain_s:
                 return
 

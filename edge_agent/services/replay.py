@@ -11,9 +11,13 @@ from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingS
 from edge_agent.domain import Read
 
 
-def replay(video: Path, *, models: ModelSettings, advance: Callable[[], None]) -> Iterator[Read]:
+def recording(path: Path) -> FilesCamera:
+    """A video or a directory of pictures as a camera that gives every frame."""
+    return FilesCamera(name="replay", path=path, pace="fast", now=host.now)
+
+
+def replay(camera: FilesCamera, *, models: ModelSettings, advance: Callable[[], None]) -> Iterator[Read]:
     """Give each vehicle pass of a recording; advance is called once a frame. Raises CameraError."""
-    camera = FilesCamera(name="replay", path=video, pace="fast", now=host.now)
     pipeline = wiring.pipeline(models=models, reading=ReadingSettings(), tracking=TrackingSettings())
     camera.open()
     try:

@@ -187,7 +187,7 @@ class Store:
         self._database = database
         self._link = link
         self._prefix = prefix
-        self._backoff = Backoff(uniform=random.uniform, longest_s=30.0)
+        self._backoff = Backoff(uniform=random.uniform, longest_s=5.0)
         self._connect_at_s = 0.0
         self._trouble = ""
         self._window = 0  # receipts that may be on their way

@@ -110,6 +110,58 @@ def test_check_finds_altered_weights_and_a_state_that_is_a_file(configuration: P
     assert "state.directory: is not a directory" in done.stderr
 
 
+def test_check_finds_every_file_that_cannot_be_used(configuration: Path, tmp_path: Path) -> None:
+    for name in ("ca.pem", "car.pem", "car.key"):
+        (configuration / name).write_text("no certificate")
+        (configuration / name).chmod(0o600)
+    agent = configuration / "agent.toml"
+    tls = 'ca_file = "ca.pem"\ncertificate_file = "car.pem"\nkey_file = "car.key"\n'
+    agent.write_text(agent.read_text().replace("[mqtt]", f"[mqtt]\ntls = true\n{tls}"))
+    (configuration / "cameras" / "a.toml").write_text('kind = "files"\npath = "/nowhere/drive.mp4"\n')
+    (configuration / "login").write_text("no colon")
+    (configuration / "login").chmod(0o600)
+    camera = 'kind = "rtsp"\nurl = "rtsp://10.0.0.9/front"\ncredentials_file = "../login"\n'
+    (configuration / "cameras" / "b.toml").write_text(camera.replace("../login", str(configuration / "login")))
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "outbox.db").write_bytes(b"garbage " * 900)
+    done = edge_agent("check", configuration)
+    assert done.returncode == 78
+    for said in (
+        "ca.pem: cannot be used as ca_file",
+        "outbox.db",
+        "/nowhere/drive.mp4: there is no such file",
+        "login should hold one line, user:password",
+    ):
+        assert sum(said in line for line in done.stderr.splitlines()) == 1, said
+
+
+def test_a_camera_file_with_another_ending_is_named(configuration: Path) -> None:
+    (configuration / "cameras" / "front.tml").write_text('kind = "sim"\n')
+    done = edge_agent("check", configuration)
+    assert done.returncode == 0
+    assert "warning: cameras/front.tml: not read: its name should end in .toml" in done.stderr
+    (configuration / "cameras" / "sim.toml").unlink()
+    done = edge_agent("check", configuration)
+    assert done.returncode == 78
+    assert "front.tml" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("models", "/nowhere"),
+        ("read", "--models", "/nowhere", "x.jpg"),
+        ("demo", "--state", "/etc/passwd"),
+        ("read", "--annotate", "/etc/passwd", "x.jpg"),
+    ],
+)
+def test_a_directory_that_is_none_is_one_line(arguments: tuple[str, ...]) -> None:
+    done = edge_agent(*arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert arguments[-1] in done.stderr or arguments[-2] in done.stderr
+
+
 def test_a_password_in_the_brokers_name_is_not_repeated(configuration: Path) -> None:
     agent = configuration / "agent.toml"
     agent.write_text(agent.read_text().replace("[mqtt]", '[mqtt]\nhost = "mqtt://car:s3cret@example.gov"'))

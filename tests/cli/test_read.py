@@ -158,3 +158,17 @@ def test_real_cars_are_read() -> None:
     assert done.returncode == 0
     assert len(lines) > 100
     assert sum(bool(line["plates"]) for line in lines) > 0.95 * len(lines)
+
+
+def test_a_recording_that_is_damaged_in_part_is_read_and_said_with_status_1(
+    drive: tuple[Path, str], tmp_path: Path
+) -> None:
+    path, text = drive
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    for name in ("b.png", "c.png", "d.png"):
+        (tmp_path / name).write_bytes(path.read_bytes())
+    done = edge_agent("replay", tmp_path)
+    assert done.returncode == 1
+    assert text in done.stdout
+    assert done.stderr.startswith("edge-agent: camera replay: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -64,7 +64,9 @@ def _take_over(state: Path) -> bool:
     try:
         state.mkdir(parents=True, exist_ok=True)
         if any(state.iterdir()) and not (state / MARK_FILE).exists():
-            raise StateDirectoryError(f"{state}: is no demo's directory and not empty: give another one to --state")
+            raise StateDirectoryError(
+                f"{state}: is not empty and no demo's: delete it, or give another one to --state"
+            )
         (state / MARK_FILE).touch()
     except OSError as error:
         raise StateDirectoryError(f"{state}: cannot be the demo's state directory: {error.strerror}") from None
@@ -215,7 +217,9 @@ def run(*, seconds: float, seed: int, state: Path, tty: bool, stop: threading.Ev
         _clear(state)
         console.print("Every committed read is in the central store exactly once.")
     elif stop.is_set():
-        console.print(f"Stopped: {account.undelivered} reads stay in {state}, and the next demo delivers them.")
+        console.print(
+            f"Stopped: {account.undelivered} not yet delivered; the next demo goes on with what lies in {state}."
+        )
     else:
         console.print(f"NOT every committed read is in the central store exactly once. Kept for a look: {state}")
     return account.nothing_lost
