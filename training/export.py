@@ -16,6 +16,7 @@ import logging
 import pickle
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -268,7 +269,7 @@ def main() -> int:
     parser.add_argument("--detector", type=Path, help="training's folder, or weights (.pt)")
     parser.add_argument("--reader", type=Path, help="training's folder, or weights (.pt)")
     parser.add_argument("--out", type=Path, default=Path("models"))
-    parser.add_argument("--version", default="2026.11")
+    parser.add_argument("--version", default=time.strftime("%Y-%m-%d"))
     parser.add_argument("--float", action="store_true", help="not int8: to see what that costs and saves")
     parser.add_argument("--keep", action="store_true", help="put the weights into training/weights too")
     options = parser.parse_args()

@@ -11,7 +11,7 @@ from training import boxes, ctc, degrade
 from training.data import photographs, pictures_in, read_gray
 from training.detector import chosen, in_training
 from training.reader import kind, validation_plates
-from training.regions import CODES, OTHER
+from training.regions import CODES, OTHER, STATES
 from training.render import held_out_designs
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ MOVES = {
     "5 % down": (0.0, 0.05, 0.0),
     "10 % larger": (0.0, 0.0, 0.1),
 }
-TOLD_FROM = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+TOLD_FROM = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 HIDDEN_BELOW = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
 WIDTHS_PX = ((20.0, "under 20 px"), (30.0, "20..30 px"), (190.0, "30..190 px"), (math.inf, "over 190 px"))
 
@@ -95,8 +95,8 @@ def calibration_error(judged: Sequence[tuple[float, bool]]) -> float:
 def measure_regions(models: Models, folder: Path) -> dict[str, Any]:
     """Regions of validation plates and of designs that were held out, worsened as a camera does.
 
-    For each least confidence: the share right of those told, and the share told. Then, at the shipped least
-    confidence, right, told and all of each region.
+    For each least confidence: the share right of those told, and the share told; the same of US states. Then, at the
+    shipped least confidence, right, told and all of each region.
     """
     plates = [plate for plate in validation_plates(folder) if plate.region in CODES]
     told = [(plate.region, *_likeliest(models.read_plate(plate).regions)) for plate in plates]
@@ -104,10 +104,7 @@ def measure_regions(models: Models, folder: Path) -> dict[str, Any]:
     for design, code in held_out_designs(folder):
         worsened = degrade.photographed(read_gray(design), None, rng)
         told.append((code, *_likeliest(models.read_whole(worsened).regions)))
-    by_limit = {}
-    for limit in TOLD_FROM:
-        said = [code == truth for truth, code, confidence in told if confidence >= limit]
-        by_limit[str(limit)] = [mean(said), round(len(said) / len(told), 3)]
+    states = [one for one in told if one[0] in STATES]
     by_region: dict[str, list[int]] = {}
     for truth, code, confidence in told:
         counts = by_region.setdefault(truth, [0, 0, 0])
@@ -115,7 +112,21 @@ def measure_regions(models: Models, folder: Path) -> dict[str, Any]:
         counts[0] += dares and code == truth
         counts[1] += dares
         counts[2] += 1
-    return {"set": REGIONS, "plates": len(told), "right_told_from": by_limit, **dict(sorted(by_region.items()))}
+    return {
+        "set": REGIONS,
+        "plates": len(told),
+        "right_told_from": _by_limit(told),
+        "states_right_told_from": _by_limit(states),
+        **dict(sorted(by_region.items())),
+    }
+
+
+def _by_limit(told: Sequence[tuple[str, str, float]]) -> dict[str, list[float]]:
+    out = {}
+    for limit in TOLD_FROM:
+        said = [code == truth for truth, code, confidence in told if confidence >= limit]
+        out[str(limit)] = [mean(said), round(len(said) / len(told), 3)]
+    return out
 
 
 def _likeliest(regions: RegionProbabilities) -> tuple[str, float]:
