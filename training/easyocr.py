@@ -28,7 +28,6 @@ network_params: {{}}
 """
 HEAD = '''"""Our reader as EasyOCR's custom recognizer; written by training/easyocr.py."""
 
-# ruff: noqa
 from typing import cast
 
 import torch

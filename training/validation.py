@@ -95,7 +95,7 @@ def calibration_error(judged: Sequence[tuple[float, bool]]) -> float:
 def measure_regions(models: Models, folder: Path) -> dict[str, Any]:
     """Regions of validation plates and of designs that were held out, worsened as a camera does.
 
-    For each least confidence: the share right of those told, and the share told; the same of US states. Then, at the
+    For each least confidence: the share right of those told, and the share told; of US states too. Then, at the
     shipped least confidence, right, told and all of each region.
     """
     plates = [plate for plate in validation_plates(folder) if plate.region in CODES]

@@ -1,6 +1,5 @@
 """Our reader as EasyOCR's custom recognizer; written by training/easyocr.py."""
 
-# ruff: noqa
 from typing import cast
 
 import torch
