@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
+from edge_agent import __version__
 from edge_agent.camera.capture import CaptureState
 from edge_agent.errors import EdgeAgentError
 from edge_agent.host import ServiceManager
@@ -51,6 +52,10 @@ class Agent:
         """Work until stop is set or every camera has ended. Raises what keeps it from working at all."""
         with ExitStack() as opened:
             opened.enter_context(self._outbox)
+            log.info(
+                "edge-agent %s: cameras %s; %d reads wait in the outbox",
+                __version__, ", ".join(line.name for line in self._lines), self._waiting(),
+            )  # fmt: skip
             no_more = threading.Event()
             publishing = threading.Thread(
                 target=self._publisher.run, args=(no_more,), name="publisher", daemon=True
@@ -94,12 +99,12 @@ class Agent:
                 log.info(
                     "every camera has ended: the service stops once the outbox is empty, or in %g s", self._drain_s
                 )
-            if self._is_drained() or time.monotonic() - ended_s >= self._drain_s:
+            if not self._waiting() or time.monotonic() - ended_s >= self._drain_s:
                 return
 
-    def _is_drained(self) -> bool:
+    def _waiting(self) -> int:
         status = self._outbox.status()
-        return status.pending + status.sent == 0
+        return status.pending + status.sent
 
     @staticmethod
     def _is_settled(line: CameraLine) -> bool:

@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from edge_agent import __version__, wiring
+from edge_agent import wiring
 from edge_agent.config.loader import Configuration
 from edge_agent.domain import Frame
 from edge_agent.host import ServiceManager
@@ -35,8 +35,6 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
                 keep=keep,
             )
         )
-    cameras = ", ".join(f"{camera.name} ({camera.kind})" for camera in configuration.cameras)
-    log.info("edge-agent %s starts: cameras %s; outbox in %s", __version__, cameras, settings.state.directory)
     Agent(outbox=outbox, publisher=publisher, lines=lines, service_manager=ServiceManager.from_environment()).run(
         stop
     )

@@ -139,7 +139,7 @@ def test_one_missing_picture_is_one_line_and_status_one() -> None:
 
 def test_where_annotations_cannot_be_written_it_says_so(drive: tuple[Path, str], tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
-    done = edge_agent("read", "--annotate", tmp_path / "out", drive[0])
+    done = edge_agent("read", "--annotate", tmp_path / "out" / "deeper", drive[0])
     assert done.returncode == 1
     assert "the annotated picture cannot be written" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -67,7 +67,7 @@ def test_a_directory_that_is_not_a_demos_is_refused_and_left_alone(tmp_path: Pat
     assert done.returncode == 78
     assert (
         done.stderr
-        == f"edge-agent: {tmp_path}: is no demo's directory and not empty: give another one to --state\n"
+        == f"edge-agent: {tmp_path}: is not empty and no demo's: delete it, or give another one to --state\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == [file]
 

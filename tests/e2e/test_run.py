@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -178,10 +179,9 @@ def test_a_state_directory_that_cannot_be_written_is_for_a_person(car: Car) -> N
 
 
 def test_altered_weights_are_for_a_person(car: Car, tmp_path: Path) -> None:
-    models = tmp_path / "models"
-    models.mkdir()
-    for file in (Path(__file__).parents[2] / "models").iterdir():
-        (models / file.name).write_bytes(file.read_bytes() + (b"\0" if file.suffix == ".onnx" else b""))
+    models = shutil.copytree(Path(__file__).parents[2] / "models", tmp_path / "models")
+    for file in models.glob("*.onnx"):
+        file.write_bytes(file.read_bytes() + b"\0")
     car.configure(
         port=free_port(), cameras={"front": SIM.format(seconds=60)}, more=f'[models]\ndirectory = "{models}"'
     )
