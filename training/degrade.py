@@ -201,14 +201,18 @@ def _light(image: Floats, rng: np.random.Generator) -> Floats:
         slope = np.linspace(rng.uniform(0.35, 1.2), rng.uniform(0.35, 1.2), 32, dtype=np.float32)
         tile = slope[None, :] if rng.random() < 0.5 else slope[:, None]
         image = image * cv2.resize(tile, image.shape[::-1])
-    if rng.random() < 0.1:  # the edge of a shadow
+    if rng.random() < 0.18:  # the edge of a shadow
         image = _shadow(image, rng)
     return image.astype(np.float32)
 
 
 def _shadow(image: Floats, rng: np.random.Generator) -> Floats:
     height, width = image.shape
-    line = np.array([[0, rng.uniform(0, height)], [width, rng.uniform(0, height)], [width, 0], [0, 0]])
+    if rng.random() < 0.5:  # from above, else from the left; what it leaves out is as often the darker part
+        line = np.array([[0, rng.uniform(0, height)], [width, rng.uniform(0, height)], [width, 0], [0, 0]])
+    else:
+        line = np.array([[rng.uniform(0, width), 0], [rng.uniform(0, width), height], [0, height], [0, 0]])
     mask = np.zeros((height, width), np.float32)
     cv2.fillPoly(mask, [line.astype(np.int32)], 1.0)
-    return image * (1 - mask * np.float32(rng.uniform(0.3, 0.7)))
+    mask = mask if rng.random() < 0.5 else 1 - mask
+    return image * (1 - mask * np.float32(rng.uniform(0.3, 0.8)))

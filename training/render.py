@@ -96,7 +96,7 @@ class Printer:
         width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
         region = vocabulary.one(tuple(STATES), rng) if rng.random() < 0.95 else "ca"
         designs = self._designs.get(region, ())
-        designed = bool(designs) and rng.random() < 0.45
+        designed = bool(designs) and rng.random() < 0.6
         if designed:
             canvas, dark = _over_design(designs[int(rng.integers(len(designs)))], width, rng)
         else:
