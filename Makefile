@@ -1,5 +1,5 @@
 # make run: watch it work.  make test: see it proven.  make lint: what CI checks beside the tests.
-# make test-easyocr: the engine that needs PyTorch (several GB), in an environment of its own.
+# make test-easyocr: what needs PyTorch (several GB), EasyOCR and the training, in an environment of its own.
 # make bench: how fast it is.  make accuracy: how well it reads.
 .PHONY: run test test-easyocr lint bench accuracy
 
@@ -13,7 +13,7 @@ test:
 
 test-easyocr:
 	@./setup.sh easyocr
-	@.venv-easyocr/bin/python -m pytest -q tests/easyocr
+	@.venv-easyocr/bin/python -m pytest -q tests/easyocr tests/training
 
 lint:
 	@./setup.sh lint

@@ -10,7 +10,7 @@ case "${1:-}" in
     test) packages="python3-venv mosquitto systemd python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
           extras="[test]" ;;
     lint) packages="python3-venv"; extras="[test,lint]" ;;
-    easyocr) packages="python3-venv"; extras="[test,easyocr]"; venv=.venv-easyocr ;;  # several GB: apart
+    easyocr) packages="python3-venv"; extras="[test,easyocr,training]"; venv=.venv-easyocr ;;  # several GB: apart
     *)    echo "usage: setup.sh run|test|lint|easyocr" >&2; exit 2 ;;
 esac
 

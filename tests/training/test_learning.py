@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (the training extra)")
 pytest.importorskip("onnx", reason="export needs onnx (the training extra)")
+pytest.importorskip("matplotlib", reason="the plots need matplotlib (the training extra)")
 
 import numpy as np
 import onnxruntime
