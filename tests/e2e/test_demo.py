@@ -95,5 +95,6 @@ def test_a_second_demo_on_the_same_state_is_refused(tmp_path: Path) -> None:
         rest = first.stdout.read()
     assert second.returncode == 1
     assert "another agent is using it" in second.stderr
-    assert first.returncode == 0
-    assert "exactly once" in rest
+    delivered = "in the central store exactly once." in rest
+    assert delivered or "the next demo goes on with" in rest  # whether the last read got its receipt is chance
+    assert first.returncode == (0 if delivered else 1)

@@ -104,6 +104,8 @@ class Demo:
     def run(self, stop: threading.Event) -> Account:
         """Drive, deliver, compare; stop ends the drive early. Raises EdgeAgentError."""
         resumed = _take_over(self._state)
+        with self._outbox:
+            pass  # Another demo's outbox is refused before our store opens that demo's database.
         with ExitStack() as opened:
             scratch = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="edge-agent-demo-")))
             self._port = processes.free_port()
