@@ -201,7 +201,7 @@ def _light(image: Floats, rng: np.random.Generator) -> Floats:
         slope = np.linspace(rng.uniform(0.35, 1.2), rng.uniform(0.35, 1.2), 32, dtype=np.float32)
         tile = slope[None, :] if rng.random() < 0.5 else slope[:, None]
         image = image * cv2.resize(tile, image.shape[::-1])
-    if rng.random() < 0.18:  # the edge of a shadow
+    if rng.random() < 0.13:  # the edge of a shadow
         image = _shadow(image, rng)
     return image.astype(np.float32)
 

@@ -46,7 +46,7 @@ EASY_STEPS = 1200  # clean crops first: CTC finds its alignment in minutes, not 
 RATE = 2e-3
 POOL = 3000  # rendered plates in memory, replaced one by one
 FRESH = 0.2  # chance that a rendered plate is a new one
-RENDERED = 0.5
+RENDERED = 0.4
 REGION_WEIGHT = 0.25  # of its loss beside that of the characters
 # Shares of the real half, where the data has such plates.
 SHARES = {"us-scene": 0.30, "us-frontal": 0.19, "br": 0.18, "other": 0.26, "two lines": 0.07}

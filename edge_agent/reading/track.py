@@ -32,6 +32,14 @@ def sight(frame: Frame, reading: Reading, weight: float) -> Sight:
     return Sight(weight=weight, stamp=frame.stamp, number=frame.number, box=box, frame_size=frame.size, patch=patch)
 
 
+@dataclass(slots=True, eq=False)
+class Given:
+    """A pass that became a read: what it said, and when its plate was last in sight."""
+
+    characters: CharacterProbabilities
+    last: Stamp
+
+
 @dataclass(slots=True)
 class Track:
     """A plate followed from frame to frame; velocity in pixels a second."""
@@ -42,14 +50,16 @@ class Track:
     last: Stamp
     numbers: tuple[int, int]
     best: Sight
+    due_s: float
+    """When it is to be read at the latest, monotonic."""
     velocity: tuple[float, float] = (0.0, 0.0)
     hits: int = 0
     ballots: list[Ballot] = field(default_factory=list)
-    decided: bool = False
-    """Its pass has been judged: emitted, or found to be none."""
+    given: Given | None = None
+    """The read of its pass, once there is one."""
 
     @classmethod
-    def start(cls, frame: Frame, reading: Reading) -> "Track":
+    def start(cls, frame: Frame, reading: Reading, *, due_s: float) -> "Track":
         """Begin with a plate's first sight."""
         track = cls(
             camera=frame.camera,
@@ -58,6 +68,7 @@ class Track:
             last=frame.stamp,
             numbers=(frame.number, frame.number),
             best=sight(frame, reading, ballot(reading).weight),
+            due_s=due_s,
         )
         track._count(frame, reading)
         return track

@@ -16,7 +16,7 @@ from edge_agent.domain import (
     Reading,
     Stamp,
 )
-from edge_agent.reading.track import Track
+from edge_agent.reading.track import Given, Track
 from edge_agent.reading.vote import candidates, same_plate
 
 GATE_PLATE_WIDTHS = 1.5
@@ -37,12 +37,6 @@ class Rules:
     unsure_below: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    characters: CharacterProbabilities
-    last: Stamp
-
-
 class Tracker:
     """Turns one camera's readings into reads: once a plate is out of sight, or was in sight long enough."""
 
@@ -50,7 +44,7 @@ class Tracker:
         self._rules = rules
         self._new_id = new_id
         self._tracks: list[Track] = []
-        self._seen: list[_Seen] = []
+        self._given: list[Given] = []
 
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
         """Take one frame's readings; give the passes that are complete at its time."""
@@ -59,47 +53,46 @@ class Tracker:
         for track, reading in pairs:
             track.follow(frame, reading)
         matched = {id(reading) for _, reading in pairs}
-        self._tracks += [Track.start(frame, reading) for reading in wide_enough if id(reading) not in matched]
+        due_s = frame.stamp.monotonic_s + self._rules.emit_at_latest_s
+        self._tracks += [Track.start(frame, one, due_s=due_s) for one in wide_enough if id(one) not in matched]
         return self.advance(frame.stamp.monotonic_s)
 
     def finish(self) -> list[Read]:
         """Give the passes still open."""
-        reads = [read for track in self._tracks if not track.decided for read in self._decide(track)]
+        reads = [read for track in self._tracks if track.given is None for read in self._decide(track)]
         self._tracks = []
         return reads
 
     def advance(self, now_s: float) -> list[Read]:
         """Give the passes that are complete by a monotonic time, with a new frame or without."""
         rules = self._rules
-        self._seen = [one for one in self._seen if now_s - one.last.monotonic_s < SAME_VEHICLE_WITHIN_S]
         reads = []
         for track in self._tracks:
             lost = now_s - track.last.monotonic_s >= rules.emit_after_s
-            long_enough = now_s - track.first.monotonic_s >= rules.emit_at_latest_s
-            if not track.decided and (lost or long_enough):
-                track.decided = True
+            if track.given is not None:
+                track.given.last = track.last
+            elif lost or now_s >= track.due_s:
                 reads += self._decide(track)
-            elif track.decided and lost:
-                self._remember(track)
+                track.due_s = now_s + rules.emit_after_s  # what cannot be read yet may come nearer
         self._tracks = [t for t in self._tracks if now_s - t.last.monotonic_s < rules.emit_after_s]
+        self._given = [one for one in self._given if now_s - one.last.monotonic_s < SAME_VEHICLE_WITHIN_S]
         return reads
 
     def _decide(self, track: Track) -> list[Read]:
-        """Give the track's read, unless it is no plate or one read a moment ago."""
+        """Give the track's read, unless it is no plate yet or the pass that a moment ago was given."""
         characters = track.characters()
         if characters is None or track.hits < self._rules.min_hits:
             return []
-        known = any(same_plate(characters, one.characters) for one in self._seen)
-        self._remember(track)
-        text = characters.plate_text(unsure_below=self._rules.unsure_below)
-        if known or not text:
+        track.given = next((one for one in self._given if same_plate(characters, one.characters)), None)
+        if track.given is not None:
+            track.given.last = track.last
             return []
+        text = characters.plate_text(unsure_below=self._rules.unsure_below)
+        if not text:
+            return []
+        track.given = Given(characters=characters, last=track.last)
+        self._given.append(track.given)
         return [self._read(track, characters, text)]
-
-    def _remember(self, track: Track) -> None:
-        characters = track.characters()
-        if characters is not None:
-            self._seen.append(_Seen(characters=characters, last=track.last))
 
     def _read(self, track: Track, characters: CharacterProbabilities, text: str) -> Read:
         best = track.best

@@ -79,9 +79,23 @@ def test_a_flicker_of_one_frame_is_no_read() -> None:
     assert not drive(lambda at: between(0, 0.1, at, fakes.reading("ABC123")), seconds=4)
 
 
-def test_what_cannot_be_told_is_a_question_mark_and_mostly_unreadable_is_no_read() -> None:
-    blurred = drive(lambda at: between(0, 1, at, fakes.reading("ABC123", share=0.04)), seconds=4)
-    assert not blurred
+def test_mostly_unreadable_is_no_read() -> None:
+    assert not drive(lambda at: between(0, 1, at, fakes.reading("ABC123", share=0.04)), seconds=4)
+
+
+def test_a_plate_too_blurred_for_its_first_seconds_is_read_once_it_is_near() -> None:
+    reads = drive(
+        lambda at: [fakes.reading("ABC123", share=0.04 if at < 4 else 0.95, width=40 + 10 * at)], seconds=12
+    )
+    assert [read.text for _, read in reads] == ["ABC123"]
+
+
+def test_a_glimpse_that_could_not_be_read_does_not_hide_the_good_look_after_it() -> None:
+    glimpse = fakes.reading("ABC123", share=0.3)
+    reads = drive(
+        lambda at: between(0, 0.5, at, glimpse) + between(5, 6, at, fakes.reading("ABC123", x=400)), seconds=9
+    )
+    assert [read.text for _, read in reads][-1:] == ["ABC123"]
 
 
 @pytest.mark.parametrize("text", ["I", "ROADWORKAHEAD"])
