@@ -330,7 +330,7 @@ def test_a_pause_is_drawn_from_nothing_to_the_longest(resets: list[bool]) -> Non
     assert all(low == 0 for low, _ in drawn)
 
 
-@pytest.mark.parametrize("code", [0x87, 0x90, 0x95, 0x99, 0x83 + 0x20])
+@pytest.mark.parametrize("code", [0x95, 0x99, 0x83 + 0x20])
 def test_a_refused_read_is_kept_tried_again_after_minutes_and_the_others_go_on(chain: Chain, code: int) -> None:
     chain.append()
     chain.connect()
@@ -348,7 +348,7 @@ def test_a_refused_read_is_kept_tried_again_after_minutes_and_the_others_go_on(c
 def test_a_refused_read_is_tried_again(chain: Chain) -> None:
     chain.append()
     chain.connect()
-    chain.link.answer(0x87)
+    chain.link.answer(0x99)
     chain.run(170)
     assert chain.link.waiting == []
     chain.run(20)
@@ -358,32 +358,41 @@ def test_a_refused_read_is_tried_again(chain: Chain) -> None:
     assert chain.kept() == [0, 1]
 
 
-def test_while_nobody_takes_reads_they_are_offered_again_within_a_second_then_less_and_less_often(
-    chain: Chain,
+@pytest.mark.parametrize("code", [0x10, 0x87, 0x90])
+def test_while_the_topic_is_refused_one_read_asks_within_a_second_then_less_and_less_often(
+    chain: Chain, code: int
 ) -> None:
-    chain.append()
+    chain.append(500)
     chain.connect()
     for pause_s in (1, 2, 4, 8, 16, 32, 60, 60):
-        chain.link.answer(0x10)
+        chain.link.answer(code)
+        chain.append()
         chain.run(pause_s * 0.8)
         assert chain.link.waiting == []
         chain.run(pause_s * 0.4)
         assert chain.link.waiting == ["note 1"]
-    assert chain.kept() == [1, 0]
+    assert chain.kept() == [508, 0]
 
 
 def test_once_a_refused_topic_is_granted_the_kept_reads_follow_at_once(chain: Chain) -> None:
     chain.append(3)
     chain.connect()
     chain.link.answer(0x87)
-    chain.run()
+    chain.run(1.2)
     assert chain.counters.refused == 3
-    chain.append()
-    chain.run()
     chain.link.answer()
-    chain.run(2)
-    assert chain.link.waiting == ["note 1", "note 2", "note 3"]
+    chain.run()
+    assert chain.link.waiting == ["note 2", "note 3"]
     assert chain.counters.problem is None
+
+
+def test_a_state_that_a_full_broker_did_not_take_is_sent_again(chain: Chain) -> None:
+    chain.run()
+    chain.link.accept()
+    chain.run()
+    chain.link.answer(0x97)
+    chain.run(1.2)
+    assert chain.link.waiting == ["online"]
 
 
 @pytest.mark.parametrize("code", [0x80, 0x83, 0x97])

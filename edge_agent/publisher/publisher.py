@@ -133,11 +133,12 @@ class Publisher:
         self._schedule = Schedule(monotonic=monotonic)
         self._reconnect = Backoff(longest_s=backoff_longest_s, uniform=uniform)
         self._pause = Backoff(longest_s=backoff_longest_s, uniform=uniform)
-        self._nobody = Backoff(longest_s=backoff_longest_s, uniform=uniform)
+        self._unwanted = Backoff(longest_s=backoff_longest_s, uniform=uniform)
         self._limits: Connected | None = None  # the connection's; None without one
         self._connected_s = 0.0
         self._in_flight: dict[int, _InFlight] = {}
         self._ready = False
+        self._announced = False  # the state is on its way or there
         self._cursor = 0  # the last place taken in this pass over the outbox
         self._patience_s = resend_after_s
         self._topic_refused = False
@@ -210,14 +211,19 @@ class Publisher:
         self._tally["resent"] += self._outbox.resend()
         self._schedule.cancel(self._begin)
         self._ready = True
+        self._topic_refused = False
         self._start_over()
 
     def _start_over(self) -> None:
-        self._topic_refused = False
         self._cursor = 0
 
     def _resume(self) -> None:
+        if not self._announced:
+            self._announce()
         self._start_over()
+
+    def _announce(self) -> None:
+        self._announced = self._publish_state(State.ONLINE) is not None
 
     def _subscribe(self) -> None:
         self._deaf = None
@@ -252,10 +258,15 @@ class Publisher:
             return
         under_way = {one.row.seq for one in self._in_flight.values() if one.row}
         while (room := self._room()) > 0:
+            if self._topic_refused:  # one read asks for all: thousands would be refused alike
+                if under_way:
+                    return
+                room = 1
             rows = self._outbox.take(limit=room, after_seq=self._cursor)
             for row in rows:
                 if row.seq not in under_way and not self._publish(row):
                     return
+                under_way.add(row.seq)
                 self._cursor = row.seq
             if not rows:
                 return
@@ -313,7 +324,7 @@ class Publisher:
         self._limits = event
         self._connected_s = self._monotonic()
         self._problem = None
-        self._publish_state(State.ONLINE)
+        self._announce()
         self._schedule.after(0, self._begin)
         self._schedule.after(self._acknowledge_within_s, self._check_acknowledgements)
         if self._confirm == "store":
@@ -346,6 +357,7 @@ class Publisher:
             self._on_sent(message)
         elif event.code in _WAIT:
             self._complain(f"the broker cannot take messages now ({event.reason}): waiting")
+            self._announced = self._announced and message.row is not None
             if self._resume not in self._schedule:
                 self._schedule.after(self._pause.next_s(), self._resume)
         elif message.row is not None:
@@ -361,21 +373,23 @@ class Publisher:
         self._ledger.sent(message.row)
         self._reconnect.reset()
         self._pause.reset()
-        self._nobody.reset()
+        self._unwanted.reset()
         self._problem = None
         if self._topic_refused:  # no longer: what was refused before can go at once
+            self._topic_refused = False
             self._start_over()
 
     def _refused(self, code: int) -> None:
-        """Keep a read that the broker does not take, and go on with the others."""
+        """Keep a read that the broker does not take; go on with the others unless they would fare alike."""
         self._tally["refused"] += 1
-        self._topic_refused = self._topic_refused or code in _TOPIC_REFUSED
         self._complain(_REFUSED.get(code, f"the broker refuses a read (reason code 0x{code:02x})"))
-        if code != _NOBODY:
+        if code not in _TOPIC_REFUSED:
             self._schedule.after(self._retry_refused_s, self._start_over)
-        elif self._start_over not in self._schedule:
+            return
+        self._topic_refused = True
+        if self._resume not in self._schedule:
             # A store that restarts is back in seconds, one that is down need not be asked often.
-            self._schedule.after(self._nobody.next_s(), self._start_over)
+            self._schedule.after(self._unwanted.next_s(), self._resume)
 
     # For those who watch.
 
