@@ -76,7 +76,7 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
                 figures.part(found.captured, found.plates),
                 str(found.texts),
                 figures.part(found.right, found.texts),
-                figures.part(found.extra, len(one.pictures)),
+                figures.part(found.extra, len(truth)),
                 f"{statistics.fmean(times):.2f}",
                 f"{one.peak_mib:.0f}",
             )

@@ -203,7 +203,11 @@ def read_status(path: Path, *, key: bytes | None = None) -> OutboxStatus:
     A second connection is safe here: the rare damage that write-ahead logs could take from two connections was
     mended in SQLite 3.51.3, sqlcipher3 brings its own 3.53, and this one only reads.
     """
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except PermissionError:  # its directory is the agent's alone
+        raise OutboxError(f"outbox {path}: only the user that the agent runs as may read it: use sudo") from None
+    if not there:
         raise OutboxError(f"outbox {path}: there is no such file")
     if not os.access(path, os.R_OK):
         raise OutboxError(f"outbox {path}: only the user that the agent runs as may read it: use sudo")

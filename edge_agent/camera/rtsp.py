@@ -13,6 +13,9 @@ from edge_agent.errors import CameraError
 
 hush()
 
+PROBE_S = 5.0
+"""How long a camera that gives no stream may take to say why."""
+
 
 class RtspCamera:
     """One stream of a network camera; user and password are in memory alone, never in a text for people."""
@@ -53,7 +56,7 @@ class RtspCamera:
         )  # fmt: skip
         if not stream.isOpened():
             stream.release()
-            raise self._error(why(self._url, credentials, timeout_s=self._open_timeout_s))
+            raise self._error(why(self._url, credentials, timeout_s=PROBE_S))
         self._stream = stream
 
     def read(self) -> Frame:

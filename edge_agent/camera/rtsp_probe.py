@@ -1,6 +1,6 @@
 """Asks an RTSP camera why it gives no stream: OpenCV only says that it does not.
 
-RTSP 1.0: RFC 2326; basic and digest authentication: RFC 7617, RFC 2617.
+RTSP 1.0: RFC 2326; basic and digest authentication: RFC 7617, RFC 7616.
 """
 
 import hashlib
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
 
-DEFAULT_PORT = 554
+DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322}
+_HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 _LONGEST_ANSWER = 65_536
 
 
@@ -39,8 +40,13 @@ class _Answer:
 def why(url: str, credentials: Credentials | None, *, timeout_s: float) -> str:
     """Say in a few words what keeps the stream from coming."""
     parts = urlsplit(url)
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
     try:
-        with socket.create_connection((parts.hostname, parts.port or DEFAULT_PORT), timeout_s) as link:
+        with socket.create_connection((parts.hostname, port), timeout_s) as link:
+            if parts.scheme == "rtsps":  # asking in clear would give the password away
+                return (
+                    "the camera takes the connection, but gives no stream over TLS: check path, user and password"
+                )
             link.settimeout(timeout_s)
             return _reason(link, url, credentials)
     except socket.gaierror:
@@ -48,7 +54,7 @@ def why(url: str, credentials: Credentials | None, *, timeout_s: float) -> str:
     except TimeoutError:
         return "the camera does not answer: check address, cable and power"
     except ConnectionRefusedError:
-        return f"nothing listens on port {parts.port or DEFAULT_PORT}: check address and port"
+        return f"nothing listens on port {port}: check address and port"
     except (OSError, ValueError) as error:
         return f"the camera cannot be asked: {getattr(error, 'strerror', None) or 'its answer is not RTSP'}"
 
@@ -97,23 +103,26 @@ def _receive(link: socket.socket, content: bytes) -> bytes:
 
 def _authorization(answer: _Answer, url: str, credentials: Credentials) -> str | None:
     for challenge in answer.challenges("digest"):
-        return _digest(parse_keqv_list(parse_http_list(challenge)), url, credentials)
+        fields = parse_keqv_list(parse_http_list(challenge))
+        if fields.get("algorithm", "MD5").upper() in _HASHES:
+            return _digest(fields, url, credentials)
     if answer.challenges("basic"):
         return "Basic " + b64encode(f"{credentials.user}:{credentials.password}".encode()).decode()
     return None
 
 
 def _digest(challenge: dict[str, str], url: str, credentials: Credentials) -> str:
-    realm, nonce = challenge.get("realm", ""), challenge.get("nonce", "")
-    who = _md5(f"{credentials.user}:{realm}:{credentials.password}")
-    what = _md5(f"DESCRIBE:{url}")
+    algorithm, realm, nonce = challenge.get("algorithm"), challenge.get("realm", ""), challenge.get("nonce", "")
+
+    def hashed(text: str) -> str:
+        return _HASHES[(algorithm or "MD5").upper()](text.encode(), usedforsecurity=False).hexdigest()
+
+    who = hashed(f"{credentials.user}:{realm}:{credentials.password}")
+    what = hashed(f"DESCRIBE:{url}")
     fields = f'username="{credentials.user}", realm="{realm}", nonce="{nonce}", uri="{url}"'
+    fields += f", algorithm={algorithm}" if algorithm else ""
     if "auth" not in challenge.get("qop", ""):
-        return f'Digest {fields}, response="{_md5(f"{who}:{nonce}:{what}")}"'
+        return f'Digest {fields}, response="{hashed(f"{who}:{nonce}:{what}")}"'
     own = secrets.token_hex(8)
-    response = _md5(f"{who}:{nonce}:00000001:{own}:auth:{what}")
+    response = hashed(f"{who}:{nonce}:00000001:{own}:auth:{what}")
     return f'Digest {fields}, qop=auth, nc=00000001, cnonce="{own}", response="{response}"'
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

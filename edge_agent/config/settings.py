@@ -237,7 +237,7 @@ class RtspCamera(Camera):
     credentials_file: SecretFile | None = Field(
         default=None, description="File whose one line is the camera's user:password."
     )
-    open_timeout_s: float = Field(default=10.0, ge=1, le=120, description="Seconds to wait for the connection.")
+    open_timeout_s: float = Field(default=10.0, ge=1, le=60, description="Seconds to wait for the connection.")
     read_timeout_s: float = Field(
         default=5.0, ge=0.5, le=120, description="Seconds without a frame after which the camera counts as stalled."
     )

@@ -122,7 +122,7 @@ class Agent:
             status = line.status
             if not status.capturing and status.capture.state is not CaptureState.ENDED:
                 raise EdgeAgentError(f"camera {line.name}: its capture has ended: see the log above")
-            if not status.processing and status.capturing:
+            if not status.processing and not status.finished:
                 raise EdgeAgentError(f"camera {line.name}: its pipeline has ended: see the log above")
             if status.capturing and now_s - status.capture.turned_s > CAMERA_HANGS_AFTER_S:
                 return f"the capture of camera {line.name}"

@@ -24,7 +24,10 @@ KeepReads = Callable[[Sequence[Read]], None]
 
 @dataclass(frozen=True, slots=True)
 class LineStatus:
-    """A camera's line as the supervisor sees it; turned_s is when the pipeline last turned, monotonic."""
+    """A camera's line as the supervisor sees it.
+
+    turned_s: when the pipeline last turned, monotonic. finished: it came to its end by itself, no error cut it off.
+    """
 
     capture: CaptureStatus
     processed: int
@@ -35,6 +38,7 @@ class LineStatus:
     turned_s: float
     capturing: bool
     processing: bool
+    finished: bool
 
 
 class CameraLine:
@@ -51,6 +55,7 @@ class CameraLine:
         self._stop = threading.Event()
         self._waiting: list[Read] = []
         self._processed = self._reads = self._lost = 0
+        self._finished = False
         self._turned_s = time.monotonic()
         self._threads = (
             threading.Thread(target=self._capture.run, args=(self._stop,), name=f"{name}-capture", daemon=True),
@@ -59,17 +64,19 @@ class CameraLine:
 
     @property
     def status(self) -> LineStatus:
-        capture = self._capture.status
+        # First who is alive: what has ended in the meantime had said how before.
+        capturing, processing = (thread.is_alive() for thread in self._threads)
         return LineStatus(
-            capture=capture,
+            capture=self._capture.status,
             processed=self._processed,
             dropped=self._latest.dropped,
             reads=self._reads,
             waiting=len(self._waiting),
             lost=self._lost,
             turned_s=self._turned_s,
-            capturing=self._threads[0].is_alive(),
-            processing=self._threads[1].is_alive(),
+            capturing=capturing,
+            processing=processing,
+            finished=self._finished,
         )
 
     def start(self) -> None:
@@ -99,6 +106,7 @@ class CameraLine:
             else:
                 self._store(self._pipeline.advance(self._turned_s))
         self._store(self._pipeline.finish())
+        self._finished = True
         if self._waiting:
             log.error("%s: %d reads are lost: the disk did not take them", self.name, len(self._waiting))
 

@@ -3,7 +3,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import md5
+from hashlib import md5, sha256
 
 import pytest
 
@@ -72,6 +72,26 @@ def test_a_digest_challenge_is_answered_as_the_standard_says(quality: str) -> No
     middle = f"n0:{fields['nc']}:{fields['cnonce']}:auth" if quality else "n0"
     assert fields["response"] == md5(f"{one}:{middle}:{two}".encode(), usedforsecurity=False).hexdigest()
     assert "secret" not in asked[1]
+
+
+def test_the_first_digest_whose_algorithm_is_known_is_answered() -> None:
+    offers = [
+        f'WWW-Authenticate: Digest realm="x", nonce="n", algorithm={one}' for one in ("SHA-512-256", "SHA-256")
+    ]
+    with answering(answer("401 Unauthorized", *offers), answer("200 OK", body=SDP)) as (url, asked):
+        assert "sends no picture" in why(url, LOGIN, timeout_s=20)
+    one, two = sha256(b"user:x:secret").hexdigest(), sha256(f"DESCRIBE:{url}".encode()).hexdigest()
+    assert f'response="{sha256(f"{one}:n:{two}".encode()).hexdigest()}"' in asked[1]
+    assert "algorithm=SHA-256" in asked[1]
+
+
+def test_over_tls_nothing_is_asked_in_clear() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"rtsps://127.0.0.1:{listener.getsockname()[1]}/live"
+        assert "over TLS" in why(url, LOGIN, timeout_s=20)
+        link, _ = listener.accept()
+        with link:
+            assert link.recv(100) == b""
 
 
 def test_a_password_that_is_refused_is_told() -> None:
