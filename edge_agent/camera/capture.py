@@ -39,7 +39,7 @@ class CaptureState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CaptureStatus:
-    """A camera as the supervisor and the health message see it; turned_s is when its loop last turned."""
+    """A camera as the supervisor sees it; turned_s is when its loop last turned."""
 
     state: CaptureState = CaptureState.OPENING
     condition: Condition = Condition.OK
