@@ -171,8 +171,8 @@ def source(models: config.ModelSettings) -> Source:
     networks = manifest(models)
     return Source(
         agent=__version__,
-        detector=ModelUsed(name=f"detector-{networks.detector.version}"[:20], sha256=networks.detector.sha256),
-        reader=ModelUsed(name=f"reader-{networks.reader.version}"[:20], sha256=networks.reader.sha256),
+        detector=ModelUsed(name=f"detector-{networks.detector.version}", sha256=networks.detector.sha256),
+        reader=ModelUsed(name=f"reader-{networks.reader.version}", sha256=networks.reader.sha256),
     )
 
 

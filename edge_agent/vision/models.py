@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,17 @@ from typing import Literal, TypedDict
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
-from edge_agent.domain import ALPHABET
+from edge_agent.domain import ALPHABET, OTHER_REGION
 from edge_agent.errors import ModelError
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "models.toml"
+
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+VERSION = re.compile(r"[A-Za-z0-9._-]{1,11}")
+REGION = re.compile(r"[a-z]{2}(-[a-z0-9]{1,3})?")
+"""What a record can say of a network and of a region; a manifest that says more would cost reads."""
 
 Provider = Literal["cpu", "openvino", "cuda", "tensorrt"]
 
@@ -124,9 +130,9 @@ class _Entry:
         return _Common(
             role=self._role,
             path=self._directory / self.text("file"),
-            sha256=self.text("sha256"),
+            sha256=self.like("sha256", SHA256, "64 digits and letters a to f").lower(),
             kind=self.text("kind"),
-            version=self.text("version"),
+            version=self.like("version", VERSION, "1 to 11 letters, digits and . _ -"),
             measured=self.text("measured", "nothing"),
             input=self.size("input"),
         )
@@ -135,6 +141,12 @@ class _Entry:
         value = self._table.get(key, default)
         if not isinstance(value, str) or not value:
             raise ModelError(f"{self._where}.{key}: should be a text, got {value!r}")
+        return value
+
+    def like(self, key: str, pattern: re.Pattern[str], named: str) -> str:
+        value = self.text(key)
+        if not pattern.fullmatch(value):
+            raise ModelError(f"{self._where}.{key}: should be {named}, got {value!r}")
         return value
 
     def share(self, key: str) -> float:
@@ -156,6 +168,15 @@ class _Entry:
             raise ModelError(f"{self._where}.{key}: should be a list of texts, got {value!r}")
         return tuple(value)
 
+    def regions(self) -> tuple[str, ...]:
+        codes = self.texts("regions")
+        for one in codes:
+            if one != OTHER_REGION and not REGION.fullmatch(one):
+                raise ModelError(
+                    f"{self._where}.regions: {one!r} is no code such as 'us-ct', 'br' or {OTHER_REGION!r}"
+                )
+        return codes
+
     def charset(self) -> str:
         value = self.text("charset")
         strange = sorted(set(value) - set(ALPHABET))
@@ -175,7 +196,7 @@ def load_manifest(directory: Path) -> Manifest:
         raise ModelError(f"{path}: {error}") from error
     detector = _Entry(path, "detector", tables.get("detector"))
     reader = _Entry(path, "reader", tables.get("reader"))
-    regions = reader.texts("regions")
+    regions = reader.regions()
     return Manifest(
         detector=DetectorModel(**detector.common(), threshold=detector.share("threshold")),
         reader=ReaderModel(
@@ -198,7 +219,7 @@ def content(model: Model) -> bytes:
     except OSError as error:
         raise ModelError(f"{model.path}: {error.strerror}") from error
     sha256 = hashlib.sha256(found).hexdigest()
-    if sha256 != model.sha256.lower():
+    if sha256 != model.sha256:
         raise ModelError(
             f"{model.path}: not the file the manifest names (sha256 {sha256[:12]}…, "
             f"expected {model.sha256[:12]}…); restore it or correct {MANIFEST}"
