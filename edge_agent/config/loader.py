@@ -165,6 +165,6 @@ class _Loader:
             ("mqtt", "tls"): not agent.mqtt.tls
             and agent.mqtt.host not in _LOOPBACK
             and "reads travel unencrypted: everyone on the way can read them",
-            ("logging", "level"): agent.logging.level == "DEBUG" and "plates and positions are written to the log",
+            ("logging", "level"): agent.logging.level == "DEBUG" and "the plates read are written to the log",
         }
         self._warnings += [f"{layers.place(key)}: {'.'.join(key)}: {risk}" for key, risk in risks.items() if risk]

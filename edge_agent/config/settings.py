@@ -183,7 +183,7 @@ class LoggingSettings(Settings):
     """What the program tells of its own work."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least weight of a message that is logged; DEBUG shows plates and positions."
+        default="INFO", description="Least weight of a message that is logged; DEBUG shows the plates read."
     )
 
 

@@ -126,5 +126,7 @@ class CameraLine:
                     "%s: %d reads wait in memory, %d lost: %s", self.name, len(self._waiting), self._lost, error
                 )
             return
+        for read in self._waiting:
+            log.debug("%s: read %s, confidence %.2f, %d frames", self.name, read.text, read.confidence, read.frames)
         self._reads += len(self._waiting)
         self._waiting.clear()

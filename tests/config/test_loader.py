@@ -288,7 +288,7 @@ def test_what_is_allowed_but_risky_is_a_warning(write: Write) -> None:
     assert load(write(agent=VEHICLE + mqtt)).warnings == (
         "agent.toml:7: mqtt.confirm: a read leaves the disk once the broker has it: what the broker drops is lost",
         "agent.toml:6: mqtt.tls: reads travel unencrypted: everyone on the way can read them",
-        "agent.toml:9: logging.level: plates and positions are written to the log",
+        "agent.toml:9: logging.level: the plates read are written to the log",
     )
 
 

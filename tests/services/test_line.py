@@ -11,7 +11,7 @@ from edge_agent.errors import OutboxError
 from edge_agent.latest import Latest
 from edge_agent.pipeline import Pipeline
 from edge_agent.reading.tracker import Rules, Tracker
-from edge_agent.services.line import CameraLine
+from edge_agent.services.line import CameraLine, KeepReads
 from tests import fakes
 
 RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_hits=2, min_plate_width_px=1, unsure_below=0.5)
@@ -58,7 +58,7 @@ class Disk:
         self.kept += reads
 
 
-def run(disk: Disk, frames: int = 40) -> CameraLine:
+def run(disk: KeepReads, frames: int = 40) -> CameraLine:
     latest = PatientLatest()
     plates = fakes.PlatesGiven([fakes.reading("ABC123"), fakes.reading("XYZ789", x=400)])
     line = CameraLine(
@@ -83,6 +83,24 @@ def test_frames_become_kept_reads() -> None:
     assert sorted(read.text for read in disk.kept) == ["ABC123", "XYZ789"]
     assert (line.status.processed, line.status.reads, line.status.waiting, line.status.lost) == (40, 2, 0, 0)
     assert not line.status.capturing
+
+
+def test_plates_are_in_the_log_at_debug_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        run(Disk())
+    assert "ABC123" not in caplog.text
+    with caplog.at_level("DEBUG"):
+        run(Disk())
+    assert "front: read ABC123, confidence 1.00" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pipeline_that_an_error_ends_has_not_finished() -> None:
+    def fail(reads: Sequence[Read]) -> None:
+        raise ValueError("a fault of ours")
+
+    assert run(Disk()).status.finished
+    assert not run(fail).status.finished
 
 
 def test_a_pass_still_open_when_the_camera_ends_is_kept() -> None:
