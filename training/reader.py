@@ -9,6 +9,7 @@ import training.needs  # noqa: F401 - first of all: it says what is missing
 import collections
 import logging
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,11 @@ from training.networks import Reader
 from training.regions import CODES, STATES, possible
 from training.render import printer
 from training.shapes import MARGIN, READER_INPUT
+from training.splice import Cut, cut, spliced
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -47,6 +50,7 @@ RATE = 2e-3
 POOL = 3000  # rendered plates in memory, replaced one by one
 FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.4
+SPLICED = 0.5  # of the photographs whose characters can be told apart
 REGION_WEIGHT = 0.25  # of its loss beside that of the characters
 # Shares of the real half, where the data has such plates.
 SHARES = {"us-scene": 0.30, "us-frontal": 0.19, "br": 0.18, "other": 0.26, "two lines": 0.07}
@@ -63,13 +67,27 @@ def kind(plate: PlateText) -> str:
     return "br" if plate.region == "br" else "other"
 
 
+@dataclass(frozen=True, slots=True)
+class Photographed:
+    """A photograph of a plate in memory, and where its characters part if that is known."""
+
+    image: Gray
+    plate: PlateText
+    cut: Cut | None = None
+
+    @property
+    def box(self) -> Box:
+        """The plate's, or the whole picture."""
+        return self.plate.box or (0.0, 0.0, float(self.image.shape[1]), float(self.image.shape[0]))
+
+
 class Course:
     """Owns the rendered pool and the real plates; makes batches in a worker process."""
 
-    def __init__(self, *, plates: list[PlateText], printer: Printer) -> None:
-        groups: dict[str, list[tuple[Gray, Box | None, PlateText]]] = collections.defaultdict(list)
-        for plate in plates:
-            groups[kind(plate)].append((read_gray(plate.image), plate.box, plate))
+    def __init__(self, *, plates: list[Photographed], printer: Printer) -> None:
+        groups: dict[str, list[Photographed]] = collections.defaultdict(list)
+        for one in plates:
+            groups[kind(one.plate)].append(one)
         self._groups = [groups[k] for k in SHARES if groups[k]]
         shares = np.array([SHARES[k] for k in SHARES if groups[k]])
         self._shares = shares / shares.sum()
@@ -87,10 +105,14 @@ class Course:
                 labels.append(Labelled(made.text, made.upper, made.folded, made.region))
             else:
                 group = self._groups[rng.choice(len(self._groups), p=self._shares)]
-                image, box, plate = group[rng.integers(len(group))]
-                images[k, 0] = degrade.photographed(image, box, rng)
-                upper = None if plate.two_lines else len(plate.text)
-                labels.append(Labelled(plate.text, upper, plate.folded, plate.region))
+                one = group[rng.integers(len(group))]
+                image, text, region = one.image, one.plate.text, one.plate.region
+                if one.cut and rng.random() < SPLICED:
+                    image, text = spliced(image, one.box, text, one.cut, rng)
+                    region = ""  # its name is in pieces
+                images[k, 0] = degrade.photographed(image, one.plate.box, rng)
+                upper = None if one.plate.two_lines else len(text)
+                labels.append(Labelled(text, upper, one.plate.folded, region))
         return images, labels, np.stack([possible(label.region) for label in labels])
 
     def _rendered(self, rng: np.random.Generator, *, fresh: bool) -> Plate:
@@ -122,28 +144,53 @@ def validation_plates(folder: Path) -> list[PlateText]:
     return [plate for plate in plate_texts(folder, "val") if plate.quality == "good"]
 
 
-def validation(folder: Path) -> list[tuple[Gray, PlateText]]:
-    """Crops [64,160] of the validation plates at their true boxes."""
-    out = []
-    for plate in validation_plates(folder):
-        image = read_gray(plate.image)
-        x, y, w, h = plate.box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-        top, left = max(0, round(y - MARGIN * h)), max(0, round(x - MARGIN * w))
-        part = image[top : round(y + h + MARGIN * h), left : round(x + w + MARGIN * w)]
-        out.append((np.asarray(cv2.resize(part, READER_INPUT[::-1]), np.uint8), plate))
-    return out
+def crop(one: Photographed) -> tuple[Gray, int, int]:
+    """The plate [64,160] at its true box, and the columns of the picture where it begins and ends."""
+    x, y, w, h = one.box
+    top, left = max(0, round(y - MARGIN * h)), max(0, round(x - MARGIN * w))
+    right = min(one.image.shape[1], round(x + w + MARGIN * w))
+    part = one.image[top : round(y + h + MARGIN * h), left:right]
+    return np.asarray(cv2.resize(part, READER_INPUT[::-1]), np.uint8), left, right
 
 
-def read(network: nn.Module, crops: list[Gray]) -> list[tuple[str, str]]:
-    """Texts and likeliest regions of crops [64,160]."""
-    out: list[tuple[str, str]] = []
+def seen(network: nn.Module, crops: list[Gray]) -> Iterator[tuple[NDArray[np.float32], str]]:
+    """Log shares [80,37] of the characters, and the likeliest region, of crops [64,160]."""
     device = next(network.parameters()).device
     for k in range(0, len(crops), 64):
         x = torch.from_numpy(np.stack(crops[k : k + 64]))[:, None].float().div(255).to(device)
         with torch.no_grad():
-            characters, regions = (y.argmax(-1).cpu().tolist() for y in network(x))
-        out += [(ctc.decode(row), CODES[region]) for row, region in zip(characters, regions, strict=True)]
-    return out
+            characters, regions = network(x)
+        shares = functional.log_softmax(characters.float(), -1).cpu().numpy()
+        yield from zip(shares, (CODES[k] for k in regions.argmax(-1).tolist()), strict=True)
+
+
+def read(network: nn.Module, crops: list[Gray]) -> list[tuple[str, str]]:
+    """Texts and likeliest regions of crops [64,160]."""
+    return [(ctc.decode(shares.argmax(-1).tolist()), region) for shares, region in seen(network, crops)]
+
+
+def taken(plates: list[PlateText]) -> list[Photographed]:
+    """The plates with their pictures."""
+    return [Photographed(read_gray(plate.image), plate) for plate in plates]
+
+
+def judged(network: nn.Module, plates: list[Photographed]) -> Iterator[Photographed]:
+    """The plates, with where their characters part if the network reads what the label says.
+
+    A noisy label is another program's reading: without such agreement the plate is left out.
+    """
+    crops = [crop(one) for one in plates]
+    shares = (shares for shares, _ in seen(network, [image for image, _, _ in crops]))
+    for one, (_, left, right), known in zip(plates, crops, shares, strict=True):
+        said = ctc.decode(known.argmax(-1).tolist())
+        if ctc.fold(said) != ctc.fold(one.plate.text):
+            if one.plate.quality != "noisy":
+                yield one
+            continue
+        upper = known[: len(known) // 2]
+        steps = [] if one.plate.two_lines else ctc.places(upper, said)
+        centres = [left + (step + 0.5) / len(upper) * (right - left) for step in steps]
+        yield replace(one, cut=cut(one.image, one.box, centres))
 
 
 def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
@@ -156,21 +203,32 @@ def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
     return ", ".join(f"{k} {np.mean(v):.3f}/{len(v)}" for k, v in sorted(right.items()))
 
 
+def photographs(loop: Loop, folder: Path, *, can_read: bool) -> list[Photographed]:
+    """What the reader learns from; a network that can read already tells the characters apart."""
+    if not can_read:
+        return taken(plate_texts(folder, "train"))
+    plates = list(judged(loop.averaged, taken(plate_texts(folder, "train", noisy=True))))
+    parted = sum(one.cut is not None for one in plates)
+    log.info("%d plates, the characters of %d can be told apart", len(plates), parted)
+    return plates
+
+
 def train(options: argparse.Namespace) -> None:
     """Train until the hours are spent; a second call goes on from the checkpoint."""
     folder = data_folder(options.data)
-    kept = validation(folder)
-    course = Course(plates=plate_texts(folder, "train"), printer=printer(folder, options.fonts))
+    kept = [(crop(one)[0], one.plate) for one in taken(validation_plates(folder))]
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     schedule = Schedule(seconds=options.hours * 3600, rate=options.rate)
     loop = Loop(network=Reader(), schedule=schedule, folder=Path(options.out))
-    started = not loop.resume() and bool(options.start)
-    if started:
+    can_read = loop.resume() and loop.step > EASY_STEPS
+    if not loop.step and options.start:
         loop.start_from(Path(options.start))
+        can_read = True
     log.info("reader: %d weights", sum(p.numel() for p in loop.network.parameters()))
+    course = Course(plates=photographs(loop, folder, can_read=can_read), printer=printer(folder, options.fonts))
     with Feed(course.batch, workers=options.workers, seed=7) as feed:
-        feed.set_stage(int(started or loop.step >= EASY_STEPS))
+        feed.set_stage(int(can_read))
         loop.run(
             lambda n, d: loss_from(feed, n, d),
             lambda n: measure(n, kept),

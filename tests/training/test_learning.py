@@ -61,6 +61,22 @@ def test_the_lower_line_has_its_own_steps_where_the_label_tells_the_lines_apart(
     assert (loss < 0.1) == cheap
 
 
+def test_a_plate_that_nobody_can_read_does_not_outweigh_the_others() -> None:
+    hopeless, near = said({3: "B"}), said({3: "A"})
+    near[0, 3, ctc.encode("B")[0]] = 4.5
+    labels = [ctc.Labelled("A", upper=1, folded=False)]
+    (hopeless.requires_grad_(), near.requires_grad_())
+    assert ctc.loss(hopeless, labels) > ctc.loss(near, labels)
+    ctc.loss(torch.cat([hopeless, near]), labels * 2).backward()
+    assert near.grad.abs().sum() > hopeless.grad.abs().sum()
+
+
+def test_the_steps_of_the_characters_are_where_they_are_surest() -> None:
+    shares = torch.log_softmax(said({2: "A", 4: "A", 6: "7"})[0, :8], -1).numpy()
+    assert ctc.places(shares, "AA7") == [2, 4, 6]
+    assert ctc.places(shares[:2], "AA7") == []
+
+
 def test_training_goes_on_at_the_step_where_it_stopped(tmp_path: Path) -> None:
     first = make_loop(tmp_path)
     for _ in range(3):

@@ -1,0 +1,74 @@
+"""New texts from a plate's own characters."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training import splice
+from training.splice import Cut
+
+Gray = NDArray[np.uint8]
+
+BOX = (10.0, 8.0, 120.0, 30.0)
+TEXT = "AB12"
+TONES = (10, 60, 110, 160)
+CENTRES = (25.0, 55.0, 85.0, 115.0)
+BETWEEN = (10, 40, 70, 100, 130)
+
+
+def plate(falls: float = 0.0) -> Gray:
+    """Four characters 30 px apart in BOX, each of its own tone, on a bright ground."""
+    image = np.full((50, 140), 220, np.uint8)
+    for k, tone in enumerate(TONES):
+        for x in range(14 + 30 * k, 36 + 30 * k):
+            top = 18 + round(falls * (x - 70))
+            image[top : top + 10, x] = tone
+    return image
+
+
+def tones(image: Gray, columns: tuple[int, ...]) -> list[int]:
+    return [int(image[:, a:b].min()) for a, b in itertools.pairwise(columns)]
+
+
+def test_columns_run_between_the_characters() -> None:
+    cut = splice.cut(plate(), BOX, CENTRES)
+    assert cut is not None
+    assert cut.columns[1:-1] == pytest.approx([40, 70, 100], abs=4)
+    assert tones(plate(), cut.columns) == list(TONES)
+    assert cut.falls == pytest.approx(0)
+
+
+def test_letters_stay_letters_and_the_text_says_what_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    texts = set()
+    for _ in range(80):
+        image, text = splice.spliced(plate(), BOX, TEXT, Cut(BETWEEN, 0.0), rng)
+        assert text[:2].isalpha()
+        assert text[2:].isdigit()
+        assert "".join(TEXT[TONES.index(tone)] for tone in tones(image, BETWEEN)) == text
+        texts.add(text)
+    assert len(texts) == 16
+
+
+def test_what_is_beside_the_characters_stays() -> None:
+    image, _ = splice.spliced(plate(), BOX, TEXT, Cut(BETWEEN, 0.0), np.random.default_rng(0))
+    assert np.array_equal(image[:, :10], plate()[:, :10])
+    assert np.array_equal(image[:6], plate()[:6])
+    assert image.shape == plate().shape
+
+
+@pytest.mark.parametrize("falls", [-0.2, 0.0, 0.2])
+def test_a_leaning_row_keeps_its_line(falls: float) -> None:
+    cut = splice.cut(plate(falls), BOX, CENTRES)
+    assert cut is not None
+    assert cut.falls == pytest.approx(falls, abs=0.05)
+    image, text = splice.spliced(plate(falls), BOX, TEXT, Cut(BETWEEN, falls), np.random.default_rng(3))
+    assert text != TEXT
+    assert splice.slope(image[8:38, 10:130]) == pytest.approx(falls, abs=0.05)
+
+
+@pytest.mark.parametrize("centres", [(25.0,), (25.0, 26.0, 27.0), (1.0, 31.0), (100.0, 139.0)])
+def test_pieces_that_no_character_fits_are_left_alone(centres: tuple[float, ...]) -> None:
+    assert splice.cut(plate(), BOX, centres) is None

@@ -1,0 +1,112 @@
+"""New texts from photographs of plates: a plate's own characters in another order.
+
+A few thousand photographs cannot say every text, and a network that sees each of them a hundred
+times learns them by heart. Their characters put together anew keep the real font, light and dirt.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from training.data import Box, Gray
+
+    Floats = NDArray[np.float32]
+
+SLOPES = np.linspace(-0.36, 0.36, 37)  # of the row of characters, pixels down a pixel to the right
+NARROWEST = 0.45  # of the usual width: the least that a piece may be wide
+ACROSS_PX = 96  # the width at which the slope is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Columns before, between and after the characters, n + 1 of them, and the slope of their row; pixels."""
+
+    columns: tuple[int, ...]
+    falls: float
+
+
+def cut(image: Gray, box: Box, centres: Sequence[float]) -> Cut | None:
+    """Where to part the characters at these centres; None where the pieces could not each be one of them.
+
+    Between two of them it is where the picture changes least from top to bottom.
+    """
+    if len(centres) < 2:
+        return None
+    pitch = float(np.median(np.diff(centres)))
+    first, last = centres[0], centres[-1]
+    ranges = [
+        (first - 0.75 * pitch, first - 0.35 * pitch),
+        *((a + 0.3 * (b - a), b - 0.3 * (b - a)) for a, b in itertools.pairwise(centres)),
+        (last + 0.35 * pitch, last + 0.75 * pitch),
+    ]
+    _, y, _, h = box
+    band = image[max(0, int(y + 0.25 * h)) : max(1, int(y + 0.75 * h)) + 1].astype(np.float32)
+    columns = tuple(_calmest(band, low, high) for low, high in ranges)
+    wide = np.diff(columns)
+    inside = columns[0] >= 0 and columns[-1] <= image.shape[1]
+    if not inside or wide.min() < 2 or wide.min() <= NARROWEST * np.median(wide):
+        return None
+    return Cut(columns, slope(image[max(0, round(y)) : round(y + h), columns[0] : columns[-1]]))
+
+
+def slope(part: Gray) -> float:
+    """How far a row of characters falls, pixels a pixel: that which parts its lines best when taken back."""
+    scale = min(1.0, ACROSS_PX / part.shape[1])
+    seen = np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.float32)
+    size = (seen.shape[1], seen.shape[0])
+    parted = []
+    for one in SLOPES:
+        back = np.array([[1, 0, 0], [-one, 1, one * size[0] / 2]], np.float32)
+        rows = cv2.warpAffine(seen, back, size, borderMode=cv2.BORDER_REPLICATE).mean(1)
+        parted.append(float(np.square(np.diff(rows)).sum()))
+    return float(SLOPES[int(np.argmax(parted))])
+
+
+def spliced(image: Gray, box: Box, text: str, at: Cut, rng: np.random.Generator) -> tuple[Gray, str]:
+    """The picture with letters in the places of letters and digits in those of digits, drawn from its own.
+
+    The serial pattern stays as it was: it tells I from 1 where a font draws them alike.
+    """
+    edges = at.columns
+    chosen = [_like(text, k, rng) for k in range(len(text))]
+    _, y, _, h = box
+    top, bottom = max(0, round(y - 0.05 * h)), min(image.shape[0], round(y + 1.05 * h))
+    pieces = [
+        _moved(image[:, edges[k] : edges[k + 1]], round(at.falls * (edges[place] - edges[k])))[top:bottom]
+        for place, k in enumerate(chosen)
+    ]
+    size = (edges[-1] - edges[0], bottom - top)
+    out = image.copy()
+    out[top:bottom, edges[0] : edges[-1]] = cv2.resize(np.hstack(pieces), size, interpolation=cv2.INTER_LINEAR)
+    return out, "".join(text[k] for k in chosen)
+
+
+def _calmest(band: Floats, low: float, high: float) -> int:
+    first, last = max(0, round(low)), min(band.shape[1], round(high) + 1)
+    if last - first < 2 or band.shape[0] < 2:
+        return round((low + high) / 2)
+    return first + int(np.abs(np.diff(band[:, first:last], axis=0)).mean(0).argmin())
+
+
+def _moved(piece: Gray, down: int) -> Gray:
+    """The piece so many pixels further down, its edge repeated."""
+    if not down:
+        return piece
+    rows = np.clip(np.arange(piece.shape[0]) - down, 0, piece.shape[0] - 1)
+    return np.asarray(piece[rows], np.uint8)
+
+
+def _like(text: str, place: int, rng: np.random.Generator) -> int:
+    """A place of the text that holds a letter where this one does, else a digit."""
+    same = [k for k, character in enumerate(text) if character.isalpha() == text[place].isalpha()]
+    return same[int(rng.integers(len(same)))]
