@@ -23,6 +23,9 @@ UNREADABLE = "?"
 LEAST_CHARACTERS, MOST_CHARACTERS = 2, 12
 """What reads shorter is a scratch or an emblem, what reads longer is a sign."""
 
+LEAST_LETTERING, LETTERING_FROM = 3, 0.7
+"""Characters, and their mean share, from which lettering is seen (`training.evaluate validation-photographs`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -79,10 +82,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A plate found, not yet read; confidence 0..1."""
+    """A plate found, not yet read; confidence 0..1. One that is not certain must prove itself by being legible."""
 
     box: Box
     confidence: float
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +118,11 @@ class CharacterProbabilities:
         reason to hide what was seen.
         """
         return "".join(_spell(row[1:], unsure_below) for row in self.table)
+
+    @property
+    def legible(self) -> bool:
+        """Whether this is lettering at all: what the reader makes of a grille or a lamp is short or doubtful."""
+        return len(self) >= LEAST_LETTERING and sum(self.confidences) >= LETTERING_FROM * len(self)
 
     def plate_text(self, *, unsure_below: float) -> str:
         """What text() spells where it can be a plate's; empty for scratches, signs, and half unreadable ones."""

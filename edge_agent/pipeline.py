@@ -52,9 +52,9 @@ class Pipeline:
         started = time.perf_counter()
         detections = self._detector.find(image)
         found = time.perf_counter()
-        readings = self._reader.read(image, detections)
+        readings = believed(self._reader.read(image, detections))
         done = time.perf_counter()
-        return Look(readings=tuple(readings), detect_ms=(found - started) * 1e3, read_ms=(done - found) * 1e3)
+        return Look(readings=readings, detect_ms=(found - started) * 1e3, read_ms=(done - found) * 1e3)
 
     def step(self, frame: Frame) -> list[Read]:
         """Take one frame further; give the vehicle passes that are complete by its time stamp."""
@@ -71,3 +71,8 @@ class Pipeline:
     def finish(self) -> list[Read]:
         """Give the passes still open when the source has ended."""
         return self._tracker.finish()
+
+
+def believed(readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    """The readings of what the detector was certain of, or of what is legible: one helps where the other doubts."""
+    return tuple(one for one in readings if one.detection.certain or one.characters.legible)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from training.data import Gray
 
-THRESHOLD = 0.3
+THRESHOLD, THRESHOLD_IF_READ = 0.5, 0.2  # chosen by `evaluate validation-photographs`
 SAME = 0.35  # overlap from which two peaks are one plate
 
 

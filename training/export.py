@@ -216,7 +216,8 @@ def export_detector(source: Path, folder: Path, version: str, pictures: Path | N
         digest = put(made, folder / "detector.onnx")
     return Entry(
         file="detector.onnx", sha256=digest, kind="centre-map", input=DETECTOR_INPUT,
-        threshold=boxes.THRESHOLD, version=version, measured=UNMEASURED,
+        threshold=boxes.THRESHOLD, threshold_if_read=boxes.THRESHOLD_IF_READ,
+        version=version, measured=UNMEASURED,
     )  # fmt: skip
 
 

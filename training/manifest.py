@@ -12,8 +12,8 @@ from typing import Any
 
 MANIFEST = "models.toml"
 KEYS = (
-    "file", "sha256", "kind", "input", "charset", "margin", "regions", "region_from", "threshold", "version",
-    "data", "licence", "measured",
+    "file", "sha256", "kind", "input", "charset", "margin", "regions", "region_from", "threshold",
+    "threshold_if_read", "version", "data", "licence", "measured",
 )  # fmt: skip
 DATA = "see models/README.md"
 LICENCE = "Apache-2.0; trained on the sources named in models/README.md"
@@ -32,6 +32,7 @@ class Entry:
     data: str = DATA
     licence: str = LICENCE
     threshold: float | None = None
+    threshold_if_read: float | None = None
     charset: str | None = None
     margin: float | None = None
     regions: tuple[str, ...] | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_agent.config.settings import ReadingSettings
 from edge_agent.domain import Box, Detection
+from edge_agent.pipeline import believed
 from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.models import Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from training.data import Gray, PlateText
 
 
+LEAST_CONFIDENCE = 0.1  # of a detection, to choose thresholds by
 UNSURE_BELOW = ReadingSettings().unsure_below
 
 
@@ -30,16 +33,23 @@ class Models:
         manifest, runtime = load_manifest(folder), Runtime(threads=1)
         self.region_from = manifest.reader.region_from
         self._detector = CentreMapDetector.load(manifest.detector, runtime=runtime)
+        doubting = replace(manifest.detector, threshold_if_read=LEAST_CONFIDENCE)
+        self._doubting = CentreMapDetector.load(doubting, runtime=runtime)
         self._reader = CtcReader.load(manifest.reader, runtime=runtime)
 
     def find(self, image: Gray) -> list[Found]:
         """Boxes in a gray picture, in its own pixels."""
-        return [found(one) for one in self._detector.find(image)]
+        return [box for box, _ in self.look(image)]
 
     def look(self, image: Gray) -> list[tuple[Found, str]]:
         """Boxes in a gray picture, in its own pixels, and their texts."""
-        readings = self._reader.read(image, self._detector.find(image))
+        readings = believed(self._reader.read(image, self._detector.find(image)))
         return [(found(one.detection), one.characters.plate_text(unsure_below=UNSURE_BELOW)) for one in readings]
+
+    def doubted(self, image: Gray) -> list[tuple[Found, bool]]:
+        """All that the detector gives at least LEAST_CONFIDENCE, and whether it is legible."""
+        readings = self._reader.read(image, self._doubting.find(image))
+        return [(found(one.detection), one.characters.legible) for one in readings]
 
     def read_plate(self, plate: PlateText, move: tuple[float, float, float] = (0, 0, 0)) -> Reading:
         """A labelled plate read at its true box, or that moved right, down, grown by shares of it."""

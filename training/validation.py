@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.domain import RegionProbabilities
+    from training.boxes import Found
     from training.shipped import Models
 
 CAPTURED = 0.3  # overlap that counts as found
@@ -36,6 +37,7 @@ MOVES = {
 }
 TOLD_FROM = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 HIDDEN_BELOW = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
+THRESHOLDS = ((0.3, 0.3), (0.4, 0.4), (0.4, 0.2), (0.5, 0.5), (0.5, 0.3), (0.5, 0.2), (0.5, 0.15), (0.6, 0.2))
 WIDTHS_PX = ((20.0, "under 20 px"), (30.0, "20..30 px"), (190.0, "30..190 px"), (math.inf, "over 190 px"))
 
 
@@ -135,13 +137,18 @@ def _likeliest(regions: RegionProbabilities) -> tuple[str, float]:
 
 
 def measure_photographs(models: Models, folder: Path) -> dict[str, Any]:
-    """Share of the plates found in validation photographs, by their width in a picture 640 pixels wide."""
+    """Share of the plates found in validation photographs, by their width in a picture 640 pixels wide.
+
+    `by_thresholds` tells for each pair of them, the second for what is legible, the share found and extra boxes.
+    """
     hits: dict[str, list[bool]] = {}
     extra = pictures = 0
+    doubted: list[tuple[list[tuple[Found, bool]], list[Found]]] = []
     for photograph in chosen(photographs(folder), validation=True):
         image = read_gray(photograph.image)
-        seen = models.find(image)
         truth = [boxes.Found(x, y, x + w, y + h, 1.0) for x, y, w, h in photograph.boxes]
+        doubted.append((models.doubted(image), truth))
+        seen = models.find(image)
         pictures += 1
         extra += sum(all(boxes.overlap(b, t) < APART for t in truth) for b in seen)
         for one in truth:
@@ -152,7 +159,21 @@ def measure_photographs(models: Models, folder: Path) -> dict[str, Any]:
         "set": PHOTOGRAPHS,
         **{name: [mean(hits[name]), len(hits[name])] for _, name in WIDTHS_PX if name in hits},
         "extra_per_image": round(extra / max(1, pictures), 3),
+        "by_thresholds": {f"{one}, {other}": _found_from(doubted, one, other) for one, other in THRESHOLDS},
     }
+
+
+def _found_from(
+    doubted: Sequence[tuple[list[tuple[Found, bool]], list[Found]]], certain: float, if_read: float
+) -> list[float]:
+    """Share of the true boxes found and extra boxes a picture, with these thresholds of the detector."""
+    hits: list[bool] = []
+    extra: list[int] = []
+    for boxes_seen, truth in doubted:
+        kept = [box for box, legible in boxes_seen if box.score >= (if_read if legible else certain)]
+        hits += [any(boxes.overlap(one, box) >= CAPTURED for box in kept) for one in truth]
+        extra.append(sum(all(boxes.overlap(box, one) < APART for one in truth) for box in kept))
+    return [mean(hits), mean(extra)]
 
 
 def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:

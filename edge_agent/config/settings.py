@@ -141,7 +141,7 @@ class ReadingSettings(Settings):
         default=None,
         ge=0.01,
         le=0.99,
-        description="Least confidence of a detection that is read; absent: the model's own.",
+        description="Confidence from which a detection is a plate, legible or not; absent: the model's own.",
     )
     unsure_below: float = Field(
         default=0.4, ge=0, le=1, description="Share below which a character is given as ? instead of guessed."

@@ -26,10 +26,19 @@ SAME_PLATE_IOU = 0.35
 class CentreMapDetector:
     """Runs the detector network of the manifest."""
 
-    def __init__(self, *, session: ort.InferenceSession, input_size: tuple[int, int], threshold: float) -> None:
+    def __init__(
+        self,
+        *,
+        session: ort.InferenceSession,
+        input_size: tuple[int, int],
+        threshold: float,
+        threshold_if_read: float,
+    ) -> None:
         self._session = session
         self._area = input_size[0] * input_size[1]
-        self._logit_threshold = math.log(threshold / (1 - threshold))
+        self._threshold = threshold
+        least = min(max(min(threshold, threshold_if_read), 1e-3), 1 - 1e-3)
+        self._least_logit = math.log(least / (1 - least))
 
     @classmethod
     def load(cls, model: DetectorModel, *, runtime: Runtime, threshold: float | None = None) -> "CentreMapDetector":
@@ -40,35 +49,41 @@ class CentreMapDetector:
         return cls(
             session=session,
             input_size=model.input,
-            threshold=min(max(model.threshold if threshold is None else threshold, 1e-3), 1 - 1e-3),
+            threshold=model.threshold if threshold is None else threshold,
+            threshold_if_read=model.threshold_if_read,
         )
 
     def find(self, image: Image) -> list[Detection]:
         """Find the plates of a picture, likeliest first; boxes in its pixels.
 
-        The network knows plates of up to a third of the picture's width. A picture in which it finds none may be a
-        close-up: it is looked at once more at half the scale, which costs a quarter.
+        The network knows plates of up to a third of the picture's width. A picture in which it is certain of none
+        may be a close-up: it is looked at once more at half the scale, which costs a quarter.
         """
         gray = to_gray(image)
-        return self._find_at(gray, self._area) or self._find_at(gray, self._area / 4)
+        found = self._add([], gray, self._area)
+        return found if any(one.certain for one in found) else self._add(found, gray, self._area / 4)
 
-    def _find_at(self, gray: Image, area: float) -> list[Detection]:
-        """Find the plates of a gray picture shrunk to about an area in pixels."""
+    def _add(self, found: list[Detection], gray: Image, area: float) -> list[Detection]:
+        """Those found and the others of a gray picture shrunk to about an area in pixels, likeliest first."""
         height, width = gray.shape
         canvas, scale_x, scale_y = _fit(gray, area)
         cells = self._session.run(None, {"blocks": blocks(canvas)})[0][0]
-        found: list[Detection] = []
-        for cell_box, confidence in _peaks(cells, self._logit_threshold):
+        added: list[Detection] = []
+        for cell_box, confidence in _peaks(cells, self._least_logit):
             box = Box(
                 max(0.0, cell_box.x1 / scale_x),
                 max(0.0, cell_box.y1 / scale_y),
                 min(float(width), cell_box.x2 / scale_x),
                 min(float(height), cell_box.y2 / scale_y),
             )
-            if box.width < 1 or box.height < 1 or any(box.iou(other.box) > SAME_PLATE_IOU for other in found):
+            if (
+                box.width < 1
+                or box.height < 1
+                or any(box.iou(one.box) > SAME_PLATE_IOU for one in (*found, *added))
+            ):
                 continue
-            found.append(Detection(box=box, confidence=confidence))
-        return found
+            added.append(Detection(box=box, confidence=confidence, certain=confidence >= self._threshold))
+        return sorted((*found, *added), key=lambda one: -one.confidence)
 
 
 def _fit(gray: Image, area: float) -> tuple[Image, float, float]:

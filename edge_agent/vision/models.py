@@ -69,9 +69,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class DetectorModel(Model):
-    """A plate detector; threshold is the confidence (0..1) from which a peak counts as a plate."""
+    """A plate detector: the confidence (0..1) from which a peak is a plate, and from which it is one if legible."""
 
     threshold: float
+    threshold_if_read: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +150,8 @@ class _Entry:
             raise ModelError(f"{self._where}.{key}: should be {named}, got {value!r}")
         return value
 
-    def share(self, key: str) -> float:
-        value = self._table.get(key)
+    def share(self, key: str, default: float | None = None) -> float:
+        value = self._table.get(key, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
             raise ModelError(f"{self._where}.{key}: should be a number from 0 to 1, got {value!r}")
         return float(value)
@@ -198,7 +199,11 @@ def load_manifest(directory: Path) -> Manifest:
     reader = _Entry(path, "reader", tables.get("reader"))
     regions = reader.regions()
     return Manifest(
-        detector=DetectorModel(**detector.common(), threshold=detector.share("threshold")),
+        detector=DetectorModel(
+            **detector.common(),
+            threshold=(threshold := detector.share("threshold")),
+            threshold_if_read=detector.share("threshold_if_read", threshold),
+        ),
         reader=ReaderModel(
             **reader.common(),
             charset=reader.charset(),

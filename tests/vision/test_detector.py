@@ -56,7 +56,7 @@ class Session:
 
 def test_a_close_up_is_found_by_a_second_look_at_half_the_scale() -> None:
     session = Session(most_columns=320)
-    detector = CentreMapDetector(session=session, input_size=(384, 640), threshold=0.3)
+    detector = CentreMapDetector(session=session, input_size=(384, 640), threshold=0.5, threshold_if_read=0.2)
     (found,) = detector.find(np.zeros((720, 1280), np.uint8))
     assert session.shapes == [(384, 640), (192, 320)]
     assert found.box.center == pytest.approx((10.5 * 8 * 4, 5.5 * 8 * 4))
@@ -65,8 +65,48 @@ def test_a_close_up_is_found_by_a_second_look_at_half_the_scale() -> None:
 
 def test_a_picture_with_plates_is_looked_at_once() -> None:
     session = Session(most_columns=9999)
-    CentreMapDetector(session=session, input_size=(384, 640), threshold=0.3).find(np.zeros((720, 1280), np.uint8))
+    CentreMapDetector(session=session, input_size=(384, 640), threshold=0.5, threshold_if_read=0.2).find(
+        np.zeros((720, 1280), np.uint8)
+    )
     assert len(session.shapes) == 1
+
+
+class Peaks:
+    """A network that sees a plate of this logit at the same place at every scale."""
+
+    def __init__(self, *logits: float) -> None:
+        self.logits = list(logits)
+        self.looks = 0
+
+    def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        _, rows, columns, _ = (size * BLOCK for size in inputs["blocks"].shape)
+        cells = np.zeros((1, 5, rows // 8, columns // 8), np.float32)
+        cells[0, 0] = -9
+        cells[0, 0, rows // 16, columns // 16] = self.logits[self.looks]
+        self.looks += 1
+        return [cells]
+
+
+def test_between_the_thresholds_a_peak_is_given_but_not_as_certain() -> None:
+    session = Peaks(-1.0, -1.0)
+    detector = CentreMapDetector(session=session, input_size=(384, 640), threshold=0.5, threshold_if_read=0.2)
+    found = detector.find(np.zeros((384, 640), np.uint8))
+    assert [one.certain for one in found] == [False] * len(found)
+    assert found[0].confidence == pytest.approx(0.269, abs=1e-3)
+    assert session.looks == 2  # nothing certain yet: it may be a close-up
+
+
+def test_both_looks_together_are_given_likeliest_first() -> None:
+    session = Peaks(-1.0, 2.0)
+    detector = CentreMapDetector(session=session, input_size=(384, 640), threshold=0.5, threshold_if_read=0.2)
+    found = detector.find(np.zeros((384, 640), np.uint8))
+    assert [one.certain for one in found] == [True, False]
+
+
+def test_a_threshold_if_read_above_the_other_means_nothing() -> None:
+    session = Peaks(-1.0, -1.0)
+    detector = CentreMapDetector(session=session, input_size=(384, 640), threshold=0.2, threshold_if_read=0.6)
+    assert [one.certain for one in detector.find(np.zeros((384, 640), np.uint8))] == [True]
 
 
 def test_a_cell_of_the_network_is_a_block_of_pixels_row_by_row() -> None:
