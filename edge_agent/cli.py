@@ -195,6 +195,10 @@ def read(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Also write the pictures with boxes and texts here."),
     ] = None,
+    far: Annotated[
+        bool,
+        typer.Option("--far", help="Also look at each quarter of a picture, for far plates: five times the time."),
+    ] = False,
     models: ModelsOption = None,
     engine: EngineOption = "onnx",
     threads: Threads = 1,
@@ -207,7 +211,7 @@ def read(
     errors = 0
     with _output(), _progress(len(found), "reading") as advance:
         for result in stills.read_stills(
-            found, pipeline=pipeline, unsure_below=reading.unsure_below, annotate_into=annotate
+            found, pipeline=pipeline, unsure_below=reading.unsure_below, far_plates=far, annotate_into=annotate
         ):
             if jsonl:
                 print(stills.as_json(result, unsure_below=reading.unsure_below), flush=True)

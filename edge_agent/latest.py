@@ -20,6 +20,12 @@ class Latest(Generic[Item]):
         with self._condition:
             return self._dropped
 
+    @property
+    def empty(self) -> bool:
+        """The taker has taken all there was: it keeps up."""
+        with self._condition:
+            return self._item is None
+
     def put(self, item: Item) -> None:
         with self._condition:
             if self._item is not None:

@@ -1,7 +1,7 @@
 """One frame in, the reads it completes out: what the car, the tools, the benchmark and the tests all call."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from edge_agent.domain import Detection, Frame, Image, Read, Reading
 class FindsPlates(Protocol):
     """What the pipeline needs from a detector."""
 
-    def find(self, image: Image) -> list[Detection]: ...
+    def find(self, image: Image, *, quarters: Iterable[int]) -> list[Detection]: ...
 
 
 class ReadsPlates(Protocol):
@@ -47,18 +47,18 @@ class Pipeline:
         self._reader = reader
         self._tracker = tracker
 
-    def look(self, image: Image) -> Look:
-        """Find and read the plates of one picture."""
+    def look(self, image: Image, *, quarters: Iterable[int] = ()) -> Look:
+        """Find and read the plates of one picture; far ones too in the quarters (0..3) named."""
         started = time.perf_counter()
-        detections = self._detector.find(image)
+        detections = self._detector.find(image, quarters=quarters)
         found = time.perf_counter()
         readings = believed(self._reader.read(image, detections))
         done = time.perf_counter()
         return Look(readings=readings, detect_ms=(found - started) * 1e3, read_ms=(done - found) * 1e3)
 
-    def step(self, frame: Frame) -> list[Read]:
+    def step(self, frame: Frame, *, quarters: Iterable[int] = ()) -> list[Read]:
         """Take one frame further; give the vehicle passes that are complete by its time stamp."""
-        return self.follow(frame, self.look(frame.image))
+        return self.follow(frame, self.look(frame.image, quarters=quarters))
 
     def follow(self, frame: Frame, look: Look) -> list[Read]:
         """The second half of a step: follow the vehicles with what the frame's picture showed."""

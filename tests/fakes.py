@@ -1,6 +1,6 @@
 """Small real classes that stand for the parts a test does not look at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -63,8 +63,11 @@ class PlatesGiven:
 
     def __init__(self, readings: Sequence[Reading]) -> None:
         self.readings = list(readings)
+        self.quarters: list[int] = []
+        """Those that were looked at too, one after the other."""
 
-    def find(self, image: Image) -> list[Detection]:
+    def find(self, image: Image, *, quarters: Iterable[int]) -> list[Detection]:
+        self.quarters += quarters
         return [one.detection for one in self.readings]
 
     def read(self, image: Image, detections: Sequence[Detection]) -> list[Reading]:

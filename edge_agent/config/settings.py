@@ -149,6 +149,10 @@ class ReadingSettings(Settings):
     min_plate_width_px: int = Field(
         default=32, ge=1, le=2000, description="Narrower plates, in pixels of the full frame, are not read."
     )
+    far_plates: bool = Field(
+        default=True,
+        description="Look for far plates in a quarter of each frame too, at twice the scale, where time allows.",
+    )
 
 
 class TrackingSettings(Settings):

@@ -11,6 +11,7 @@ from edge_agent.domain import Frame, Read
 from edge_agent.errors import OutboxError
 from edge_agent.latest import Latest
 from edge_agent.pipeline import Pipeline
+from edge_agent.vision.far import QUARTERS
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,21 @@ class CameraLine:
     """A capture thread that fills the mailbox and a pipeline thread that empties it."""
 
     def __init__(
-        self, *, name: str, capture: Capture, latest: Latest[Frame], pipeline: Pipeline, keep: KeepReads
+        self,
+        *,
+        name: str,
+        capture: Capture,
+        latest: Latest[Frame],
+        pipeline: Pipeline,
+        keep: KeepReads,
+        far_plates: bool,
     ) -> None:
         self.name = name
         self._capture = capture
         self._latest = latest
         self._pipeline = pipeline
         self._keep = keep
+        self._far_plates = far_plates
         self._stop = threading.Event()
         self._waiting: list[Read] = []
         self._processed = self._reads = self._lost = 0
@@ -98,10 +107,13 @@ class CameraLine:
 
     def _run(self) -> None:
         while not self._latest.closed:
+            keeps_up = self._latest.empty
             frame = self._latest.take(LOOK_UP_S)
             self._turned_s = time.monotonic()
             if frame is not None:
-                self._store(self._pipeline.step(frame))
+                # A quarter a frame, in turn: it costs as much as the frame, which only who keeps up has to spare.
+                quarters = (self._processed % QUARTERS,) if keeps_up and self._far_plates else ()
+                self._store(self._pipeline.step(frame, quarters=quarters))
                 self._processed += 1
             else:
                 self._store(self._pipeline.advance(self._turned_s))

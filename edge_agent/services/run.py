@@ -33,6 +33,7 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
                 latest=latest,
                 pipeline=wiring.pipeline(models=settings.models, reading=camera.reading, tracking=camera.tracking),
                 keep=keep,
+                far_plates=camera.reading.far_plates,
             )
         )
     Agent(outbox=outbox, publisher=publisher, lines=lines, service_manager=ServiceManager.from_environment()).run(

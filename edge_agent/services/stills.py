@@ -12,6 +12,7 @@ from edge_agent.domain import Reading
 from edge_agent.errors import PictureError
 from edge_agent.pipeline import Pipeline
 from edge_agent.vision.annotate import annotate, jpeg
+from edge_agent.vision.far import QUARTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,15 @@ def gather(paths: Sequence[Path]) -> tuple[list[Still], int]:
 
 
 def read_stills(
-    stills: Sequence[Still], *, pipeline: Pipeline, unsure_below: float, annotate_into: Path | None
+    stills: Sequence[Still],
+    *,
+    pipeline: Pipeline,
+    unsure_below: float,
+    far_plates: bool,
+    annotate_into: Path | None,
 ) -> Iterator[StillResult]:
     """Read each picture; one that cannot be read does not stop the others."""
+    quarters = range(QUARTERS if far_plates else 0)
     written: set[Path] = set()
     for still in stills:
         started = time.perf_counter()
@@ -63,7 +70,7 @@ def read_stills(
             yield StillResult(path=still.path, error=str(error))
             continue
         decode_ms = (time.perf_counter() - started) * 1e3
-        look = pipeline.look(image)
+        look = pipeline.look(image, quarters=quarters)
         if annotate_into is not None:
             picture = annotate(image, look.readings, unsure_below=unsure_below)
             _save(_unused(annotate_into / still.relative, written), jpeg(picture))

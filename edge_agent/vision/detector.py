@@ -4,6 +4,7 @@ The map is that of CenterNet (Zhou, Wang, Krähenbühl: Objects as Points, 2019)
 """
 
 import math
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_agent.domain import Box, Detection, Image
 from edge_agent.errors import ModelError
+from edge_agent.vision.far import in_whole, quarter
 from edge_agent.vision.gray import to_gray
 from edge_agent.vision.models import DetectorModel, Runtime, open_session
 
@@ -53,22 +55,29 @@ class CentreMapDetector:
             threshold_if_read=model.threshold_if_read,
         )
 
-    def find(self, image: Image) -> list[Detection]:
+    def find(self, image: Image, *, quarters: Iterable[int] = ()) -> list[Detection]:
         """Find the plates of a picture, likeliest first; boxes in its pixels.
+
+        Each of the quarters (0..3) named is looked at too, for far plates, and costs as much as the whole.
 
         The network knows plates of up to a third of the picture's width. A picture in which it is certain of none
         may be a close-up: it is looked at once more at half the scale, which costs a quarter.
         """
         gray = to_gray(image)
-        found = self._add([], gray, self._area)
-        return found if any(one.certain for one in found) else self._add(found, gray, self._area / 4)
+        found = self._look(gray, self._area)
+        if not any(one.certain for one in found):
+            found = _with(found, self._look(gray, self._area / 4))
+        for number in quarters:
+            part, corner = quarter(gray, number)
+            found = _with(found, in_whole(self._look(part, self._area), corner, part, gray))
+        return found
 
-    def _add(self, found: list[Detection], gray: Image, area: float) -> list[Detection]:
-        """Those found and the others of a gray picture shrunk to about an area in pixels, likeliest first."""
+    def _look(self, gray: Image, area: float) -> list[Detection]:
+        """Find the plates of a gray picture shrunk to about an area in pixels, likeliest first."""
         height, width = gray.shape
         canvas, scale_x, scale_y = _fit(gray, area)
         cells = self._session.run(None, {"blocks": blocks(canvas)})[0][0]
-        added: list[Detection] = []
+        found: list[Detection] = []
         for cell_box, confidence in _peaks(cells, self._least_logit):
             box = Box(
                 max(0.0, cell_box.x1 / scale_x),
@@ -76,14 +85,16 @@ class CentreMapDetector:
                 min(float(width), cell_box.x2 / scale_x),
                 min(float(height), cell_box.y2 / scale_y),
             )
-            if (
-                box.width < 1
-                or box.height < 1
-                or any(box.iou(one.box) > SAME_PLATE_IOU for one in (*found, *added))
-            ):
-                continue
-            added.append(Detection(box=box, confidence=confidence, certain=confidence >= self._threshold))
-        return sorted((*found, *added), key=lambda one: -one.confidence)
+            if box.width >= 1 and box.height >= 1:
+                one = Detection(box=box, confidence=confidence, certain=confidence >= self._threshold)
+                found = _with(found, [one])
+        return found
+
+
+def _with(found: list[Detection], others: list[Detection]) -> list[Detection]:
+    """Those found and the others that are not the same plates, likeliest first."""
+    new = [one for one in others if all(one.box.iou(known.box) <= SAME_PLATE_IOU for known in found)]
+    return sorted((*found, *new), key=lambda one: -one.confidence) if new else found
 
 
 def _fit(gray: Image, area: float) -> tuple[Image, float, float]:

@@ -9,6 +9,7 @@ import pytest
 
 from edge_agent import host
 from edge_agent.camera.sim.camera import SimCamera
+from edge_agent.domain import Box
 from tests.cli.program import COMMAND, edge_agent, environment
 
 
@@ -46,6 +47,16 @@ def test_json_lines_have_the_fields_of_the_contract(drive: tuple[Path, str]) -> 
     assert len(plate["characters"]) == len(text)
     assert min(plate["characters"]) == plate["confidence"]
     assert plate["region"] is None
+
+
+def test_far_plates_are_looked_for_where_asked(drive: tuple[Path, str]) -> None:
+    picture, text = drive
+    done = edge_agent("read", "--jsonl", "--far", str(picture))
+    assert done.returncode == 0
+    plates = json.loads(done.stdout)["plates"]
+    assert text in [one["text"] for one in plates]
+    boxes = [Box(*one["box"]) for one in plates]
+    assert all(one.iou(other) < 0.4 for k, one in enumerate(boxes) for other in boxes[:k])
 
 
 def test_a_picture_that_cannot_be_read_does_not_stop_the_others(drive: tuple[Path, str], tmp_path: Path) -> None:

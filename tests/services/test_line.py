@@ -58,23 +58,34 @@ class Disk:
         self.kept += reads
 
 
-def run(disk: KeepReads, frames: int = 40) -> CameraLine:
-    latest = PatientLatest()
-    plates = fakes.PlatesGiven([fakes.reading("ABC123"), fakes.reading("XYZ789", x=400)])
-    line = CameraLine(
+def make_line(
+    latest: PatientLatest, camera: Frames, plates: fakes.PlatesGiven, disk: KeepReads, *, far_plates: bool = False
+) -> CameraLine:
+    return CameraLine(
         name="front",
-        capture=Capture(
-            name="front", camera=Frames(frames, latest), sink=latest, now=host.now, jitter=random.Random()
-        ),
+        capture=Capture(name="front", camera=camera, sink=latest, now=host.now, jitter=random.Random()),
         latest=latest,
         pipeline=Pipeline(detector=plates, reader=plates, tracker=Tracker(rules=RULES, new_id=fakes.CountingIds())),
         keep=disk,
+        far_plates=far_plates,
     )
+
+
+def run_line(
+    disk: KeepReads, *, frames: int = 40, far_plates: bool = False
+) -> tuple[CameraLine, fakes.PlatesGiven]:
+    latest = PatientLatest()
+    plates = fakes.PlatesGiven([fakes.reading("ABC123"), fakes.reading("XYZ789", x=400)])
+    line = make_line(latest, Frames(frames, latest), plates, disk, far_plates=far_plates)
     line.start()
     while line.status.processing:
         threading.Event().wait(0.01)
     line.close(10)
-    return line
+    return line, plates
+
+
+def run(disk: KeepReads, frames: int = 40) -> CameraLine:
+    return run_line(disk, frames=frames)[0]
 
 
 def test_frames_become_kept_reads() -> None:
@@ -83,6 +94,31 @@ def test_frames_become_kept_reads() -> None:
     assert sorted(read.text for read in disk.kept) == ["ABC123", "XYZ789"]
     assert (line.status.processed, line.status.reads, line.status.waiting, line.status.lost) == (40, 2, 0, 0)
     assert not line.status.capturing
+
+
+def test_a_line_that_keeps_up_looks_at_a_quarter_of_each_frame_in_turn() -> None:
+    line, plates = run_line(Disk(), frames=8, far_plates=True)
+    assert line.status.dropped == 0
+    assert plates.quarters[-7:] == [1, 2, 3, 0, 1, 2, 3]  # the first frame may have waited for the line to start
+
+
+def test_where_far_plates_are_not_wanted_nothing_is_looked_at_twice() -> None:
+    assert run_line(Disk(), frames=8, far_plates=False)[1].quarters == []
+
+
+def test_a_frame_that_had_to_wait_is_looked_at_once() -> None:
+    """The next frame is already there whenever one is taken: the line does not keep up."""
+    latest = PatientLatest()
+    plates = fakes.PlatesGiven([fakes.reading("ABC123")])
+
+    for number in range(3):
+        latest.put(fakes.frame(number, number / 10))
+    line = make_line(latest, Frames(0, latest), plates, Disk(), far_plates=True)
+    line.start()
+    while line.status.processing:
+        threading.Event().wait(0.01)
+    assert (line.status.processed, line.status.dropped) == (1, 2)
+    assert plates.quarters == []
 
 
 def test_plates_are_in_the_log_at_debug_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -123,13 +159,7 @@ def test_a_pass_is_complete_in_time_although_the_camera_blocks_and_stop_does_not
     disk = Disk()
     latest = PatientLatest()
     plates = fakes.PlatesGiven([fakes.reading("ABC123")])
-    line = CameraLine(
-        name="front",
-        capture=Capture(name="front", camera=Blocked(5, latest), sink=latest, now=host.now, jitter=random.Random()),
-        latest=latest,
-        pipeline=Pipeline(detector=plates, reader=plates, tracker=Tracker(rules=RULES, new_id=fakes.CountingIds())),
-        keep=disk,
-    )
+    line = make_line(latest, Blocked(5, latest), plates, disk)
     line.start()
     patience = threading.Event()
     for _ in range(3000):

@@ -137,7 +137,7 @@ class Demo:
         self._publisher = wiring.publisher(
             vehicle=VEHICLE, mqtt=mqtt, outbox=self._outbox, longest_pause_s=LONGEST_PAUSE_S
         )
-        models = ModelSettings(threads=1)
+        models, reading = ModelSettings(threads=1), ReadingSettings()
         keep = wiring.keep_reads(
             vehicle=VEHICLE, source=wiring.source(models), outbox=self._outbox, publisher=self._publisher
         )
@@ -151,8 +151,9 @@ class Demo:
             name="sim",
             capture=wiring.capture("sim", self._camera, self._latest),
             latest=self._latest,
-            pipeline=wiring.pipeline(models=models, reading=ReadingSettings(), tracking=TrackingSettings()),
+            pipeline=wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings()),
             keep=keep_and_note,
+            far_plates=reading.far_plates,
         )
         self._started_s = time.monotonic()
         outage_s = min(LONGEST_OUTAGE_S, OUTAGE_SHARE * self._seconds)
