@@ -72,6 +72,11 @@ def data_folder(given: str | None) -> Path:
     return folder
 
 
+def data_folders(given: Sequence[str] | None) -> list[Path]:
+    """The labelled folders to train on; what is held out for validation is the first one's."""
+    return [data_folder(one) for one in given] if given else [data_folder(None)]
+
+
 def read_gray(path: Path) -> Gray:
     """The picture as gray [h,w] uint8. Raises DataError where it cannot be decoded."""
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training import boxes
-from training.data import DataError, Photograph, data_folder, photographs, pictures_in, read_gray
+from training.data import DataError, Photograph, data_folders, photographs, pictures_in, read_gray
 from training.feed import Feed
 from training.loop import Loop, Schedule
 from training.networks import Detector
@@ -70,7 +70,7 @@ def in_training(negative: int) -> bool:
 
 
 def scenes(folder: Path) -> list[Scene]:
-    """Every training photograph in memory, gray, and the pictures without plates."""
+    """Every training photograph of a folder in memory, gray, and the pictures without plates."""
     out = [
         Scene(read_gray(p.image), p.boxes, WEIGHTS.get(p.source, 1.0))
         for p in chosen(photographs(folder), validation=False)
@@ -138,9 +138,9 @@ def measure(network: nn.Module, found: list[Photograph]) -> str:
 
 def train(options: argparse.Namespace) -> None:
     """Train until the hours are spent; a second call goes on from the checkpoint."""
-    folder = data_folder(options.data)
-    kept = chosen(photographs(folder), validation=True)[:MEASURED]
-    course = Course(scenes(folder), printer(folder, options.fonts))
+    folders = data_folders(options.data)
+    kept = chosen(photographs(folders[0]), validation=True)[:MEASURED]
+    course = Course([one for folder in folders for one in scenes(folder)], printer(folders[0], options.fonts))
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     schedule = Schedule(seconds=options.hours * 3600, rate=options.rate, warmup_steps=150)
@@ -155,7 +155,10 @@ def train(options: argparse.Namespace) -> None:
 def arguments(rate: float) -> argparse.ArgumentParser:
     """Options that both trainings share."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
+    parser.add_argument(
+        "--data", action="append", metavar="DIR",
+        help="labelled folder, each that is given; default: $EDGE_AGENT_DATA",
+    )  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the checkpoint; resumed from where it exists")
     parser.add_argument("--hours", type=float, default=1.5, help="training time over all runs")
     parser.add_argument("--start", help="weights (.pt) to begin from instead of from nothing")

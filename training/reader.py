@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from training import ctc, degrade
 from training.ctc import Labelled
-from training.data import DataError, PlateText, data_folder, plate_texts, read_gray
+from training.data import DataError, PlateText, data_folders, plate_texts, read_gray
 from training.detector import arguments
 from training.feed import Feed
 from training.loop import Loop, Schedule
@@ -203,11 +203,12 @@ def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
     return ", ".join(f"{k} {np.mean(v):.3f}/{len(v)}" for k, v in sorted(right.items()))
 
 
-def photographs(loop: Loop, folder: Path, *, can_read: bool) -> list[Photographed]:
+def photographs(loop: Loop, folders: list[Path], *, can_read: bool) -> list[Photographed]:
     """What the reader learns from; a network that can read already tells the characters apart."""
     if not can_read:
-        return taken(plate_texts(folder, "train"))
-    plates = list(judged(loop.averaged, taken(plate_texts(folder, "train", noisy=True))))
+        return taken([one for folder in folders for one in plate_texts(folder, "train")])
+    known = taken([one for folder in folders for one in plate_texts(folder, "train", noisy=True)])
+    plates = list(judged(loop.averaged, known))
     parted = sum(one.cut is not None for one in plates)
     log.info("%d plates, the characters of %d can be told apart", len(plates), parted)
     return plates
@@ -215,8 +216,8 @@ def photographs(loop: Loop, folder: Path, *, can_read: bool) -> list[Photographe
 
 def train(options: argparse.Namespace) -> None:
     """Train until the hours are spent; a second call goes on from the checkpoint."""
-    folder = data_folder(options.data)
-    kept = [(crop(one)[0], one.plate) for one in taken(validation_plates(folder))]
+    folders = data_folders(options.data)
+    kept = [(crop(one)[0], one.plate) for one in taken(validation_plates(folders[0]))]
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     schedule = Schedule(seconds=options.hours * 3600, rate=options.rate)
@@ -226,7 +227,9 @@ def train(options: argparse.Namespace) -> None:
         loop.start_from(Path(options.start))
         can_read = True
     log.info("reader: %d weights", sum(p.numel() for p in loop.network.parameters()))
-    course = Course(plates=photographs(loop, folder, can_read=can_read), printer=printer(folder, options.fonts))
+    course = Course(
+        plates=photographs(loop, folders, can_read=can_read), printer=printer(folders[0], options.fonts)
+    )
     with Feed(course.batch, workers=options.workers, seed=7) as feed:
         feed.set_stage(int(can_read))
         loop.run(

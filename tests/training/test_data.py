@@ -28,6 +28,15 @@ def detector_table(folder: Path, *rows: str) -> Path:
     return folder
 
 
+def test_several_folders_are_trained_on_each_that_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_AGENT_DATA", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    assert data.data_folders(None) == [tmp_path]
+    assert data.data_folders([str(tmp_path), str(tmp_path / "mine")]) == [tmp_path, tmp_path / "mine"]
+    with pytest.raises(data.DataError, match="nowhere: no such folder"):
+        data.data_folders([str(tmp_path), "nowhere"])
+
+
 def test_reads_plates_of_one_split_with_their_boxes(folder: Path) -> None:
     reader_table(
         folder,
