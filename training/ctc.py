@@ -72,7 +72,7 @@ def loss(logits: Tensor, labels: Sequence[Labelled]) -> Tensor:
     apart = _lost(scores[known, :half], [targets[k][: labels[k].upper] for k in known])
     apart = apart + _lost(scores[known, half:], [targets[k][labels[k].upper :] for k in known])
     whole = _lost(scores[unknown], [targets[k] for k in unknown])
-    lengths = torch.tensor([len(targets[k]) for k in (*known, *unknown)], device=logits.device)
+    lengths = torch.tensor([max(1, len(targets[k])) for k in (*known, *unknown)], device=logits.device)
     lost = torch.cat([apart, whole]) / lengths
     return torch.where(lost < 1, lost, 1 + lost.clamp(min=1).log()).mean()
 

@@ -26,6 +26,7 @@ SHORTEST, LONGEST = 2, 10
 READER_COLUMNS = ("image", "x", "y", "w", "h", "text")
 DETECTOR_COLUMNS = ("image", "width", "height", "x", "y", "w", "h")
 UNUSABLE_FLAGS = ("trunc", "occluded", "symbol", "noisy")
+NEGATIVES_HELD_OUT = 10  # one picture without plates in so many
 SLACK_PX = 2.0  # labels may stand this far outside their picture: rounding
 
 Box = tuple[float, float, float, float]  # x, y, w, h in pixels of the picture
@@ -146,6 +147,12 @@ def photographs(folder: Path) -> list[Photograph]:
         message = f"{table}: no rows"
         raise DataError(message)
     return [Photograph(first[n][0], tuple(boxes[n]), *first[n][1:]) for n in first]
+
+
+def without_plates(folder: Path, *, validation: bool = False) -> list[Gray]:
+    """The pictures without plates of one side; every tenth is held out."""
+    found = pictures_in(folder / "negatives")
+    return [read_gray(one) for k, one in enumerate(found) if (k % NEGATIVES_HELD_OUT == 0) == validation]
 
 
 def pictures_in(folder: Path) -> list[Path]:

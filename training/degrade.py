@@ -154,7 +154,9 @@ def _background(size: tuple[int, int], rng: np.random.Generator) -> Floats:
 
 def _seen(image: Floats, rng: np.random.Generator, *, strength: float) -> Gray:
     """Blur, light, noise and compression, then the reader's input size."""
-    image = _light(_blur(image, rng, strength), rng)
+    image = _light(_drops(_blur(image, rng, strength), rng), rng)
+    if rng.random() < 0.02:  # the two halves of an interlaced picture were taken one after the other
+        image[1::2] = np.roll(image[1::2], int(rng.integers(-4, 5)), axis=1)
     # Noise in step with the contrast: a very dark plate is not drowned in it.
     noise = rng.choice([0.02, 0.05, 0.1, 0.18]) * min(60.0, float(image.std()))
     image = image + rng.standard_normal(image.shape, np.float32) * np.float32(noise * strength + 0.5)
@@ -190,10 +192,10 @@ def _streak(length: int, rng: np.random.Generator) -> Floats:
 def _light(image: Floats, rng: np.random.Generator) -> Floats:
     if rng.random() < 0.05:
         image = 255 - image
-    kind = rng.random()
-    if kind < 0.07:  # very dark
+    kind, dark = rng.random(), rng.random() < 0.07
+    if dark:
         image = image * rng.uniform(0.12, 0.4) + rng.uniform(0, 12)
-    elif kind < 0.11:  # burnt out by a headlight or infrared lamp
+    elif kind < 0.04:  # burnt out by a headlight or infrared lamp
         image = image * rng.uniform(1.1, 1.35) + rng.uniform(0, 20)
     else:
         image = (image - 128) * rng.uniform(0.4, 1.25) + 128 + rng.uniform(-55, 45)
@@ -203,7 +205,32 @@ def _light(image: Floats, rng: np.random.Generator) -> Floats:
         image = image * cv2.resize(tile, image.shape[::-1])
     if rng.random() < 0.13:  # the edge of a shadow
         image = _shadow(image, rng)
+    if rng.random() < (0.3 if dark else 0.05):
+        image = _glare(image, rng)
     return image.astype(np.float32)
+
+
+def _glare(image: Floats, rng: np.random.Generator) -> Floats:
+    """A lamp over the plate, or a headlight on it, and its bloom."""
+    height, width = image.shape
+    y = rng.uniform(-0.2, 0.25) if rng.random() < 0.6 else rng.uniform(0, 1)
+    down = np.exp(-0.5 * ((np.arange(height) / height - y) / rng.uniform(0.05, 0.4)) ** 2)
+    across = np.exp(-0.5 * ((np.arange(width) / width - rng.uniform(0, 1)) / rng.uniform(0.03, 0.25)) ** 2)
+    return np.asarray(image + rng.uniform(30, 230) * np.outer(down, across), np.float32)
+
+
+def _drops(image: Floats, rng: np.random.Generator) -> Floats:
+    """Rain on the glass: here and there the picture is out of focus."""
+    if rng.random() > 0.03:
+        return image
+    height, width = image.shape
+    mask = np.zeros((height, width), np.float32)
+    for _ in range(int(rng.integers(2, 8))):
+        at = (int(rng.integers(width)), int(rng.integers(height)))
+        cv2.circle(mask, at, max(2, int(height * rng.uniform(0.05, 0.2))), float(rng.uniform(0.4, 1)), -1)
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), max(0.8, height * 0.03)), np.float32)
+    blurred = cv2.GaussianBlur(image, (0, 0), max(1.0, height * rng.uniform(0.04, 0.12)))
+    return np.asarray(image * (1 - mask) + blurred * mask, np.float32)
 
 
 def _shadow(image: Floats, rng: np.random.Generator) -> Floats:

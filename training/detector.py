@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training import boxes
-from training.data import DataError, Photograph, data_folders, photographs, pictures_in, read_gray
+from training.data import DataError, Photograph, data_folders, photographs, read_gray, without_plates
 from training.feed import Feed
 from training.loop import Loop, Schedule
 from training.networks import Detector
@@ -64,19 +64,13 @@ def chosen(found: list[Photograph], *, validation: bool) -> list[Photograph]:
     return out
 
 
-def in_training(negative: int) -> bool:
-    """False for every tenth picture without plates, which is held out."""
-    return negative % 10 > 0
-
-
 def scenes(folder: Path) -> list[Scene]:
     """Every training photograph of a folder in memory, gray, and the pictures without plates."""
     out = [
         Scene(read_gray(p.image), p.boxes, WEIGHTS.get(p.source, 1.0))
         for p in chosen(photographs(folder), validation=False)
     ]
-    empty = [p for k, p in enumerate(pictures_in(folder / "negatives")) if in_training(k)]
-    return out + [Scene(read_gray(p), (), NEGATIVE_WEIGHT) for p in empty]
+    return out + [Scene(one, (), NEGATIVE_WEIGHT) for one in without_plates(folder)]
 
 
 def loss_of(output: Tensor, target: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from training import ctc, degrade
 from training.ctc import Labelled
-from training.data import DataError, PlateText, data_folders, plate_texts, read_gray
+from training.data import DataError, PlateText, data_folders, plate_texts, read_gray, without_plates
 from training.detector import arguments
 from training.feed import Feed
 from training.loop import Loop, Schedule
@@ -50,6 +50,7 @@ RATE = 2e-3
 POOL = 3000  # rendered plates in memory, replaced one by one
 FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.4
+EMPTY = 0.04  # pieces of pictures without plates: nothing to read
 SPLICED = 0.5  # of the photographs whose characters can be told apart
 REGION_WEIGHT = 0.25  # of its loss beside that of the characters
 # Shares of the real half, where the data has such plates.
@@ -84,13 +85,14 @@ class Photographed:
 class Course:
     """Owns the rendered pool and the real plates; makes batches in a worker process."""
 
-    def __init__(self, *, plates: list[Photographed], printer: Printer) -> None:
+    def __init__(self, *, plates: list[Photographed], empty: list[Gray], printer: Printer) -> None:
         groups: dict[str, list[Photographed]] = collections.defaultdict(list)
         for one in plates:
             groups[kind(one.plate)].append(one)
         self._groups = [groups[k] for k in SHARES if groups[k]]
         shares = np.array([SHARES[k] for k in SHARES if groups[k]])
         self._shares = shares / shares.sum()
+        self._empty = empty
         self._printer = printer
         self._pool = [printer.plate(np.random.default_rng(k)) for k in range(POOL)]
 
@@ -103,23 +105,43 @@ class Course:
                 made = self._rendered(rng, fresh=stage > 0)
                 images[k, 0] = (degrade.rendered if stage else degrade.clean)(made.image, rng)
                 labels.append(Labelled(made.text, made.upper, made.folded, made.region))
+            elif self._empty and rng.random() < EMPTY / (1 - RENDERED):
+                picture = self._empty[rng.integers(len(self._empty))]
+                images[k, 0] = degrade.photographed(picture, busiest(picture, rng), rng)
+                labels.append(Labelled("", 0, folded=False))
             else:
-                group = self._groups[rng.choice(len(self._groups), p=self._shares)]
-                one = group[rng.integers(len(group))]
-                image, text, region = one.image, one.plate.text, one.plate.region
-                if one.cut and rng.random() < SPLICED:
-                    image, text = spliced(image, one.box, text, one.cut, rng)
-                    region = ""  # its name is in pieces
-                images[k, 0] = degrade.photographed(image, one.plate.box, rng)
-                upper = None if one.plate.two_lines else len(text)
-                labels.append(Labelled(text, upper, one.plate.folded, region))
+                images[k, 0], label = self._photographed(rng)
+                labels.append(label)
         return images, labels, np.stack([possible(label.region) for label in labels])
+
+    def _photographed(self, rng: np.random.Generator) -> tuple[Gray, Labelled]:
+        group = self._groups[rng.choice(len(self._groups), p=self._shares)]
+        one = group[rng.integers(len(group))]
+        image, text, region = one.image, one.plate.text, one.plate.region
+        if one.cut and rng.random() < SPLICED:
+            image, text = spliced(image, one.box, text, one.cut, rng)
+            region = ""  # its name is in pieces
+        upper = None if one.plate.two_lines else len(text)
+        return degrade.photographed(image, one.plate.box, rng), Labelled(text, upper, one.plate.folded, region)
 
     def _rendered(self, rng: np.random.Generator, *, fresh: bool) -> Plate:
         index = int(rng.integers(len(self._pool)))
         if fresh and rng.random() < FRESH:
             self._pool[index] = self._printer.plate(rng)
         return self._pool[index]
+
+
+def busiest(picture: Gray, rng: np.random.Generator) -> Box:
+    """Of some boxes as plates are the one with the most edges: what a detector may take for a plate."""
+    height, width = picture.shape
+    found: list[tuple[float, Box]] = []
+    for _ in range(6):
+        w = min(width * 0.9, float(np.exp(rng.uniform(np.log(30), np.log(300)))))
+        h = min(height * 0.9, w / rng.uniform(1.6, 5))
+        x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
+        part = picture[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1].astype(np.float32)
+        found.append((float(np.abs(np.diff(part, axis=1)).mean()), (x, y, w, h)))
+    return max(found)[1]
 
 
 def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Tensor:
@@ -228,7 +250,9 @@ def train(options: argparse.Namespace) -> None:
         can_read = True
     log.info("reader: %d weights", sum(p.numel() for p in loop.network.parameters()))
     course = Course(
-        plates=photographs(loop, folders, can_read=can_read), printer=printer(folders[0], options.fonts)
+        plates=photographs(loop, folders, can_read=can_read),
+        empty=[one for folder in folders for one in without_plates(folder)],
+        printer=printer(folders[0], options.fonts),
     )
     with Feed(course.batch, workers=options.workers, seed=7) as feed:
         feed.set_stage(int(can_read))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training import boxes, ctc, degrade
-from training.data import photographs, pictures_in, read_gray
-from training.detector import chosen, in_training
+from training.data import photographs, read_gray, without_plates
+from training.detector import chosen
 from training.reader import kind, validation_plates
 from training.regions import CODES, OTHER, STATES
 from training.render import held_out_designs
@@ -190,8 +190,8 @@ def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
 
 def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
     """Pictures without a plate, held out of the detector's training, in which a text is read."""
-    pictures = [p for k, p in enumerate(pictures_in(folder / "negatives")) if not in_training(k)]
-    texts = [[text for _, text in models.look(read_gray(p)) if text] for p in pictures]
+    pictures = without_plates(folder, validation=True)
+    texts = [[text for _, text in models.look(one) if text] for one in pictures]
     return {"set": NEGATIVES, "pictures": len(pictures), "with_text": sum(map(bool, texts)), "texts": texts}
 
 

@@ -109,3 +109,13 @@ def test_a_broken_picture_is_named(folder: Path) -> None:
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 not much of a picture")
     with pytest.raises(data.DataError, match=r"broken.jpg: not a picture"):
         data.read_gray(folder / "broken.jpg")
+
+
+def test_a_tenth_of_the_pictures_without_plates_is_held_out(tmp_path: Path) -> None:
+    (tmp_path / "negatives").mkdir()
+    for k in range(20):
+        cv2.imwrite(str(tmp_path / "negatives" / f"{k:02d}.png"), np.full((4, 4), k, np.uint8))
+    kept = [int(one[0, 0]) for one in data.without_plates(tmp_path, validation=True)]
+    learned = [int(one[0, 0]) for one in data.without_plates(tmp_path)]
+    assert kept == [0, 10]
+    assert sorted(kept + learned) == list(range(20))

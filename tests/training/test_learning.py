@@ -71,6 +71,11 @@ def test_a_plate_that_nobody_can_read_does_not_outweigh_the_others() -> None:
     assert near.grad.abs().sum() > hopeless.grad.abs().sum()
 
 
+def test_where_there_is_nothing_to_read_any_character_costs() -> None:
+    nothing = [ctc.Labelled("", upper=0, folded=False)]
+    assert ctc.loss(said({}), nothing) < 0.1 < ctc.loss(said({3: "I"}), nothing)
+
+
 def test_the_steps_of_the_characters_are_where_they_are_surest() -> None:
     shares = torch.log_softmax(said({2: "A", 4: "A", 6: "7"})[0, :8], -1).numpy()
     assert ctc.places(shares, "AA7") == [2, 4, 6]

@@ -63,6 +63,18 @@ def test_worsening_gives_the_readers_size(seed: int) -> None:
         assert out.dtype == np.uint8
 
 
+def test_a_lamp_brightens_and_rain_blurs_but_only_in_places() -> None:
+    rng = np.random.default_rng(4)
+    stripes = np.tile(np.array([60, 120], np.float32), (64, 80))
+    lit = degrade._glare(stripes.copy(), rng) - stripes
+    assert lit.min() >= 0
+    assert lit.max() > 20 > np.median(lit)
+    rained = next(one for one in (degrade._drops(stripes, rng) for _ in range(1000)) if one is not stripes)
+    changed = np.abs(rained - stripes)
+    assert changed.max() > 10
+    assert (changed < 1).mean() > 0.1
+
+
 def test_the_map_decodes_to_the_box_it_was_drawn_from() -> None:
     box = (101.0, 87.0, 66.0, 31.0)
     target = scenes.truth_map([box], np.array([[1, 0, 0], [0, 1, 0]], np.float32))
