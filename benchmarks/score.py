@@ -42,12 +42,12 @@ def key(path: str) -> str:
 
 
 def load_truth(path: Path) -> dict[str, list[TruePlate]]:
-    """Read a table of image, x, y, w, h (pixels), text and maybe quality, by key. Raises EdgeAgentError."""
+    """Read a table of image, x, y, w, h (pixels), maybe text and quality, by key. Raises EdgeAgentError."""
     truth: dict[str, list[TruePlate]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
-            absent = {"image", "x", "y", "w", "h", "text"} - set(rows.fieldnames or ())
+            absent = {"image", "x", "y", "w", "h"} - set(rows.fieldnames or ())
             if absent:
                 raise EdgeAgentError(f"{path}: is no truth table: without the column {', '.join(sorted(absent))}")
             for row in rows:
@@ -66,7 +66,7 @@ def _plate(row: Mapping[str, str | None]) -> TruePlate:
     x, y, width, height = (float(row[column] or "") for column in ("x", "y", "w", "h"))
     quality = row.get("quality") or ""
     is_sure = quality not in UNSURE and not quality.startswith("label")
-    return TruePlate(Box(x, y, x + width, y + height), (row["text"] or "") if is_sure else "")
+    return TruePlate(Box(x, y, x + width, y + height), (row.get("text") or "") if is_sure else "")
 
 
 def fold(text: str) -> str:

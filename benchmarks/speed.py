@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmarks import figures, lines, machine, program, readers
 from benchmarks.options import OneLineParser
-from benchmarks.score import TruePlate, load_truth, score
+from benchmarks.score import TruePlate, key, load_truth, score
 from edge_agent.camera.pictures import list_pictures
 from edge_agent.errors import EdgeAgentError
 
@@ -65,6 +65,8 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
     console.print("\n".join([*machine.describe(), f"threads    {options.threads}"]), soft_wrap=True)
     console.print()
     if pictures:
+        if absent := set(truth or ()) - {key(str(one)) for one in pictures}:
+            console.print(f"{len(absent)} labelled pictures are not among them: they count as missed\n")
         show_pictures(readers.measure(rivals, pictures), truth, console)
     if options.drive:
         show_drive(options.drive, options.threads, console)

@@ -32,6 +32,9 @@ from edge_agent.vision.models import content
 MANY_PICTURES = 20
 """From here on a progress bar is worth its line."""
 
+INTERRUPTED = 130
+"""The exit status of what a person stopped, as shells have it."""
+
 SERVICE_DIRECTORY = Path("/etc/edge-agent")
 
 app = typer.Typer(
@@ -70,6 +73,7 @@ Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processo
 
 def main() -> NoReturn:
     """Run a command; what went wrong is a line on stderr and the exit status of its kind."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # until here __main__ had it end at once
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
@@ -78,7 +82,7 @@ def main() -> NoReturn:
     except EdgeAgentError as error:
         _fail(str(error), error.exit_status)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except OSError as error:
         _discard_output()
         _fail(": ".join(filter(None, (error.filename, error.strerror or str(error)))), 1)
@@ -177,11 +181,12 @@ def demo(
 
     Broker and central store are its own: nothing else on this computer is touched.
     """
+    stop = _stop_on_signals()
     good = demonstration.run(
-        seconds=seconds, seed=seed, state=state or demonstration.default_state(), tty=tty, stop=_stop_on_signals()
+        seconds=seconds, seed=seed, state=state or demonstration.default_state(), tty=tty, stop=stop
     )
-    if not good:
-        raise typer.Exit(1)
+    if not good or stop.is_set():
+        raise typer.Exit(INTERRUPTED if stop.is_set() else 1)
 
 
 @app.command(epilog="Example: edge-agent read --annotate out/ photo.jpg")
@@ -241,10 +246,13 @@ def replay(
     """Read a recording as the car would, as fast as this computer can."""
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
     logging.basicConfig(format="edge-agent: %(message)s")
-    recording = replaying.recording(video)
+    recording, reads = replaying.recording(video), 0
     with _output(), _progress(None, "replaying") as advance:
         for one in replaying.replay(recording, models=networks, advance=advance):
+            reads += 1
             print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
+        if not reads and not jsonl:
+            print(f"{video}: no plate was read")
     if recording.damaged:
         raise typer.Exit(1)
 

@@ -156,16 +156,16 @@ class Outbox:
             connection.executemany("DELETE FROM sent WHERE seq = (SELECT seq FROM reads WHERE id = ?)", keys)
             return int(connection.executemany("DELETE FROM reads WHERE id = ?", keys).rowcount)
 
-    def receipted_through(self, seq: int) -> int:
+    def receipted_through(self, seq: int) -> int | None:
         """Delete the sent reads up to a place in the count, and return how many.
 
-        A pending read stays, and a place that was never given out deletes nothing: such a receipt means the count
-        of another outbox.
+        A pending read stays. A place that was never given out deletes nothing and returns None: such a receipt
+        means the count of another outbox.
         """
         with self._transaction() as connection:
             (last,) = connection.execute("SELECT last_seq FROM counter").fetchone()
             if seq > last:
-                return 0
+                return None
             gone = connection.execute(
                 "DELETE FROM reads WHERE seq IN (SELECT seq FROM sent WHERE seq <= ?)", (seq,)
             )

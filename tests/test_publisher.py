@@ -463,7 +463,9 @@ def test_a_receipt_that_makes_no_sense_is_counted_and_logged_once(
     assert chain.kept() == [0, 0]
 
 
-def test_a_receipt_for_another_vehicle_or_for_unknown_reads_deletes_nothing(chain: Chain) -> None:
+def test_a_receipt_for_another_vehicle_or_for_unknown_reads_deletes_nothing(
+    chain: Chain, caplog: pytest.LogCaptureFixture
+) -> None:
     chain.append()
     chain.connect()
     chain.link.answer()
@@ -472,7 +474,8 @@ def test_a_receipt_for_another_vehicle_or_for_unknown_reads_deletes_nothing(chai
     chain.link.receipt({"through_seq": 7})
     chain.run()
     assert chain.kept() == [0, 1]
-    assert (chain.counters.bad_receipts, chain.counters.unknown_receipts) == (1, 2)
+    assert (chain.counters.bad_receipts, chain.counters.unknown_receipts) == (2, 2)
+    assert "through_seq 7 is beyond the last read of this outbox; ignored" in caplog.text
 
 
 def test_a_refused_subscription_is_a_standing_problem_and_asked_again(chain: Chain) -> None:

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge_agent.errors import ModelError
+from edge_agent.camera.pictures import decode
+from edge_agent.errors import ModelError, PictureError
 from training import boxes, ctc, plots
-from training.data import DataError, data_folder, read_gray
+from training.data import DataError, data_folder
 from training.manifest import record
 from training.shipped import Models
 from training.validation import APART, CAPTURED, MEASURES, PLATES
@@ -67,7 +68,7 @@ def measure_set(models: Models, folder: Path, name: str, wrong: list[str] | None
     spent_s = []
     pictures = truths(folder / "eval" / f"{name}.csv")
     for picture, labelled in pictures.items():
-        image = read_gray(folder / "eval" / picture)
+        image = decode(folder / "eval" / picture)  # as the program does: not quite what is learned from
         began = time.perf_counter()
         looked = models.look(image)
         spent_s.append(time.perf_counter() - began)
@@ -120,7 +121,7 @@ def main() -> int:
                 plots.reliability(line, options.plot)
         if options.record:
             record(options.models, summary(lines))
-    except (DataError, ModelError, OSError) as error:
+    except (DataError, ModelError, PictureError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -17,7 +17,7 @@ from training.data import read_gray
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_agent.domain import Reading
+    from edge_agent.domain import Image, Reading
     from training.boxes import Found
     from training.data import Gray, PlateText
 
@@ -41,8 +41,8 @@ class Models:
         """Boxes in a gray picture, in its own pixels."""
         return [box for box, _ in self.look(image)]
 
-    def look(self, image: Gray) -> list[tuple[Found, str]]:
-        """Boxes in a gray picture, in its own pixels, and their texts."""
+    def look(self, image: Image) -> list[tuple[Found, str]]:
+        """Boxes in a picture, gray or colour, in its own pixels, and their texts."""
         readings = believed(self._reader.read(image, self._detector.find(image)))
         return [(found(one.detection), one.characters.plate_text(unsure_below=UNSURE_BELOW)) for one in readings]
 

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 PICTURES_FPS = 10.0
 """Pictures of a directory have no recorded time: they count as so many a second."""
 
+MOST_MISSING = 300
+"""Frames in a row that may be damaged; what follows so many is taken for the end."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Recorded:
@@ -112,21 +115,24 @@ class FilesCamera:
         """Times are the video's own; where they stand still or jump back, its frame rate fills in."""
         fps = video.get(cv2.CAP_PROP_FPS)
         step_s = 1 / fps if 1 <= fps <= 1000 else 1 / PICTURES_FPS
-        at_s, count = -step_s, 0
+        at_s, count, missing, in_a_row = -step_s, 0, 0, 0
         try:
-            while True:
+            while in_a_row <= MOST_MISSING:
                 there, image = video.read()
                 if not there:
-                    break
+                    if self.length is None or count + missing >= self.length:
+                        break
+                    missing, in_a_row = missing + 1, in_a_row + 1
+                    continue
                 written_s = video.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-                at_s = written_s if at_s < written_s <= at_s + 10 else at_s + step_s
-                count += 1
+                at_s = written_s if at_s < written_s <= at_s + 10 else at_s + step_s * (in_a_row + 1)
+                count, in_a_row = count + 1, 0
                 yield _Recorded(at_s=max(0.0, at_s), image=np.asarray(image, np.uint8))
         finally:
             video.release()
         if self.length is not None and count < self.length:
             self.damaged = True
             log.warning(
-                "camera %s: %s ends after %d of %d frames: the file is cut off or damaged",
+                "camera %s: %s gives %d of %d frames: the file is cut off or damaged",
                 self._name, self._path, count, self.length,
             )  # fmt: skip

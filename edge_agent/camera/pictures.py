@@ -17,13 +17,20 @@ hush()
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"})
 
 
-def list_pictures(directory: Path) -> tuple[list[Path], int]:
-    """Walk a directory: its pictures in order, and how many other files it holds. Raises PictureError."""
+def list_pictures(directory: Path, *, without: str | None = None) -> tuple[list[Path], int]:
+    """Walk a directory: its pictures in order, and how many other files it holds. Raises PictureError.
+
+    Names that end as `without` says are other files.
+    """
     if not os.access(directory, os.R_OK | os.X_OK):
         raise PictureError(f"{directory}: this user may not read the directory")
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
-    return pictures, len(files) - len(pictures)
+    entries = sorted(path for path in directory.rglob("*") if not path.is_dir())
+    pictures = [
+        path
+        for path in entries
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not (without and path.name.endswith(without))
+    ]
+    return pictures, len(entries) - len(pictures)
 
 
 def decode(path: Path) -> Image:

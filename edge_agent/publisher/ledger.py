@@ -21,7 +21,7 @@ class Settles(Protocol):
 
     def mark_sent(self, seqs: Sequence[int]) -> None: ...
     def receipted(self, ids: Sequence[UUID]) -> int: ...
-    def receipted_through(self, seq: int) -> int: ...
+    def receipted_through(self, seq: int) -> int | None: ...
 
 
 class Ledger:
@@ -71,7 +71,10 @@ class Ledger:
             gone = self._outbox.receipted(ids)
             self._unknown(len(set(ids)) - gone)
         if through_seq:
-            gone += self._outbox.receipted_through(through_seq)
+            through = self._outbox.receipted_through(through_seq)
+            if through is None:
+                self._bad(f"receipt: through_seq {through_seq} is beyond the last read of this outbox")
+            gone += through or 0
         self._tally["receipted"] += gone
         return gone
 

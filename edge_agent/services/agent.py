@@ -52,6 +52,7 @@ class Agent:
         """Work until stop is set or every camera has ended. Raises what keeps it from working at all."""
         with ExitStack() as opened:
             opened.enter_context(self._outbox)
+            opened.callback(lambda: log.info("stopped; %d reads wait in the outbox", self._waiting()))
             log.info(
                 "edge-agent %s: cameras %s; %d reads wait in the outbox",
                 __version__, ", ".join(line.name for line in self._lines), self._waiting(),
@@ -69,6 +70,8 @@ class Agent:
             opened.callback(self._stop_lines)
             opened.callback(self._service_manager.stopping)
             self._watch(stop, publishing)
+        if lost := sum(line.status.lost for line in self._lines):
+            raise EdgeAgentError(f"{lost} reads are lost: the disk did not take them")
 
     def _stop_lines(self) -> None:
         """Ask all cameras at once: the slowest alone decides how long it takes."""

@@ -121,6 +121,8 @@ class CameraLine:
         self._finished = True
         if self._waiting:
             log.error("%s: %d reads are lost: the disk did not take them", self.name, len(self._waiting))
+            self._lost += len(self._waiting)
+            self._waiting.clear()
 
     def _store(self, reads: Sequence[Read]) -> None:
         """Commit reads; what a full or faulty disk refuses waits in memory, bounded, and is tried again."""

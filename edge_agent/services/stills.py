@@ -1,6 +1,7 @@
 """Reads still pictures: `edge-agent read`."""
 
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,9 @@ from edge_agent.errors import PictureError
 from edge_agent.pipeline import Pipeline
 from edge_agent.vision.annotate import annotate, jpeg
 from edge_agent.vision.far import QUARTERS
+
+ANNOTATED = ".annotated.jpg"
+"""How the names of annotated pictures end: a directory's are not read again as pictures of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ def gather(paths: Sequence[Path]) -> tuple[list[Still], int]:
     others = 0
     for path in paths:
         if path.is_dir():
-            pictures, ignored = list_pictures(path)
+            pictures, ignored = list_pictures(path, without=ANNOTATED)
             stills += [Still(path=one, relative=one.relative_to(path)) for one in pictures]
             others += ignored
             if not pictures:
@@ -84,8 +88,8 @@ def read_stills(
 
 
 def as_json(result: StillResult, *, unsure_below: float) -> str:
-    """One line of `read --jsonl`."""
-    line: dict[str, Any] = {"image": str(result.path), "plates": []}
+    r"""One line of `read --jsonl`; bytes of a name that are no UTF-8 are written as \xff."""
+    line: dict[str, Any] = {"image": os.fsencode(result.path).decode(errors="backslashreplace"), "plates": []}
     if result.error is not None:
         line["error"] = result.error
     else:
@@ -112,10 +116,11 @@ def _plate(reading: Reading, unsure_below: float) -> dict[str, Any]:
 
 def as_lines(result: StillResult, *, unsure_below: float) -> list[str]:
     """What a person is shown: a line a plate."""
+    name = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(result.path))
     if not result.readings:
-        return [f"{result.path}: no plate"]
+        return [f"{name}: no plate"]
     return [
-        f"{result.path}: {r.characters.plate_text(unsure_below=unsure_below) or 'not readable'}"
+        f"{name}: {r.characters.plate_text(unsure_below=unsure_below) or 'not readable'}"
         f"  confidence {r.characters.confidence:.2f}"
         f"{f'  {region.code} {region.confidence:.2f}' if (region := r.regions.region) else ''}"
         f"  plate {r.detection.box.width:.0f}x{r.detection.box.height:.0f} px"
@@ -125,11 +130,11 @@ def as_lines(result: StillResult, *, unsure_below: float) -> list[str]:
 
 def _unused(path: Path, written: set[Path]) -> Path:
     """The name of an annotated picture: never the original's, never one that this run has written."""
-    target = path.with_name(f"{path.name}.annotated.jpg")
+    target = path.with_name(f"{path.name}{ANNOTATED}")
     count = 1
     while target in written:
         count += 1
-        target = path.with_name(f"{path.name}.{count}.annotated.jpg")
+        target = path.with_name(f"{path.name}.{count}{ANNOTATED}")
     written.add(target)
     return target
 

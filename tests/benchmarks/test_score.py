@@ -66,6 +66,11 @@ def test_truth_without_quality_is_sure(tmp_path: Path) -> None:
     assert truth == {"us/a.jpg": [TruePlate(Box(0, 0, 10, 5), "A1")]}
 
 
+def test_truth_without_texts_counts_for_the_capture_alone(tmp_path: Path) -> None:
+    truth = load_truth(table(tmp_path, "us/a.jpg,0,0,10,5\n", header="image,x,y,w,h\n"))
+    assert truth == {"us/a.jpg": [TruePlate(Box(0, 0, 10, 5), "")]}
+
+
 def test_truth_of_other_pictures_is_refused() -> None:
     with pytest.raises(EdgeAgentError, match="names none of the pictures: it should call them like us/a"):
         score({"eu/b.jpg": []}, [picture("/data/us/a.jpg")])
@@ -74,8 +79,8 @@ def test_truth_of_other_pictures_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "without the column h, image, text, w, x, y"),
-        (b"image,x,y,w\na,1,2,3\n", "without the column h, text"),
+        (b"", "without the column h, image, w, x, y"),
+        (b"image,x,y,w\na,1,2,3\n", "without the column h"),
         (b"image,x,y,w,h,text\na.jpg,1,2,wide,4,A\n", "truth.csv:2: x, y, w and h should be numbers"),
         (b"image,x,y,w,h,text\na.jpg,1,2\n", "truth.csv:2: x, y, w and h should be numbers"),
         (b"\xff\xd8\xff\xe0\x00", "not text with commas"),

@@ -90,6 +90,26 @@ def test_a_video_that_ends_in_the_middle_gives_what_is_there_and_says_so(
     assert "cut off" in caplog.text
 
 
+def test_a_video_that_is_damaged_in_the_middle_goes_on_behind_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "drive.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 20, (320, 240))
+    for number in range(60):
+        noise = np.random.default_rng(number).integers(0, 60, (240, 320, 3), dtype=np.uint8)
+        writer.write(noise + np.uint8(number * 3))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 3
+    content[middle : middle + 40_000] = np.random.default_rng(0).bytes(40_000)
+    path.write_bytes(content)
+    frames = play(path)
+    assert 40 < len(frames) < 60
+    assert f"gives {len(frames)} of 60 frames" in caplog.text
+    assert frames[-1].stamp.monotonic_s - frames[0].stamp.monotonic_s == pytest.approx(59 / 20, abs=0.1)
+    assert int(frames[-1].image.mean()) == pytest.approx(59 * 3 + 30, abs=8)
+
+
 @pytest.mark.parametrize("content", [b"", b"no video", b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 200])
 def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "drive.mp4"

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -103,6 +104,37 @@ def test_annotating_into_the_pictures_own_directory_leaves_the_originals_alone(
     assert (tmp_path / "a" / "x.png").read_bytes() == drive[0].read_bytes()
     made = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert made == ["x.png", "x.png.2.annotated.jpg", "x.png.annotated.jpg"]
+
+
+def test_annotated_pictures_are_not_read_as_pictures(drive: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copy(drive[0], tmp_path / "a.png")
+    for _ in range(2):
+        done = edge_agent("read", "--jsonl", "--annotate", tmp_path, tmp_path)
+        assert [json.loads(line)["image"] for line in done.stdout.splitlines()] == [str(tmp_path / "a.png")]
+    assert "1 other file was left alone" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.png.annotated.jpg"]
+
+
+def test_names_that_no_terminal_can_show_are_escaped(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"a\xff\nb.png")
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 80), np.uint8))
+    (tmp_path / "a.png").rename(odd)
+    (line,) = edge_agent("read", "--jsonl", tmp_path).stdout.splitlines()
+    assert json.loads(line)["image"] == f"{tmp_path}/a\\xff\nb.png"
+    assert edge_agent("read", tmp_path).stdout == f"{tmp_path}/a\\udcff\\nb.png: no plate\n"
+
+
+def test_what_is_no_file_in_a_directory_is_counted(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 80), np.uint8))
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "2 other files were left alone" in edge_agent("read", tmp_path).stderr
+
+
+def test_a_recording_without_a_plate_says_so(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 80), np.uint8))
+    assert edge_agent("replay", tmp_path).stdout == f"{tmp_path}: no plate was read\n"
+    assert edge_agent("replay", "--jsonl", tmp_path).stdout == ""
 
 
 def test_a_directory_without_pictures_is_told(tmp_path: Path) -> None:

@@ -194,5 +194,5 @@ def test_what_the_disk_refuses_is_kept_once_it_takes_it(caplog: pytest.LogCaptur
 
 def test_what_the_disk_never_takes_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
     line = run(Disk(refusals=10_000))
-    assert (line.status.reads, line.status.waiting) == (0, 2)
+    assert (line.status.reads, line.status.waiting, line.status.lost) == (0, 0, 2)
     assert "2 reads are lost: the disk did not take them" in caplog.text

@@ -1,0 +1,88 @@
+"""How the service ends."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self, cast
+
+import pytest
+
+from edge_agent.camera.capture import CaptureState, CaptureStatus
+from edge_agent.errors import EdgeAgentError
+from edge_agent.host import ServiceManager
+from edge_agent.outbox import OutboxStatus
+from edge_agent.publisher import Counters
+from edge_agent.services.agent import Agent
+from edge_agent.services.line import LineStatus
+
+
+class Outbox:
+    """Holds so many reads that wait."""
+
+    def __init__(self, pending: int) -> None:
+        self.pending = pending
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def status(self) -> OutboxStatus:
+        return OutboxStatus(pending=self.pending, sent=0, oldest=None, last_seq=self.pending, size_bytes=0)
+
+
+class Publisher:
+    """Never gets through to the broker."""
+
+    counters = Counters()
+
+    @property
+    def progress_s(self) -> float:
+        return time.monotonic()
+
+    def run(self, stop: threading.Event) -> None:
+        stop.wait()
+
+
+class EndedLine:
+    """A camera that has ended, and lost so many reads."""
+
+    name = "front"
+
+    def __init__(self, lost: int) -> None:
+        capture = CaptureStatus(state=CaptureState.ENDED)
+        self.status = LineStatus(
+            capture=replace(capture, frames=1), processed=1, dropped=0, reads=0, waiting=0, lost=lost,
+            turned_s=0.0, capturing=False, processing=False, finished=True,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        pass
+
+    stop = start
+
+    def close(self, timeout_s: float) -> None:
+        pass
+
+
+def run(*, pending: int = 0, lost: Sequence[int] = (0,)) -> None:
+    Agent(
+        outbox=cast("Any", Outbox(pending)),
+        publisher=cast("Any", Publisher()),
+        lines=cast("Any", [EndedLine(one) for one in lost]),
+        service_manager=ServiceManager(address=None, watchdog_s=None),
+        drain_s=0.0,
+    ).run(threading.Event())
+
+
+def test_reads_that_are_lost_are_no_good_end() -> None:
+    with pytest.raises(EdgeAgentError, match="5 reads are lost: the disk did not take them"):
+        run(lost=(2, 0, 3))
+
+
+def test_what_still_waits_on_disk_is_said_at_the_end_and_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        run(pending=72)
+    assert "stopped; 72 reads wait in the outbox" in caplog.text
