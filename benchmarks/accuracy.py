@@ -14,7 +14,16 @@ from benchmarks.score import load_truth, score
 from edge_agent.camera.pictures import list_pictures
 from edge_agent.errors import EdgeAgentError
 
-COLUMNS = ("plates", "captured", "texts", "end to end", "extra a picture", "detect + read, ms", "memory, MiB")
+COLUMNS = (
+    "plates",
+    "captured",
+    "texts",
+    "end to end",
+    "per plate",
+    "extra a picture",
+    "detect + read, ms",
+    "memory, MiB",
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,6 +85,7 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
                 figures.part(found.captured, found.plates),
                 str(found.texts),
                 figures.part(found.right, found.texts),
+                figures.part(found.distinct_right, found.distinct),
                 figures.part(found.extra, len(truth)),
                 f"{statistics.fmean(times):.2f}",
                 f"{one.peak_mib:.0f}",

@@ -26,6 +26,7 @@ class TruePlate:
 class Score:
     """Captured of plates (found, IoU >= 0.3); right of texts (found, and every character right, O and 0 as one).
 
+    Distinct are the texts that differ, distinct_right those of them read right in at least one picture.
     Extra are boxes apart from every labelled plate (IoU < 0.2): other plates, or none.
     """
 
@@ -33,6 +34,8 @@ class Score:
     captured: int
     texts: int
     right: int
+    distinct: int
+    distinct_right: int
     extra: int
 
 
@@ -81,6 +84,7 @@ def score(truth: Mapping[str, Sequence[TruePlate]], pictures: Iterable[Picture])
         example = next(iter(by_key), "folder/name.jpg")
         raise EdgeAgentError(f"the truth names none of the pictures: it should call them like {example}")
     captured = texts = right = plates = extra = 0
+    distinct: dict[str, bool] = {}
     for name, labelled in truth.items():
         found = by_key[name].plates if name in by_key else ()
         extra += sum(all(one.box.iou(seen.place) < APART_IOU for one in labelled) for seen in found)
@@ -89,6 +93,18 @@ def score(truth: Mapping[str, Sequence[TruePlate]], pictures: Iterable[Picture])
             hit = best is not None and plate.box.iou(best.place) >= CAPTURED_IOU
             plates += 1
             captured += hit
-            texts += bool(plate.text)
-            right += bool(plate.text) and hit and best is not None and fold(best.text) == fold(plate.text)
-    return Score(plates=plates, captured=captured, texts=texts, right=right, extra=extra)
+            if plate.text:
+                text = fold(plate.text)
+                is_right = hit and best is not None and fold(best.text) == text
+                texts += 1
+                right += is_right
+                distinct[text] = distinct.get(text, False) or is_right
+    return Score(
+        plates=plates,
+        captured=captured,
+        texts=texts,
+        right=right,
+        distinct=len(distinct),
+        distinct_right=sum(distinct.values()),
+        extra=extra,
+    )

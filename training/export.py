@@ -32,9 +32,9 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from torch import Tensor, nn
-from torch.nn import functional
 
 from training import boxes, degrade, easyocr
+from training.cost import blocks_of, compare, found_share, read_share
 from training.data import CHARSET, DataError, data_folder, photographs, plate_texts, read_gray
 from training.detector import chosen
 from training.loop import CHECKPOINT, save_atomically
@@ -173,8 +173,7 @@ def detector_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
     found = chosen(photographs(folder), validation=False)
     for one in found[:: max(1, len(found) // CALIBRATED_ON)]:
         fitted, _ = boxes.letterbox(read_gray(one.image), DETECTOR_INPUT)
-        scaled = (torch.from_numpy(fitted)[None, None] / 255 - MIDDLE) * SPREAD
-        yield functional.pixel_unshuffle(scaled, BLOCK).numpy()
+        yield blocks_of(fitted)
 
 
 def reader_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
@@ -212,6 +211,7 @@ def export_detector(source: Path, folder: Path, version: str, pictures: Path | N
             whole, sample = Path(scratch) / "float.onnx", torch.zeros(1, BLOCK * BLOCK, height, width)
             to_onnx(DetectorOfBlocks(network), whole, sample, names, {2: "rows", 3: "columns"})
             to_int8(whole, made, Pictures("blocks", detector_pictures(pictures)), ends(whole))
+            compare("detector", [found_share(path, pictures) for path in (whole, made)])
             take_bytes(made, SPREAD / 255, round(MIDDLE * 255))
         digest = put(made, folder / "detector.onnx")
     return Entry(
@@ -230,6 +230,7 @@ def export_reader(source: Path, folder: Path, version: str, pictures: Path | Non
         to_onnx(network, whole, torch.zeros(1, 1, *READER_INPUT), ("plate", "characters", "regions"), {0: "n"})
         if pictures is not None:
             to_int8(whole, made, Pictures("plate", reader_pictures(pictures)), [])
+            compare("reader", [read_share(path, pictures) for path in (whole, made)])
         digest = put(made, folder / "reader.onnx")
     return Entry(
         file="reader.onnx", sha256=digest, kind="ctc", input=READER_INPUT, charset=CHARSET,

@@ -23,9 +23,9 @@ def test_readers_side_by_side(street: Path, tmp_path: Path, capsys: pytest.Captu
     assert accuracy.main([str(street), "--peer", str(script(tmp_path, GOOD))]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    rows = {line.split("  ")[0]: line.split()[-7:-2] for line in out.splitlines()}
-    assert rows["edge-agent"] == ["1", "0.000", "1", "0.000", "0.000"]
-    assert rows["the peer"] == ["1", "1.000", "1", "1.000", "0.000"]
+    rows = {line.split("  ")[0]: line.split()[-8:-2] for line in out.splitlines()}
+    assert rows["edge-agent"] == ["1", "0.000", "1", "0.000", "0.000", "0.000"]
+    assert rows["the peer"] == ["1", "1.000", "1", "1.000", "1.000", "0.000"]
 
 
 @pytest.mark.parametrize(

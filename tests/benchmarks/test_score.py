@@ -26,7 +26,9 @@ def test_found_and_read(tmp_path: Path) -> None:
         picture("/data/us/a.jpg", ((10, 10, 110, 60), "ABC123"), ((300, 300, 400, 350), "XYZ789")),
         picture("/data/us/b.jpg", ((10, 10, 110, 60), "XYZ780")),
     ]
-    assert score(truth, seen) == Score(plates=2, captured=2, texts=2, right=1, extra=1)
+    assert score(truth, seen) == Score(
+        plates=2, captured=2, texts=2, right=1, distinct=2, distinct_right=1, extra=1
+    )
 
 
 def test_letter_o_and_digit_0_count_as_one(tmp_path: Path) -> None:
@@ -38,7 +40,9 @@ def test_letter_o_and_digit_0_count_as_one(tmp_path: Path) -> None:
 def test_doubtful_labels_count_for_the_capture_alone(tmp_path: Path, quality: str) -> None:
     truth = load_truth(table(tmp_path, f"us/a.jpg,0,0,10,5,ABC123,{quality}\nus/a.jpg,50,50,10,5,,ok\n"))
     seen = [picture("us/a.jpg", ((0, 0, 10, 5), "ABC123"), ((50, 50, 60, 55), "NOISE"))]
-    assert score(truth, seen) == Score(plates=2, captured=2, texts=0, right=0, extra=0)
+    assert score(truth, seen) == Score(
+        plates=2, captured=2, texts=0, right=0, distinct=0, distinct_right=0, extra=0
+    )
 
 
 def test_a_box_that_overlaps_too_little_is_a_miss_though_its_text_is_right() -> None:
@@ -51,14 +55,23 @@ def test_a_box_that_overlaps_too_little_is_a_miss_though_its_text_is_right() -> 
 def test_the_box_that_fits_best_is_the_one_that_counts() -> None:
     truth = {"us/a.jpg": [TruePlate(Box(0, 0, 100, 10), "ABC123")]}
     seen = picture("us/a.jpg", ((0, 0, 60, 10), "ABC123"), ((0, 0, 99, 10), "ABC128"))
-    assert score(truth, [seen]) == Score(plates=1, captured=1, texts=1, right=0, extra=0)
+    assert score(truth, [seen]) == Score(
+        plates=1, captured=1, texts=1, right=0, distinct=1, distinct_right=0, extra=0
+    )
 
 
 def test_a_labelled_picture_that_was_not_read_is_a_miss() -> None:
     truth = {"us/a.jpg": [TruePlate(Box(0, 0, 10, 5), "A1")], "us/b.jpg": [TruePlate(Box(0, 0, 10, 5), "B2")]}
     assert score(truth, [picture("us/a.jpg", ((0, 0, 10, 5), "A1"))]) == Score(
-        plates=2, captured=1, texts=2, right=1, extra=0
+        plates=2, captured=1, texts=2, right=1, distinct=2, distinct_right=1, extra=0
     )
+
+
+def test_a_plate_of_several_pictures_is_right_if_one_of_them_is_read() -> None:
+    truth = {f"us/{name}.jpg": [TruePlate(Box(0, 0, 10, 5), "ABC-120")] for name in "ab"}
+    seen = [picture("us/a.jpg", ((0, 0, 10, 5), "ABC12O")), picture("us/b.jpg", ((0, 0, 10, 5), "ABC128"))]
+    found = score(truth, seen)
+    assert (found.texts, found.right, found.distinct, found.distinct_right) == (2, 1, 1, 1)
 
 
 def test_truth_without_quality_is_sure(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from torch import Tensor
 
-from training import ctc, export
+from training import cost, ctc, export
 from training.data import DataError
 from training.loop import CHECKPOINT, Loop, Schedule
 from training.networks import LINES, Detector, Reader
@@ -156,6 +156,14 @@ def test_the_upper_line_comes_before_the_lower_one() -> None:
     middle = slice(5, -5)  # convolutions along the line see its ends
     assert upper[0, middle].std(dim=0).max() > 1e-4
     assert lower[0, middle].std(dim=0).max() < 1e-6
+
+
+def test_int8_that_costs_too_much_is_not_put_in_place(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        cost.compare("reader", [0.93, 0.92])
+    assert "reader, held out: float 0.9300, int8 0.9200" in caplog.text
+    with pytest.raises(DataError, match=r"reader: int8 gets 0\.9000 .* not put in place"):
+        cost.compare("reader", [0.93, 0.90])
 
 
 def test_a_file_of_other_weights_is_one_line(tmp_path: Path) -> None:
