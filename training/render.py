@@ -53,12 +53,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How all characters of a plate look; `alike` is what O and 0 are both drawn as, if they are."""
+    """How all characters of a plate look; `alike` is what O and 0 are both drawn as, if they are.
+
+    `bars`: 1 is drawn as I, a mere bar. The serial pattern alone tells them apart, so never on vanity plates.
+    """
 
     font: Path
     alike: str
+    bars: bool
     share: float
     same_width: bool
+
+    def drawn(self, character: str) -> str:
+        """The character whose shape stands on the plate."""
+        if self.alike and character in "O0":
+            return self.alike
+        return "I" if self.bars and character == "1" else character
 
     def label(self, text: str) -> str:
         """What a person would write down."""
@@ -101,7 +111,7 @@ class Printer:
             canvas, dark = _over_design(designs[int(rng.integers(len(designs)))], width, rng)
         else:
             canvas, dark = _field(width, rng)
-        text = vocabulary.serial(vocabulary.US_PATTERNS, rng, free=0.18)
+        text = vocabulary.vanity(rng) if rng.random() < 0.18 else vocabulary.serial(vocabulary.US_PATTERNS, rng)
         height = PLATE_HEIGHT * rng.uniform(0.38, 0.62)
         top = (PLATE_HEIGHT - height) / 2 + PLATE_HEIGHT * rng.uniform(-0.05, 0.09)
         fill = min(rng.uniform(0.68, 0.95), rng.uniform(0.4, 0.5) + 0.085 * len(text))
@@ -110,6 +120,8 @@ class Printer:
         row = Row(left, top, span, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.5))
         style = self._style(text, rng, self._fonts)
         self._characters(canvas, text, row, style, rng, emblems=0.5)
+        if rng.random() < 0.1:
+            self._edges(canvas, row, rng)
         # A design says by itself where it is from; else the name does, where it is printed and not too small.
         name = "" if designed else STATES.get(region) or vocabulary.one(vocabulary.PROVINCES, rng)
         slogan = "" if designed else SLOGANS.get(region, "")
@@ -134,8 +146,9 @@ class Printer:
         height = PLATE_HEIGHT * rng.uniform(0.58, 0.82)
         top = (PLATE_HEIGHT - height) / 2 + rng.uniform(-4, 4)
         row = Row(left, top, right - left, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.4))
-        text = vocabulary.serial(vocabulary.EU_PATTERNS, rng, free=0.12)
-        style = self._style(text, rng, self._european)
+        chosen = rng.random() < 0.12
+        text = vocabulary.vanity(rng) if chosen else vocabulary.serial(vocabulary.EU_PATTERNS, rng)
+        style = self._style(text, rng, self._european, bars=0.0 if chosen else 0.3)
         self._characters(canvas, text, row, style, rng, emblems=0.3)
         if rng.random() < 0.5:
             cv2.rectangle(canvas, (2, 2), (width - 3, PLATE_HEIGHT - 3), row.tone, int(rng.integers(1, 4)))
@@ -159,8 +172,8 @@ class Printer:
         if tone > 200:
             canvas[band if new else 0 :] *= 0.35
         row = Row(left, top, width - 2 * left, height, tone, bool(rng.random() < 0.5))
-        text = vocabulary.serial(vocabulary.BR_PATTERNS, rng, free=0.05)
-        style = self._style(text, rng, self._european)
+        text = vocabulary.serial(vocabulary.BR_PATTERNS, rng)
+        style = self._style(text, rng, self._european, bars=0.4)
         self._characters(canvas, text, row, style, rng, emblems=0.25)
         self._bolts(canvas, rng)
         return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike), "br")
@@ -171,8 +184,7 @@ class Printer:
         width = int(height * rng.uniform(1.0, 1.75))
         dark = bool(rng.random() < 0.15)
         canvas = np.full((height, width), rng.uniform(20, 80) if dark else rng.uniform(130, 250), np.float32)
-        text = vocabulary.serial((*vocabulary.EU_PATTERNS, *vocabulary.BR_PATTERNS), rng, free=0.1)
-        text += "" if len(text) > 3 else vocabulary.serial(("NNN", "NNNN"), rng, free=0)
+        text = vocabulary.serial((*vocabulary.EU_PATTERNS, *vocabulary.BR_PATTERNS), rng)
         cut = min(len(text) - 2, int(rng.choice([2, 3, 3, 3, 4])))
         style = self._style(text, rng, self._european)
         edge, between = height * rng.uniform(0.04, 0.12), height * rng.uniform(0.03, 0.1)
@@ -194,11 +206,13 @@ class Printer:
         self._bolts(canvas, rng)
         return Plate(_finish(canvas), style.label(text), cut, bool(style.alike))
 
-    def _style(self, text: str, rng: np.random.Generator, preferred: Sequence[Path]) -> Style:
+    def _style(self, text: str, rng: np.random.Generator, preferred: Sequence[Path], *, bars: float = 0.0) -> Style:
         fonts = preferred if rng.random() < 0.7 else self._fonts
+        font = fonts[int(rng.integers(len(fonts)))]
         folded = rng.random() < 0.3 and ("O" in text or "0" in text)
         return Style(
-            font=fonts[int(rng.integers(len(fonts)))],
+            font=font,
+            bars=rng.random() < bars and "mono" not in font.name,  # whose I has serifs
             alike=("0" if rng.random() < 0.5 else "O") if folded else "",
             share=rng.uniform(0.74, 0.96),
             same_width=bool(rng.random() < 0.5),
@@ -215,13 +229,22 @@ class Printer:
             if gap > 0.35 and rng.random() < emblems:
                 self._between(canvas, (x, gap * unit), row, rng)
             x += gap * unit
-            ink = mask(style.font, style.alike if style.alike and character in "O0" else character)
+            ink = mask(style.font, style.drawn(character))
             wide = unit * style.share
             if character in NARROW_GLYPHS:
                 natural = ink.shape[1] / ink.shape[0] * row.height
                 wide = min(wide, natural if not style.same_width else max(natural, wide * 0.55))
             put(canvas, ink, (x + (unit - wide) / 2, row.top, wide, row.height), row.tone, raised=row.raised)
             x += unit
+
+    def _edges(self, canvas: Canvas, row: Row, rng: np.random.Generator) -> None:
+        """Bumpers, grilles and the raised rim beside the plate: bars that are taller than the characters."""
+        height, width = canvas.shape
+        for x in (rng.uniform(0, max(1.0, row.left * 0.4)), width - rng.uniform(0, max(1.0, row.left * 0.4))):
+            if rng.random() < 0.7:
+                wide, reach = int(rng.integers(1, 7)), rng.uniform(0, 0.12)
+                ends = (int(x), int(height * reach)), (int(x), int(height * (1 - rng.uniform(0, 0.12))))
+                cv2.line(canvas, *ends, row.tone if rng.random() < 0.6 else float(rng.uniform(0, 255)), wide)
 
     def _between(self, canvas: Canvas, place: tuple[float, float], row: Row, rng: np.random.Generator) -> None:
         """Something that is no character, in a gap of the row (x, width)."""

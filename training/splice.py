@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SLOPES = np.linspace(-0.36, 0.36, 37)  # of the row of characters, pixels down a pixel to the right
 NARROWEST = 0.45  # of the usual width: the least that a piece may be wide
+RARE = "IOQ"  # many countries do not issue them, and they are easily taken for others
 ACROSS_PX = 96  # the width at which the slope is looked for
 
 
@@ -107,6 +108,7 @@ def _moved(piece: Gray, down: int) -> Gray:
 
 
 def _like(text: str, place: int, rng: np.random.Generator) -> int:
-    """A place of the text that holds a letter where this one does, else a digit."""
+    """A place of the text that holds a letter where this one does, else a digit; rare letters more often."""
     same = [k for k, character in enumerate(text) if character.isalpha() == text[place].isalpha()]
+    same += 2 * [k for k in same if text[k] in RARE]
     return same[int(rng.integers(len(same)))]

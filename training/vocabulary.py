@@ -33,15 +33,20 @@ DEALERS = _words(
 CITIES = _words("SP-SAO_PAULO RJ-RIO_DE_JANEIRO PR-CURITIBA MG-BELO_HORIZONTE SC-JOINVILLE BRASIL")
 PLACES = _words("PUNJAB SINDH LAHORE KARACHI 07 12 16 19 SP BRASIL ISLAMABAD KPK GOVT")
 COUNTRIES = _words("D GB F I E NL PL RO B CZ A P H S DK SK LT HR")
+# What is easily taken for something else is drawn more often than it is issued.
+LETTERS = string.ascii_uppercase * 2 + "IIIIOOOQQDDDBSZGGVUWMN"
+DIGITS = string.digits * 2 + "11008852"
 VANITY = string.ascii_uppercase * 2 + string.digits
 
 
-def serial(patterns: Sequence[str], rng: np.random.Generator, *, free: float) -> str:
-    """A serial of one of the patterns, or (with this chance) any characters: vanity plates."""
-    if rng.random() < free:
-        return "".join(one(VANITY, rng) for _ in range(int(rng.integers(2, 9))))
-    pattern = one(patterns, rng)
-    return "".join(one(string.ascii_uppercase if p == "L" else string.digits, rng) for p in pattern)
+def vanity(rng: np.random.Generator) -> str:
+    """What an owner chose: any characters."""
+    return "".join(one(VANITY, rng) for _ in range(int(rng.integers(2, 9))))
+
+
+def serial(patterns: Sequence[str], rng: np.random.Generator) -> str:
+    """A serial of one of the patterns."""
+    return "".join(one(LETTERS if p == "L" else DIGITS, rng) for p in one(patterns, rng))
 
 
 def one(values: Sequence[str], rng: np.random.Generator) -> str:

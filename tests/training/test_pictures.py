@@ -43,9 +43,20 @@ def test_no_fonts_is_said_with_the_way_out() -> None:
 
 def test_serials_follow_their_pattern() -> None:
     rng = np.random.default_rng(0)
-    text = vocabulary.serial(("LLNNN",), rng, free=0.0)
+    text = vocabulary.serial(("LLNNN",), rng)
     assert text[:2].isalpha()
     assert text[2:].isdigit()
+
+
+@needs_fonts
+def test_where_1_is_a_bar_it_looks_like_i_and_still_says_1() -> None:
+    printer, rng = render.Printer(fonts=FONTS), np.random.default_rng(0)
+    style = printer._style("A1", rng, FONTS, bars=1.0)
+    while not style.bars:  # a font whose I has serifs
+        style = printer._style("A1", rng, FONTS, bars=1.0)
+    assert [style.drawn(one) for one in "A1I7"] == ["A", "I", "I", "7"]
+    assert style.label("A1I7") == "A1I7"
+    assert not printer._style("A1", rng, FONTS).bars
 
 
 @pytest.mark.parametrize("seed", range(20))
