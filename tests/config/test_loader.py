@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import tomllib
@@ -150,11 +151,13 @@ def test_a_file_without_the_vehicle_says_so(write: Write) -> None:
     [
         (b'[vehicle]\nagency = "\xff"', "agent.toml:2: is not UTF-8 text"),
         (b"a = [\n1,\n", "agent.toml:2: is not TOML: Invalid value"),
-        (b"a = 1\na = 2\n", "agent.toml:2: is not TOML: Cannot overwrite a value, column 6"),
+        (b"a = 1\na = 2\n", "agent.toml:2: key a appears twice"),
+        (b"[a]\nb = 1 # one\n\n\t[ a ] # again\n", "agent.toml:4: section [ a ] appears twice"),
+        (b"a = 1\r\n[a]\r\n", "agent.toml:2: is not TOML: Cannot overwrite a value, column 3"),
         (b"a = " + b"[" * 100_000, "agent.toml: tables or arrays are nested too deeply"),
         (b"#" * (1 << 20) + b"#", "agent.toml: is larger than 1 MiB, so it is no settings file"),
     ],
-    ids=["encoding", "end of file", "twice", "deep", "large"],
+    ids=["encoding", "end of file", "key twice", "section twice", "key and section", "deep", "large"],
 )
 def test_a_file_that_is_no_toml_is_one_line(write: Write, content: bytes, problem: str) -> None:
     directory = write()
@@ -190,7 +193,17 @@ def test_a_problem_is_one_line_whatever_the_key(write: Write) -> None:
 def test_a_directory_in_place_of_a_file_and_hidden_files_are_no_cameras(write: Write) -> None:
     directory = write(**{"cameras/.front": "nonsense"})
     (directory / "cameras/rear.toml").mkdir()
-    assert check(directory) == ["cameras/rear.toml: there is no such file"]
+    assert check(directory) == ["cameras/rear.toml: is a directory"]
+
+
+def test_a_file_that_cannot_be_read_gives_the_true_reason(write: Write) -> None:
+    agent = write() / "agent.toml"
+    agent.unlink()
+    agent.symlink_to("agent.toml")
+    assert check(agent.parent) == ["agent.toml: cannot be read: Too many levels of symbolic links"]
+    agent.unlink()
+    os.mkfifo(agent)
+    assert check(agent.parent) == ["agent.toml: is not a file"]
 
 
 class TestTunedFile:
