@@ -70,6 +70,7 @@ Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processo
 
 def main() -> NoReturn:
     """Run a command; what went wrong is a line on stderr and the exit status of its kind."""
+    logging.basicConfig(format="edge-agent: %(message)s")
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
@@ -124,8 +125,8 @@ def _progress(total: int | None, what: str) -> Iterator[Callable[[], None]]:
 
 
 def _log(level: str) -> None:
-    """Log to stderr; the journal adds time and unit by itself."""
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    """Log as a service does; the journal adds time and unit by itself."""
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
 
 
 def _stop_on_signals() -> threading.Event:
@@ -227,10 +228,23 @@ def read(
         raise typer.Exit(1)
 
 
+def _recording(text: str) -> Path:
+    if "://" in text:
+        raise typer.BadParameter(
+            "is a video file or a directory of pictures; a live camera is configured in cameras/NAME.toml"
+        )
+    return Path(text)
+
+
 @app.command(epilog="Example: edge-agent replay drive.mp4")
 def replay(
     video: Annotated[
-        Path, typer.Argument(metavar="VIDEO", help="A video, or a directory of pictures taken one after the other.")
+        Path,
+        typer.Argument(
+            metavar="VIDEO",
+            parser=_recording,
+            help="A video, or a directory of pictures taken one after the other.",
+        ),
     ],
     *,
     jsonl: JsonLines = False,
@@ -240,7 +254,6 @@ def replay(
 ) -> None:
     """Read a recording as the car would, as fast as this computer can."""
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
-    logging.basicConfig(format="edge-agent: %(message)s")
     recording = replaying.recording(video)
     with _output(), _progress(None, "replaying") as advance:
         for one in replaying.replay(recording, models=networks, advance=advance):

@@ -45,6 +45,7 @@ def test_the_version_is_told() -> None:
         (("read", "--jsonnl", "x.jpg"), "No such option: --jsonnl"),
         (("read", "--threads", "many", "x.jpg"), "valid integer"),
         (("demo", "--seconds", "1"), "--seconds"),
+        (("replay", "rtsp://10.0.0.9/front"), "a live camera is configured in cameras/NAME.toml"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_two(arguments: tuple[str, ...], said: str) -> None:
@@ -133,6 +134,15 @@ def test_check_finds_every_file_that_cannot_be_used(configuration: Path, tmp_pat
         "login should hold one line, user:password",
     ):
         assert sum(said in line for line in done.stderr.splitlines()) == 1, said
+
+
+def test_a_warning_of_check_comes_once_with_the_programs_name(configuration: Path) -> None:
+    agent = configuration / "agent.toml"
+    agent.write_text(agent.read_text().replace("[models]", '[models]\nprovider = "tensorrt"'))
+    done = edge_agent("check", configuration)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edge-agent: provider 'tensorrt' is not in the installed ONNX Runtime")
 
 
 def test_a_camera_file_with_another_ending_is_named(configuration: Path) -> None:
