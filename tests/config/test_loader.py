@@ -172,6 +172,18 @@ def test_the_mark_that_some_editors_put_first_does_no_harm(write: Write) -> None
     assert check(directory) == []
 
 
+@pytest.mark.parametrize("host", ["localhost:8883", "mqtt://broker", "broker/", "bro ker", "[::1]", "1:2", ""])
+def test_a_broker_is_named_without_port_and_scheme(write: Write, host: str) -> None:
+    wrong = "should be a host name or an address: no mqtt://, and the port has its own key"
+    problems = check(write(agent=VEHICLE + f'[mqtt]\nhost = "{host}"\n'))
+    assert problems == [f"agent.toml:5: mqtt.host: {wrong}, got {host!r}"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "my-broker.example.gov", "::1", "2001:db8::8883"])
+def test_a_broker_has_a_name_or_an_address_of_either_kind(write: Write, host: str) -> None:
+    assert load(write(agent=VEHICLE + f'[mqtt]\nhost = "{host}"\n')).agent.mqtt.host == host
+
+
 def test_numbers_too_long_to_print_are_problems_too(write: Write) -> None:
     problems = check(write(agent=VEHICLE + f"[mqtt]\nport = 0x{'f' * 5000}\n"))
     assert problems == ["agent.toml:5: mqtt.port: should be at most 65535, got a number beyond all bounds"]
