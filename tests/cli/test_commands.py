@@ -131,7 +131,7 @@ def test_check_finds_every_file_that_cannot_be_used(configuration: Path, tmp_pat
         "ca.pem: cannot be used as ca_file",
         "outbox.db",
         "/nowhere/drive.mp4: there is no such file",
-        "login should hold one line, user:password",
+        "login: should hold one line, user:password",
     ):
         assert sum(said in line for line in done.stderr.splitlines()) == 1, said
 
