@@ -265,12 +265,12 @@ def replay(
 @app.command(epilog="Example: edge-agent check config")
 def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     """Check a configuration directory and list every problem at once."""
-    configuration = loader.load(directory)
-    for warning in configuration.warnings:
+    found = loader.inspect(directory)
+    for warning in found.warnings:
         _say(f"warning: {warning}")
-    if faults := checking.faults(configuration):
-        raise ConfigurationError(faults)
-    names = ", ".join(camera.name for camera in configuration.cameras)
+    if problems := [*found.problems, *checking.faults(found)]:
+        raise ConfigurationError(problems)
+    names = ", ".join(camera.name for camera, _ in found.cameras)
     print(f"{directory}: no problem found; cameras: {names}")
 
 

@@ -34,18 +34,39 @@ class Configuration:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Which files of a directory are sound, each camera with its layers, and every problem of the others."""
+
+    agent: AgentSettings | None
+    agent_layers: Layers
+    cameras: tuple[tuple[CameraSettings, Layers], ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 def load(directory: Path) -> Configuration:
     """Read agent.toml, cameras/*.toml and the tuner's files. Raises ConfigurationError with every problem."""
-    return _Loader(directory).load()
+    found = inspect(directory)
+    if found.agent is None or found.problems:
+        raise ConfigurationError(found.problems)
+    return Configuration(
+        agent=found.agent,
+        cameras=tuple(camera for camera, _ in found.cameras),
+        agent_layers=found.agent_layers,
+        camera_layers={camera.name: layers for camera, layers in found.cameras},
+        warnings=found.warnings,
+    )
 
 
-def check(directory: Path) -> list[str]:
-    """Give every problem of a directory, a line each; none means that `load` succeeds."""
-    try:
-        load(directory)
-    except ConfigurationError as error:
-        return list(error.problems)
-    return []
+def inspect(directory: Path) -> Inspection:
+    """Read what `load` reads, which succeeds where no problem is found."""
+    if not directory.is_dir():
+        reason = "is not a directory" if directory.exists() else "there is no such directory"
+        return Inspection(
+            agent=None, agent_layers=Layers(()), cameras=(), problems=(f"{directory}: {reason}",), warnings=()
+        )
+    return _Loader(directory).inspect()
 
 
 class _Loader:
@@ -56,23 +77,19 @@ class _Loader:
         self._problems: list[str] = []
         self._warnings: list[str] = []
 
-    def load(self) -> Configuration:
-        if not self._directory.is_dir():
-            reason = "is not a directory" if self._directory.exists() else "there is no such directory"
-            raise ConfigurationError([f"{self._directory}: {reason}"])
+    def inspect(self) -> Inspection:
         document = self._read("agent.toml")
         layers = Layers((document or Document("agent.toml", {}, {}),))
         agent = self._validate(AgentSettings, layers) if document else None
         cameras = self._cameras(layers.documents[0].only(INHERITED))
-        if agent is None or self._problems:
-            raise ConfigurationError(list(dict.fromkeys(self._problems)))
-        self._warn(agent, layers)
-        tuned = [self._tuned(agent.state.directory, camera, own) for camera, own in cameras]
-        return Configuration(
+        if agent is not None:
+            self._warn(agent, layers)
+            cameras = [self._tuned(agent.state.directory, camera, own) for camera, own in cameras]
+        return Inspection(
             agent=agent,
-            cameras=tuple(camera for camera, _ in tuned),
             agent_layers=layers,
-            camera_layers={camera.name: camera_layers for camera, camera_layers in tuned},
+            cameras=tuple(cameras),
+            problems=tuple(dict.fromkeys(self._problems)),
             warnings=tuple(self._warnings),
         )
 

@@ -74,12 +74,11 @@ def test_the_shipped_configuration_is_sound() -> None:
 def test_check_lists_every_problem_at_once_with_status_78(configuration: Path) -> None:
     (configuration / "cameras" / "a.toml").write_text('kind = "rtsp"\nurl = 5\n')
     (configuration / "cameras" / "b.toml").write_text("kind = \n")
+    (configuration / "cameras" / "c.toml").write_text('kind = "files"\npath = "/nope"\n')
     done = edge_agent("check", configuration)
     assert done.returncode == 78
-    lines = done.stderr.splitlines()
-    assert len(lines) >= 2
-    assert any("cameras/a.toml:2" in line for line in lines)
-    assert any("cameras/b.toml:1" in line for line in lines)
+    places = [line.split(": ")[1] for line in done.stderr.splitlines()]
+    assert places == ["cameras/a.toml:2", "cameras/b.toml:1", "cameras/c.toml:2"]
 
 
 def test_the_models_are_listed_with_their_hashes_checked(tmp_path: Path) -> None:

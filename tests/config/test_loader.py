@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent import resources
-from edge_agent.config.loader import check, load
+from edge_agent.config.loader import inspect, load
 from edge_agent.config.settings import (
     CAMERA_KINDS,
     AgentSettings,
@@ -44,6 +44,10 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 Write = Callable[..., Path]
+
+
+def check(directory: Path) -> list[str]:
+    return list(inspect(directory).problems)
 
 
 def test_defaults_agent_camera_and_tuner_lie_over_each_other(write: Write) -> None:
