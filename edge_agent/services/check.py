@@ -18,8 +18,8 @@ from edge_agent.config.settings import (
     StateSettings,
     V4l2Camera,
 )
-from edge_agent.errors import CameraError, EdgeAgentError, StateDirectoryError
-from edge_agent.mqtt import Tls, tls_context
+from edge_agent.errors import BrokerError, CameraError, EdgeAgentError, StateDirectoryError
+from edge_agent.mqtt import Tls, common_name, tls_context
 from edge_agent.outbox import read_status
 
 Trial = tuple[KeyPath, Callable[[], object]]
@@ -53,10 +53,15 @@ def _agent_trials(agent: AgentSettings) -> Iterator[Trial]:
     if mqtt.ca_file is not None:
         yield ("mqtt", "ca_file"), lambda: tls_context(Tls(ca_file=mqtt.ca_file))
     if mqtt.certificate_file is not None:
-        identity = Tls(certificate_file=mqtt.certificate_file, key_file=mqtt.key_file)
-        yield ("mqtt", "certificate_file"), lambda: tls_context(identity)
+        yield ("mqtt", "certificate_file"), lambda: _check_identity(agent)
     yield ("mqtt", "password_file"), lambda: wiring.broker(mqtt)
     yield ("state", "directory"), lambda: _check_state(agent.state)
+
+
+def _check_identity(agent: AgentSettings) -> None:
+    certificate, vehicle = agent.mqtt.certificate_file, agent.vehicle.id
+    if certificate is not None and (name := common_name(certificate, agent.mqtt.key_file)) != vehicle:
+        raise BrokerError(f"{certificate}: its common name is {name!r}, but vehicle.id is {vehicle!r}")
 
 
 def _check_state(state: StateSettings) -> None:

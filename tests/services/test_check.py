@@ -4,6 +4,7 @@ import pytest
 
 from edge_agent.config.loader import inspect
 from edge_agent.services.check import faults
+from tests.config.certificates import Authority
 
 
 class Car:
@@ -26,6 +27,9 @@ class Car:
         path.write_text(content)
         path.chmod(0o600)
         return path
+
+    def identity(self, certificate_file: Path, key_file: Path) -> None:
+        self.table("[mqtt]", f'certificate_file = "{certificate_file}"', f'key_file = "{key_file}"')
 
     def faults(self) -> list[str]:
         (self.directory / "agent.toml").write_text("\n".join(self._agent))
@@ -70,6 +74,23 @@ def test_the_files_of_the_connection_are_told_each_on_its_line(car: Car) -> None
     assert certificate.startswith(
         f"agent.toml:8: mqtt.certificate_file: {files['certificate_file']}: cannot be used"
     )
+
+
+def test_a_certificate_must_name_the_vehicle(car: Car) -> None:
+    certificate_file, key_file = Authority(car.directory).issue("car-2")
+    car.identity(certificate_file, key_file)
+    wrong = "its common name is 'car-2', but vehicle.id is 'car-1'"
+    assert car.faults() == [f"agent.toml:7: mqtt.certificate_file: {certificate_file}: {wrong}"]
+    Authority(car.directory).issue("car-1")[0].replace(certificate_file)
+    (car.directory / "car-1.key").replace(key_file)
+    assert car.faults() == []
+
+
+def test_a_certificate_that_a_broker_would_refuse_is_told(car: Car) -> None:
+    certificate_file, key_file = Authority(car.directory).issue("car-1", days=-0.5)
+    car.identity(certificate_file, key_file)
+    wrong = "a broker would refuse it (certificate has expired)"
+    assert car.faults() == [f"agent.toml:7: mqtt.certificate_file: {certificate_file}: {wrong}"]
 
 
 def test_networks_and_state_are_told_by_their_setting(car: Car) -> None:
