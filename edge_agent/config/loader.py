@@ -4,6 +4,7 @@ Defaults in code < agent.toml < cameras/NAME.toml < tuned/NAME.toml in the state
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -36,9 +37,10 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Which files of a directory are sound, each camera with its layers, and every problem of the others."""
+    """What of a directory is sound, of agent.toml each table too, and every problem of the rest, a line each."""
 
     agent: AgentSettings | None
+    agent_tables: Mapping[str, Settings]
     agent_layers: Layers
     cameras: tuple[tuple[CameraSettings, Layers], ...]
     problems: tuple[str, ...]
@@ -63,8 +65,9 @@ def inspect(directory: Path) -> Inspection:
     """Read what `load` reads, which succeeds where no problem is found."""
     if not directory.is_dir():
         reason = "is not a directory" if directory.exists() else "there is no such directory"
+        problem = f"{directory}: {reason}"
         return Inspection(
-            agent=None, agent_layers=Layers(()), cameras=(), problems=(f"{directory}: {reason}",), warnings=()
+            agent=None, agent_tables={}, agent_layers=Layers(()), cameras=(), problems=(problem,), warnings=()
         )
     return _Loader(directory).inspect()
 
@@ -87,6 +90,7 @@ class _Loader:
             cameras = [self._tuned(agent.state.directory, camera, own) for camera, own in cameras]
         return Inspection(
             agent=agent,
+            agent_tables=self._sound_tables(layers) if document else {},
             agent_layers=layers,
             cameras=tuple(cameras),
             problems=tuple(dict.fromkeys(self._problems)),
@@ -99,6 +103,15 @@ class _Loader:
         except UnreadableError as error:
             self._problems.append(str(error))
             return None
+
+    def _sound_tables(self, layers: Layers) -> dict[str, Settings]:
+        values, sound = layers.values(), {}
+        for name, field in AgentSettings.model_fields.items():
+            table = field.annotation
+            if isinstance(table, type) and issubclass(table, Settings):
+                with suppress(ValidationError):
+                    sound[name] = table.model_validate(values.get(name, {}), context={"directory": self._directory})
+        return sound
 
     def _validate(self, model: type[Model], layers: Layers) -> Model | None:
         try:

@@ -1,7 +1,7 @@
 """`edge-agent check`: what would keep valid settings from working on this computer."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_agent import wiring
@@ -12,10 +12,14 @@ from edge_agent.config.lines import KeyPath
 from edge_agent.config.loader import Inspection
 from edge_agent.config.settings import (
     AgentSettings,
-    CameraSettings,
     FilesCamera,
+    ModelSettings,
+    MqttSettings,
+    ReadingSettings,
     RtspCamera,
+    Settings,
     StateSettings,
+    TrackingSettings,
     V4l2Camera,
 )
 from edge_agent.errors import BrokerError, CameraError, EdgeAgentError, StateDirectoryError
@@ -23,39 +27,55 @@ from edge_agent.mqtt import Tls, common_name, tls_context
 from edge_agent.outbox import read_status
 
 Trial = tuple[KeyPath, Callable[[], object]]
-"""A key, and what must succeed for its value to work."""
+"""A key of some settings, and what must succeed for its value to work."""
 
 
 def faults(found: Inspection) -> list[str]:
     """Every sound setting that names what cannot be used, a line each; no device is opened and no broker called."""
-    lines = _failed(_agent_trials(found.agent), found.agent_layers) if found.agent else []
-    for camera, layers in found.cameras:
-        lines += _failed(_camera_trials(camera), layers)
-    return lines
-
-
-def _failed(trials: Iterable[Trial], layers: Layers) -> list[str]:
     lines = []
-    for key, attempt in trials:
+    for name, table in found.agent_tables.items():
+        lines += _failed(table, found.agent_layers, inside=(name,))
+    if found.agent is not None:
+        lines += _failed(found.agent, found.agent_layers)
+    for camera, layers in found.cameras:
+        lines += _failed(camera, layers)
+    return list(dict.fromkeys(lines))
+
+
+def _failed(settings: Settings, layers: Layers, *, inside: KeyPath = ()) -> list[str]:
+    lines = []
+    for key, attempt in _trials(settings):
         try:
             attempt()
         except EdgeAgentError as error:
-            lines += [f"{layers.place(key)}: {'.'.join(map(str, key))}: {line}" for line in str(error).splitlines()]
+            path = (*inside, *key)
+            lines += [f"{layers.place(path)}: {'.'.join(map(str, path))}: {one}" for one in str(error).splitlines()]
     return lines
 
 
-def _agent_trials(agent: AgentSettings) -> Iterator[Trial]:
-    models, mqtt = agent.models, agent.mqtt
-    yield (
-        ("models", "directory") if models.directory else ("models",),
-        lambda: wiring.pipeline(models=models, reading=agent.reading, tracking=agent.tracking),
-    )
-    if mqtt.ca_file is not None:
-        yield ("mqtt", "ca_file"), lambda: tls_context(Tls(ca_file=mqtt.ca_file))
-    if mqtt.certificate_file is not None:
-        yield ("mqtt", "certificate_file"), lambda: _check_identity(agent)
-    yield ("mqtt", "password_file"), lambda: wiring.broker(mqtt)
-    yield ("state", "directory"), lambda: _check_state(agent.state)
+def _trials(settings: Settings) -> Iterator[Trial]:
+    match settings:
+        case AgentSettings():
+            yield ("mqtt", "certificate_file"), lambda: _check_identity(settings)
+        case ModelSettings():
+            yield ("directory",) if settings.directory else (), lambda: _check_models(settings)
+        case MqttSettings():
+            own = Tls(certificate_file=settings.certificate_file, key_file=settings.key_file)
+            yield ("ca_file",), lambda: tls_context(Tls(ca_file=settings.ca_file))
+            yield ("certificate_file",), lambda: tls_context(own)
+            yield ("password_file",), lambda: wiring.broker(settings)
+        case StateSettings():
+            yield ("directory",), lambda: _check_state(settings)
+        case FilesCamera():
+            yield ("path",), lambda: _check_recording(settings)
+        case RtspCamera(credentials_file=Path() as file):
+            yield ("credentials_file",), lambda: read_credentials(file)
+        case V4l2Camera():
+            yield ("device",), lambda: _check_device(settings.device)
+
+
+def _check_models(models: ModelSettings) -> None:
+    wiring.pipeline(models=models, reading=ReadingSettings(), tracking=TrackingSettings())
 
 
 def _check_identity(agent: AgentSettings) -> None:
@@ -76,16 +96,6 @@ def _check_state(state: StateSettings) -> None:
 def _nearest(directory: Path) -> Path:
     """The directory, or that of its parents that exists."""
     return next(path for path in (directory, *directory.parents) if path.exists())
-
-
-def _camera_trials(settings: CameraSettings) -> Iterator[Trial]:
-    match settings:
-        case FilesCamera():
-            yield ("path",), lambda: _check_recording(settings)
-        case RtspCamera(credentials_file=Path() as file):
-            yield ("credentials_file",), lambda: read_credentials(file)
-        case V4l2Camera():
-            yield ("device",), lambda: _check_device(settings.device)
 
 
 def _check_recording(settings: FilesCamera) -> None:

@@ -58,12 +58,20 @@ def test_what_a_camera_names_is_told_with_file_line_and_key(car: Car) -> None:
     ]
 
 
-def test_a_file_with_a_wrong_setting_does_not_hide_what_the_others_name(car: Car) -> None:
+def test_a_wrong_setting_does_not_hide_what_other_tables_and_files_name(car: Car) -> None:
+    (car.state / "outbox.db").mkdir(parents=True)
+    car.table("[mqtt]", "port = 0")
     car.camera("a", 'kind = "sim"', "seeed = 1")
     car.camera("b", 'kind = "files"', 'path = "/nope"')
-    assert car.faults() == ["cameras/b.toml:2: path: /nope: there is no such file or directory"]
-    car.table("[mqtt]", "port = 0")
-    assert car.faults() == ["cameras/b.toml:2: path: /nope: there is no such file or directory"]
+    assert car.faults() == [
+        f"agent.toml:5: state.directory: outbox {car.state}/outbox.db: is a directory",
+        "cameras/b.toml:2: path: /nope: there is no such file or directory",
+    ]
+
+
+def test_an_unreadable_file_names_nothing(car: Car) -> None:
+    car.table("[mqtt")
+    assert car.faults() == []
 
 
 def test_the_files_of_the_connection_are_told_each_on_its_line(car: Car) -> None:
@@ -103,6 +111,6 @@ def test_networks_and_state_are_told_by_their_setting(car: Car) -> None:
     (car.directory / "models").mkdir()
     car.table("[models]", 'directory = "models"')
     assert car.faults() == [
-        f"agent.toml:7: models.directory: {car.directory}/models/models.toml: No such file or directory",
         f"agent.toml:5: state.directory: outbox {outbox}: is a directory",
+        f"agent.toml:7: models.directory: {car.directory}/models/models.toml: No such file or directory",
     ]
