@@ -74,6 +74,7 @@ Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processo
 def main() -> NoReturn:
     """Run a command; what went wrong is a line on stderr and the exit status of its kind."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # until here __main__ had it end at once
+    logging.basicConfig(format="edge-agent: %(message)s")
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
@@ -128,8 +129,8 @@ def _progress(total: int | None, what: str) -> Iterator[Callable[[], None]]:
 
 
 def _log(level: str) -> None:
-    """Log to stderr; the journal adds time and unit by itself."""
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    """Log as a service does; the journal adds time and unit by itself."""
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
 
 
 def _stop_on_signals() -> threading.Event:
@@ -232,10 +233,23 @@ def read(
         raise typer.Exit(1)
 
 
+def _recording(text: str) -> Path:
+    if "://" in text:
+        raise typer.BadParameter(
+            "is a video file or a directory of pictures; a live camera is configured in cameras/NAME.toml"
+        )
+    return Path(text)
+
+
 @app.command(epilog="Example: edge-agent replay drive.mp4")
 def replay(
     video: Annotated[
-        Path, typer.Argument(metavar="VIDEO", help="A video, or a directory of pictures taken one after the other.")
+        Path,
+        typer.Argument(
+            metavar="VIDEO",
+            parser=_recording,
+            help="A video, or a directory of pictures taken one after the other.",
+        ),
     ],
     *,
     jsonl: JsonLines = False,
@@ -245,7 +259,6 @@ def replay(
 ) -> None:
     """Read a recording as the car would, as fast as this computer can."""
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
-    logging.basicConfig(format="edge-agent: %(message)s")
     recording, reads = replaying.recording(video), 0
     with _output(), _progress(None, "replaying") as advance:
         for one in replaying.replay(recording, models=networks, advance=advance):
@@ -260,12 +273,12 @@ def replay(
 @app.command(epilog="Example: edge-agent check config")
 def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     """Check a configuration directory and list every problem at once."""
-    configuration = loader.load(directory)
-    for warning in configuration.warnings:
+    found = loader.inspect(directory)
+    for warning in found.warnings:
         _say(f"warning: {warning}")
-    if faults := checking.faults(configuration):
-        raise ConfigurationError(faults)
-    names = ", ".join(camera.name for camera in configuration.cameras)
+    if problems := [*found.problems, *checking.faults(found)]:
+        raise ConfigurationError(problems)
+    names = ", ".join(camera.name for camera, _ in found.cameras)
     print(f"{directory}: no problem found; cameras: {names}")
 
 

@@ -61,5 +61,11 @@ class OutboxBusy(OutboxError):
     """Another agent owns the outbox."""
 
 
+class OutboxUnusable(OutboxError):
+    """The outbox is damaged or not ours: of its kind the one that a person must mend."""
+
+    exit_status = 78
+
+
 class BrokerError(EdgeAgentError):
     """The broker cannot be reached, refuses, or speaks less than MQTT 5."""

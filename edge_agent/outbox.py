@@ -7,11 +7,14 @@ A row in `reads` is pending; one that is also in `sent` was acknowledged by the 
 The mark has a table of its own so that marking does not write the kilobyte of the read again.
 """
 
+import errno
 import fcntl
 import os
+import shutil
+import stat
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +25,7 @@ from uuid import UUID
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import Now
-from edge_agent.errors import OutboxBusy, OutboxError, StateDirectoryError
+from edge_agent.errors import OutboxBusy, OutboxError, OutboxUnusable, StateDirectoryError
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -37,6 +40,8 @@ CREATE TABLE counter (last_seq INTEGER NOT NULL) STRICT;
 INSERT INTO counter VALUES (0);
 """
 _WAL_LIMIT_BYTES = 8 * 1024 * 1024
+_FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
+_DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
 
 
 class Entry(Protocol):
@@ -203,17 +208,27 @@ def read_status(path: Path, *, key: bytes | None = None) -> OutboxStatus:
     A second connection is safe here: the rare damage that write-ahead logs could take from two connections was
     mended in SQLite 3.51.3, sqlcipher3 brings its own 3.53, and this one only reads.
     """
-    try:
-        there = path.is_file()
-    except PermissionError:  # its directory is the agent's alone
-        raise OutboxError(f"outbox {path}: only the user that the agent runs as may read it: use sudo") from None
-    if not there:
-        raise OutboxError(f"outbox {path}: there is no such file")
-    if not os.access(path, os.R_OK):
-        raise OutboxError(f"outbox {path}: only the user that the agent runs as may read it: use sudo")
+    if (wrong := _why_unreadable(path)) is not None:
+        raise OutboxError(f"outbox {path}: {wrong}")
     with _explained(path), closing(_open(f"{path.resolve().as_uri()}?mode=ro", key)) as connection:
+        if _is_new(connection):
+            return OutboxStatus(pending=0, sent=0, last_seq=0, oldest=None, size_bytes=0)
         _check_version(path, connection)
         return _status(connection)
+
+
+def _why_unreadable(path: Path) -> str | None:
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            return "is a directory"
+        readable = os.access(path, os.R_OK)
+    except FileNotFoundError:
+        return "there is no such file"
+    except PermissionError:  # its directory is the agent's alone
+        readable = False
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if readable else "only the user that the agent runs as may read it: use sudo"
 
 
 def _lock(path: Path) -> int:
@@ -226,9 +241,11 @@ def _lock(path: Path) -> int:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         _sync(directory)
     except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise OutboxError(f"outbox {path}: the disk is full") from None
         raise StateDirectoryError(
-            f"state directory {directory}: cannot be written ({error.strerror}): check that it is a directory and"
-            " whose it is"
+            f"state directory: {error.filename or directory} cannot be written ({error.strerror}): check what it is"
+            " and whose"
         ) from None
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -237,7 +254,8 @@ def _lock(path: Path) -> int:
         os.close(lock_file)
         raise OutboxBusy(f"outbox {path}: another agent is using it (pid {owner})") from None
     os.ftruncate(lock_file, 0)
-    os.pwrite(lock_file, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # a full disk keeps out the number, not the agent
+        os.pwrite(lock_file, f"{os.getpid()}\n".encode(), 0)
     return lock_file
 
 
@@ -263,7 +281,7 @@ def _connect(path: Path, key: bytes | None) -> Any:  # noqa: ANN401 - sqlcipher3
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-            if connection.execute("PRAGMA user_version").fetchone() == (0,):
+            if _is_new(connection):
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
             _check_version(path, connection)
         except BaseException:
@@ -272,10 +290,15 @@ def _connect(path: Path, key: bytes | None) -> Any:  # noqa: ANN401 - sqlcipher3
         return connection
 
 
+def _is_new(connection: Any) -> bool:  # noqa: ANN401 - sqlcipher3 publishes no types
+    """Tell whether nothing was ever written: an empty file is an outbox too."""
+    return bool(connection.execute("PRAGMA user_version").fetchone() == (0,))
+
+
 def _check_version(path: Path, connection: Any) -> None:  # noqa: ANN401 - sqlcipher3 publishes no types
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != SCHEMA_VERSION:
-        raise OutboxError(
+        raise OutboxUnusable(
             f"outbox {path}: its format is {version}, this program knows {SCHEMA_VERSION}: use its own"
         )
 
@@ -302,8 +325,16 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite.Error as error:
-        if "file is not a database" in str(error):
-            raise OutboxError(
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            raise OutboxUnusable(
                 f"outbox {path}: is not an outbox, is damaged, or its key is wrong; the file was left as it is"
             ) from None
-        raise OutboxError(f"outbox {path}: {error}") from None
+        raise OutboxError(f"outbox {path}: {'the disk is full' if _is_full(path.parent) else error}") from None
+
+
+def _is_full(directory: Path) -> bool:
+    """Ask the disk itself: SQLite calls some of what a full disk refuses an I/O error."""
+    try:
+        return shutil.disk_usage(directory).free < _FULL_BELOW_BYTES
+    except OSError:
+        return False

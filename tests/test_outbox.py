@@ -1,3 +1,4 @@
+import errno
 import os
 import sqlite3
 import subprocess
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import Stamp
-from edge_agent.errors import OutboxBusy, OutboxError, StateDirectoryError
-from edge_agent.outbox import SCHEMA_VERSION, Outbox, read_status
+from edge_agent.errors import OutboxBusy, OutboxError, OutboxUnusable, StateDirectoryError
+from edge_agent.outbox import SCHEMA_VERSION, Outbox, OutboxStatus, _explained, read_status
 
 
 class Clock:
@@ -239,16 +241,70 @@ def test_a_file_that_is_no_outbox_is_kept(path: Path, clock: Clock) -> None:
     path.write_bytes(b"The quick brown fox jumps over the lazy dog. " * 100)
     before = path.read_bytes()
     for attempt in (Outbox(path=path, now=clock).open, lambda: read_status(path)):
-        with pytest.raises(OutboxError, match="is not an outbox, is damaged, or its key is wrong"):
+        with pytest.raises(OutboxUnusable, match="is not an outbox, is damaged, or its key is wrong") as caught:
             attempt()
+        assert caught.value.exit_status == 78
     assert path.read_bytes() == before
+
+
+def test_an_outbox_damaged_inside_is_for_a_person(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock) as outbox:
+        outbox.append([Note(size=1000) for _ in range(40)])
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"x" * 40_000)
+    with Outbox(path=path, now=clock) as outbox, pytest.raises(OutboxUnusable, match="is damaged"):
+        outbox.status()
+    with pytest.raises(OutboxUnusable, match="is damaged"):
+        read_status(path)
+
+
+def test_an_empty_file_is_a_new_outbox(path: Path, clock: Clock) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert read_status(path) == OutboxStatus(pending=0, sent=0, last_seq=0, oldest=None, size_bytes=0)
+    with Outbox(path=path, now=clock) as outbox:
+        assert outbox.append([Note()]) == (1,)
+
+
+def test_a_directory_in_its_place_is_called_so(path: Path, clock: Clock) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(OutboxError, match=f"outbox {path}: is a directory"):
+        read_status(path)
+    with pytest.raises(StateDirectoryError, match=rf"{path} cannot be written \(Is a directory\)"):
+        Outbox(path=path, now=clock).open()
+
+
+def test_whatever_sqlite_calls_it_a_full_disk_is_said_to_be_full(
+    outbox: Outbox, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        with _explained(path):
+            raise sqlite.OperationalError("disk I/O error")
+
+    with pytest.raises(OutboxError, match=f"outbox {path}: disk I/O error"):
+        fail()
+    monkeypatch.setattr("edge_agent.outbox.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(OutboxError, match=f"outbox {path}: the disk is full") as caught:
+        fail()
+    assert caught.value.exit_status == 1
+
+
+def test_a_full_disk_at_the_start_is_for_time(path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("edge_agent.outbox.os.open", refuse)
+    with pytest.raises(OutboxError, match="the disk is full") as caught:
+        Outbox(path=path, now=clock).open()
+    assert caught.value.exit_status == 1
 
 
 def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock) as outbox:
         outbox.append([Note()])
         outbox._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(OutboxError, match="its format is 2, this program knows 1"):
+    with pytest.raises(OutboxUnusable, match="its format is 2, this program knows 1"):
         Outbox(path=path, now=clock).open()
     connection = sqlite.connect(str(path))
     assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)

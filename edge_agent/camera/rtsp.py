@@ -1,5 +1,6 @@
 """A network camera over RTSP, received by OpenCV's FFmpeg over TCP."""
 
+import re
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -15,6 +16,8 @@ hush()
 
 PROBE_S = 5.0
 """How long a camera that gives no stream may take to say why."""
+
+_LOGIN = re.compile(r"(?P<user>[^\s:](?:[^:\n]*[^\s:])?):(?P<password>\S(?:.*\S)?)\n?")
 
 
 class RtspCamera:
@@ -83,7 +86,7 @@ class RtspCamera:
         try:
             return read_credentials(self._credentials_file)
         except CameraError as error:
-            raise self._error(str(error)) from None
+            raise self._error(f"credentials_file {error}") from None
 
     def _error(self, what: str) -> CameraError:
         """Make the error's one line; a query may hold a token, so the address is shown without it."""
@@ -93,16 +96,16 @@ class RtspCamera:
 
 
 def read_credentials(file: Path) -> Credentials:
-    """Read `user:password`, on one line or two. Raises CameraError."""
+    """Read the one line `user:password`. Raises CameraError, which never shows what the file holds."""
     try:
-        content = file.read_text(encoding="utf-8").strip()
+        content = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise CameraError(f"credentials_file {file} cannot be read: {reason}") from None
-    user, mark, password = content.partition("\n" if "\n" in content else ":")
-    if not mark or not user.strip() or "\n" in password:
-        raise CameraError(f"credentials_file {file} should hold one line, user:password")
-    return Credentials(user.strip(), password.strip())
+        raise CameraError(f"{file}: cannot be read: {reason}") from None
+    login = _LOGIN.fullmatch(content)
+    if login is None:
+        raise CameraError(f"{file}: should hold one line, user:password, without spaces around either")
+    return Credentials(login["user"], login["password"])
 
 
 def _with(url: str, credentials: Credentials | None) -> str:

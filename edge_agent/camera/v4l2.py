@@ -1,6 +1,8 @@
 """A camera on this computer's USB or video input, through OpenCV's V4L2 backend."""
 
 import logging
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _MANUAL, _AUTOMATIC = 1.0, 3.0  # V4L2_EXPOSURE_MANUAL, V4L2_EXPOSURE_APERTURE_PRIORITY
 _TOLERANCE = 0.02  # drivers round rates: 29.97 is 30
+_VIDEO_MAJOR = 81  # of every video device, says the kernel's devices.txt
 
 
 class VideoDevice(Protocol):
@@ -36,6 +39,17 @@ class VideoDevice(Protocol):
 def open_v4l2(device: str) -> VideoDevice:
     """Open a device file."""
     return cv2.VideoCapture(device, cv2.CAP_V4L2)
+
+
+def why_no_camera(device: Path) -> str | None:
+    """Say without opening it why a device can be no camera; None where it may be one."""
+    try:
+        status = device.stat()
+    except OSError:
+        return "there is no such device: plugged in? `ls /dev/v4l/by-id` names those there are"
+    if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) != _VIDEO_MAJOR:
+        return "is not a video device: `ls /dev/v4l/by-id` names those there are"
+    return None
 
 
 class V4l2Camera:
@@ -69,12 +83,13 @@ class V4l2Camera:
 
     def open(self) -> None:
         """Open and set the device. Raises CameraError."""
-        if not self._device.exists():
-            raise self._error("there is no such device: plugged in? `ls /dev/v4l/by-id` names those there are")
         device = self._open_device(str(self._device))
         if not device.isOpened():
             device.release()
-            raise self._error("cannot be opened: in use by another program, or this user is not in group video")
+            raise self._error(
+                why_no_camera(self._device)
+                or "cannot be opened: in use by another program, or this user is not in group video"
+            )
         self._opened = device
         refused = [line for line in (self._set(device, *wish) for wish in self._wishes()) if line]
         if refused:

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -55,20 +56,25 @@ Topic = Annotated[
 ]
 
 
-def _no_password(value: object) -> object:
-    if isinstance(value, str) and "@" in value:
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+
+
+def _host_name(value: str) -> str:
+    if "@" in value:
         raise wrong_setting("no user or password may stand in a host's name: there are username and password_file")
+    if _HOST.fullmatch(value) is None and not _is_ipv6(value):
+        raise wrong_value("should be a host name or an address: no mqtt://, and the port has its own key")
     return value
 
 
-HostName = Annotated[
-    str,
-    BeforeValidator(_no_password),
-    _matching(
-        r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252})",
-        "should be a host name or an address, without mqtt:// and without the port",
-    ),
-]
+def _is_ipv6(value: str) -> bool:
+    try:
+        return bool(IPv6Address(value))
+    except ValueError:
+        return False
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
 
 FourCharacterCode = Annotated[
     str, _matching(r"[A-Z0-9]{4}", "should be a format's four characters, such as MJPG or YUYV")

@@ -1,6 +1,7 @@
 """Lays one TOML file over another and remembers where each value came from."""
 
 import re
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,10 +101,13 @@ def read(path: Path, name: str) -> Document:
 
 def _text(path: Path, name: str) -> str:
     try:
-        if not path.is_file():
-            raise MissingError(f"{name}: there is no such file")
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise UnreadableError(f"{name}: is {'a directory' if stat.S_ISDIR(mode) else 'not a file'}")
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"{name}: there is no such file") from None
     except OSError as error:
         raise UnreadableError(f"{name}: cannot be read: {error.strerror}") from None
     if len(content) > LARGEST_FILE:
@@ -122,6 +126,17 @@ def _not_toml(name: str, message: str, text: str) -> str:
     )
     if match is None:
         return f"{name}: is not TOML: {message}"
-    line = match["line"] or len(text.splitlines())
+    line = int(match["line"] or len(text.splitlines()))
+    if twice := _twice(match["what"], text.split("\n")[line - 1]):
+        return f"{name}:{line}: {twice}"
     column = f", column {match['column']}" if match["column"] else ""
     return f"{name}:{line}: is not TOML: {match['what']}{column}"
+
+
+def _twice(what: str, line: str) -> str | None:
+    """Say in plain words which section or key stands twice; None where the parser means something else."""
+    if what.startswith("Cannot declare") and (section := re.match(r"\s*(\[[^\]]{1,80}\])", line)):
+        return f"section {section[1]} appears twice"
+    if what == "Cannot overwrite a value" and (key := re.match(r"\s*([A-Za-z0-9_-]{1,80})\s*=", line)):
+        return f"key {key[1]} appears twice"
+    return None

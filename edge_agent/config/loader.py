@@ -4,6 +4,7 @@ Defaults in code < agent.toml < cameras/NAME.toml < tuned/NAME.toml in the state
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -34,18 +35,41 @@ class Configuration:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What of a directory is sound, of agent.toml each table too, and every problem of the rest, a line each."""
+
+    agent: AgentSettings | None
+    agent_tables: Mapping[str, Settings]
+    agent_layers: Layers
+    cameras: tuple[tuple[CameraSettings, Layers], ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 def load(directory: Path) -> Configuration:
     """Read agent.toml, cameras/*.toml and the tuner's files. Raises ConfigurationError with every problem."""
-    return _Loader(directory).load()
+    found = inspect(directory)
+    if found.agent is None or found.problems:
+        raise ConfigurationError(found.problems)
+    return Configuration(
+        agent=found.agent,
+        cameras=tuple(camera for camera, _ in found.cameras),
+        agent_layers=found.agent_layers,
+        camera_layers={camera.name: layers for camera, layers in found.cameras},
+        warnings=found.warnings,
+    )
 
 
-def check(directory: Path) -> list[str]:
-    """Give every problem of a directory, a line each; none means that `load` succeeds."""
-    try:
-        load(directory)
-    except ConfigurationError as error:
-        return list(error.problems)
-    return []
+def inspect(directory: Path) -> Inspection:
+    """Read what `load` reads, which succeeds where no problem is found."""
+    if not directory.is_dir():
+        reason = "is not a directory" if directory.exists() else "there is no such directory"
+        problem = f"{directory}: {reason}"
+        return Inspection(
+            agent=None, agent_tables={}, agent_layers=Layers(()), cameras=(), problems=(problem,), warnings=()
+        )
+    return _Loader(directory).inspect()
 
 
 class _Loader:
@@ -56,23 +80,20 @@ class _Loader:
         self._problems: list[str] = []
         self._warnings: list[str] = []
 
-    def load(self) -> Configuration:
-        if not self._directory.is_dir():
-            reason = "is not a directory" if self._directory.exists() else "there is no such directory"
-            raise ConfigurationError([f"{self._directory}: {reason}"])
+    def inspect(self) -> Inspection:
         document = self._read("agent.toml")
         layers = Layers((document or Document("agent.toml", {}, {}),))
         agent = self._validate(AgentSettings, layers) if document else None
         cameras = self._cameras(layers.documents[0].only(INHERITED))
-        if agent is None or self._problems:
-            raise ConfigurationError(list(dict.fromkeys(self._problems)))
-        self._warn(agent, layers)
-        tuned = [self._tuned(agent.state.directory, camera, own) for camera, own in cameras]
-        return Configuration(
+        if agent is not None:
+            self._warn(agent, layers)
+            cameras = [self._tuned(agent.state.directory, camera, own) for camera, own in cameras]
+        return Inspection(
             agent=agent,
-            cameras=tuple(camera for camera, _ in tuned),
+            agent_tables=self._sound_tables(layers) if document else {},
             agent_layers=layers,
-            camera_layers={camera.name: camera_layers for camera, camera_layers in tuned},
+            cameras=tuple(cameras),
+            problems=tuple(dict.fromkeys(self._problems)),
             warnings=tuple(self._warnings),
         )
 
@@ -82,6 +103,15 @@ class _Loader:
         except UnreadableError as error:
             self._problems.append(str(error))
             return None
+
+    def _sound_tables(self, layers: Layers) -> dict[str, Settings]:
+        values, sound = layers.values(), {}
+        for name, field in AgentSettings.model_fields.items():
+            table = field.annotation
+            if isinstance(table, type) and issubclass(table, Settings):
+                with suppress(ValidationError):
+                    sound[name] = table.model_validate(values.get(name, {}), context={"directory": self._directory})
+        return sound
 
     def _validate(self, model: type[Model], layers: Layers) -> Model | None:
         try:

@@ -1,45 +1,93 @@
-"""`edge-agent check`: what would keep a valid configuration from working on this computer."""
+"""`edge-agent check`: what would keep valid settings from working on this computer."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_agent import wiring
 from edge_agent.camera.rtsp import read_credentials
-from edge_agent.config.loader import Configuration
-from edge_agent.config.settings import CameraSettings, FilesCamera, MqttSettings, RtspCamera, StateSettings
-from edge_agent.errors import EdgeAgentError
-from edge_agent.mqtt import tls_context
+from edge_agent.camera.v4l2 import why_no_camera
+from edge_agent.config.layers import Layers
+from edge_agent.config.lines import KeyPath
+from edge_agent.config.loader import Inspection
+from edge_agent.config.settings import (
+    AgentSettings,
+    FilesCamera,
+    ModelSettings,
+    MqttSettings,
+    ReadingSettings,
+    RtspCamera,
+    Settings,
+    StateSettings,
+    TrackingSettings,
+    V4l2Camera,
+)
+from edge_agent.errors import BrokerError, CameraError, EdgeAgentError, StateDirectoryError
+from edge_agent.mqtt import Tls, common_name, tls_context
 from edge_agent.outbox import read_status
 
+Trial = tuple[KeyPath, Callable[[], object]]
+"""A key of some settings, and what must succeed for its value to work."""
 
-def faults(configuration: Configuration) -> list[str]:
-    """Every file that cannot be used, a line each; no camera is opened and no broker called."""
-    agent = configuration.agent
-    tried: list[Callable[[], object]] = [
-        lambda: wiring.pipeline(models=agent.models, reading=agent.reading, tracking=agent.tracking),
-        lambda: _check_broker(agent.mqtt),
-        lambda: _check_state(agent.state),
-        *(lambda camera=camera: _check_camera(camera) for camera in configuration.cameras),
-    ]
-    found = []
-    for attempt in tried:
+
+def faults(found: Inspection) -> list[str]:
+    """Every sound setting that names what cannot be used, a line each; no device is opened and no broker called."""
+    lines = []
+    for name, table in found.agent_tables.items():
+        lines += _failed(table, found.agent_layers, inside=(name,))
+    if found.agent is not None:
+        lines += _failed(found.agent, found.agent_layers)
+    for camera, layers in found.cameras:
+        lines += _failed(camera, layers)
+    return list(dict.fromkeys(lines))
+
+
+def _failed(settings: Settings, layers: Layers, *, inside: KeyPath = ()) -> list[str]:
+    lines = []
+    for key, attempt in _trials(settings):
         try:
             attempt()
         except EdgeAgentError as error:
-            found += str(error).splitlines()
-    return found
+            path = (*inside, *key)
+            lines += [f"{layers.place(path)}: {'.'.join(map(str, path))}: {one}" for one in str(error).splitlines()]
+    return lines
 
 
-def _check_broker(mqtt: MqttSettings) -> None:
-    if (tls := wiring.broker(mqtt).tls) is not None:
-        tls_context(tls)
+def _trials(settings: Settings) -> Iterator[Trial]:
+    match settings:
+        case AgentSettings():
+            yield ("mqtt", "certificate_file"), lambda: _check_identity(settings)
+        case ModelSettings():
+            yield ("directory",) if settings.directory else (), lambda: _check_models(settings)
+        case MqttSettings():
+            own = Tls(certificate_file=settings.certificate_file, key_file=settings.key_file)
+            yield ("ca_file",), lambda: tls_context(Tls(ca_file=settings.ca_file))
+            yield ("certificate_file",), lambda: tls_context(own)
+            yield ("password_file",), lambda: wiring.broker(settings)
+        case StateSettings():
+            yield ("directory",), lambda: _check_state(settings)
+        case FilesCamera():
+            yield ("path",), lambda: _check_recording(settings)
+        case RtspCamera(credentials_file=Path() as file):
+            yield ("credentials_file",), lambda: read_credentials(file)
+        case V4l2Camera():
+            yield ("device",), lambda: _check_device(settings.device)
+
+
+def _check_models(models: ModelSettings) -> None:
+    wiring.pipeline(models=models, reading=ReadingSettings(), tracking=TrackingSettings())
+
+
+def _check_identity(agent: AgentSettings) -> None:
+    certificate, vehicle = agent.mqtt.certificate_file, agent.vehicle.id
+    if certificate is not None and (name := common_name(certificate, agent.mqtt.key_file)) != vehicle:
+        raise BrokerError(f"{certificate}: its common name is {name!r}, but vehicle.id is {vehicle!r}")
 
 
 def _check_state(state: StateSettings) -> None:
     there = _nearest(state.directory)
     if not os.access(there, os.W_OK | os.X_OK):
-        raise EdgeAgentError(f"{state.directory}: this user cannot write to {there}; the service's user must")
+        raise StateDirectoryError(f"{state.directory}: this user cannot write to {there}; the service's user must")
     outbox = state.directory / wiring.OUTBOX_FILE
     if outbox.exists():
         read_status(outbox)
@@ -50,11 +98,15 @@ def _nearest(directory: Path) -> Path:
     return next(path for path in (directory, *directory.parents) if path.exists())
 
 
-def _check_camera(settings: CameraSettings) -> None:
-    match settings:
-        case FilesCamera():
-            camera = wiring.camera(settings)
-            camera.open()
-            camera.close()
-        case RtspCamera() if settings.credentials_file is not None:
-            read_credentials(settings.credentials_file)
+def _check_recording(settings: FilesCamera) -> None:
+    camera = wiring.camera(settings)
+    try:
+        camera.open()
+    except CameraError as error:  # which camera it is, the place says
+        raise CameraError(str(error).removeprefix(f"camera {settings.name}: ")) from None
+    camera.close()
+
+
+def _check_device(device: Path) -> None:
+    if wrong := why_no_camera(device):
+        raise CameraError(f"{device}: {wrong}")

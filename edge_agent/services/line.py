@@ -64,6 +64,8 @@ class CameraLine:
         self._stop = threading.Event()
         self._waiting: list[Read] = []
         self._processed = self._reads = self._lost = 0
+        self._refused = self._losing = False
+        """Whether the disk takes no reads, and whether that costs some: each was told when it began."""
         self._finished = False
         self._turned_s = time.monotonic()
         self._threads = (
@@ -132,15 +134,22 @@ class CameraLine:
         try:
             self._keep(self._waiting)
         except OutboxError as error:
-            excess = max(0, len(self._waiting) - MOST_WAITING)
-            del self._waiting[:excess]
-            self._lost += excess
-            if reads:
-                log.error(  # noqa: TRY400 - the line says it, a trace would not help
-                    "%s: %d reads wait in memory, %d lost: %s", self.name, len(self._waiting), self._lost, error
-                )
+            self._wait(error)
             return
+        if self._refused:
+            log.info("%s: the disk takes reads again: %d were written", self.name, len(self._waiting))
+            self._refused = self._losing = False
         for read in self._waiting:
             log.debug("%s: read %s, confidence %.2f, %d frames", self.name, read.text, read.confidence, read.frames)
         self._reads += len(self._waiting)
         self._waiting.clear()
+
+    def _wait(self, error: OutboxError) -> None:
+        """Let go of the oldest reads beyond the bound; say so when it begins, not for each further read."""
+        excess = max(0, len(self._waiting) - MOST_WAITING)
+        del self._waiting[:excess]
+        self._lost += excess
+        is_news = not self._refused or (excess > 0 and not self._losing)
+        self._refused, self._losing = True, self._losing or excess > 0
+        if is_news:
+            log.error("%s: %d reads wait in memory, %d lost: %s", self.name, len(self._waiting), self._lost, error)

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -255,12 +256,13 @@ def open_session(
     return session
 
 
-def _providers(wanted: Provider) -> list[str]:
+@cache  # so that it is said once, not for each network of each camera
+def _providers(wanted: Provider) -> tuple[str, ...]:
     """The wanted provider, and the CPU for what it cannot do; the CPU alone where it is not installed."""
     cpu = PROVIDERS["cpu"]
     if wanted == "cpu":
-        return [cpu]
+        return (cpu,)
     if PROVIDERS[wanted] in ort.get_available_providers():
-        return [PROVIDERS[wanted], cpu]
+        return PROVIDERS[wanted], cpu
     log.warning("provider %r is not in the installed ONNX Runtime: the networks run on the CPU", wanted)
-    return [cpu]
+    return (cpu,)

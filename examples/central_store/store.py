@@ -37,6 +37,7 @@ from edge_agent.mqtt import (
     Subscribed,
     SubscriptionRefused,
     Tls,
+    tls_context,
 )
 from edge_agent.publisher.schedule import Backoff
 
@@ -107,6 +108,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._explained():
+            path.touch(mode=0o600)  # before SQLite makes it readable by all; its other files take the mode from it
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")  # so that others can read meanwhile
             self._connection.execute("PRAGMA synchronous = FULL")
@@ -159,6 +161,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise StoreError(f"database {self._path}: {error}") from None
+        except OSError as error:
+            raise StoreError(f"database {self._path}: {error.strerror}") from None
 
 
 def _read_of(message: Received, prefix: str) -> tuple[Topics, ReadRecord]:
@@ -291,6 +295,8 @@ def _broker(options: argparse.Namespace) -> Broker:
     tls = Tls(options.ca_file, options.certificate_file, options.key_file)
     password = options.password_file and options.password_file.read_text(encoding="utf-8").partition("\n")[0]
     wants_tls = options.tls or tls != Tls()
+    if wants_tls:
+        tls_context(tls)  # a file that cannot be used would be tried for ever, as a broker that is away is
     return Broker(host, int(port), tls if wants_tls else None, options.username, password)
 
 

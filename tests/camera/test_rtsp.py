@@ -17,7 +17,8 @@ import pytest
 
 from edge_agent import host
 from edge_agent.camera.capture import Capture, CaptureState
-from edge_agent.camera.rtsp import RtspCamera
+from edge_agent.camera.rtsp import RtspCamera, read_credentials
+from edge_agent.camera.rtsp_probe import Credentials
 from edge_agent.domain import Frame
 from edge_agent.errors import CameraError
 from edge_agent.latest import Latest
@@ -106,7 +107,7 @@ def test_frames_of_a_real_stream_come_in_order(video: Path, port: int) -> None:
     assert times == sorted(times)
 
 
-@pytest.mark.parametrize("form", ["user:{}", "user\n{}\n"])
+@pytest.mark.parametrize("form", ["user:{}", "user:{}\n"])
 def test_user_and_password_come_from_a_file(video: Path, port: int, tmp_path: Path, form: str) -> None:
     with server(video, port, "user", PASSWORD):
         source = camera(port, login=login(tmp_path, form.format(PASSWORD)))
@@ -186,11 +187,31 @@ def test_a_server_that_is_killed_and_comes_back_is_found_again(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [("", "should hold one line"), ("only-a-user", "should hold one line"), (":x", "should hold one line")],
+    "content",
+    [
+        "",
+        "hidden",
+        ":hidden",
+        "user:",
+        "user:\n",
+        " user:hidden",
+        "user :hidden",
+        "user: hidden",
+        "user:hidden \n",
+        "user\nhidden\n",
+        "user:hidden\nmore\n",
+        "user:hidden\n\n",
+    ],
 )
-def test_a_credentials_file_of_another_form_is_told(port: int, tmp_path: Path, content: str, said: str) -> None:
-    assert said in refused(camera(port, login=login(tmp_path, content)))
+def test_a_credentials_file_of_another_form_is_told_and_not_shown(tmp_path: Path, content: str) -> None:
+    with pytest.raises(CameraError, match="should hold one line, user:password, without spaces") as caught:
+        read_credentials(login(tmp_path, content))
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_password_may_hold_what_parts_the_rest(tmp_path: Path, end: str) -> None:
+    assert read_credentials(login(tmp_path, f"an admin:a: b:{end}")) == Credentials("an admin", "a: b:")
 
 
 def test_a_missing_credentials_file_is_told(port: int, tmp_path: Path) -> None:

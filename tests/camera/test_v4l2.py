@@ -105,12 +105,10 @@ def test_a_rate_that_the_driver_rounds_is_not_told(device_file: Path, caplog: py
     assert not caplog.records
 
 
-def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CameraError, match="there is no such device"):
-        camera(tmp_path / "video9", FakeDevice()).open()
-
-
-def test_a_device_that_cannot_be_opened_is_told_and_let_go(device_file: Path) -> None:
+def test_a_device_that_cannot_be_opened_is_told_and_let_go(
+    device_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.camera.v4l2.why_no_camera", lambda _: None)  # no camera is at hand
     device = FakeDevice(opened=False)
     with pytest.raises(CameraError, match="in use by another program, or this user is not in group video"):
         camera(device_file, device).open()
@@ -136,9 +134,18 @@ def test_reading_a_closed_camera_is_an_error(device_file: Path) -> None:
         camera(device_file, FakeDevice()).read()
 
 
-def test_a_file_that_is_no_device_is_refused_without_a_word_from_opencv(
-    device_file: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("video9", "there is no such device"),
+        ("usb-front-video-index0", "is not a video device"),
+        ("/dev/null", "is not a video device"),
+    ],
+)
+def test_what_is_no_camera_is_refused_without_a_word_from_opencv(
+    device_file: Path, name: str, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(CameraError, match="cannot be opened"):
-        V4l2Camera(name="front", device=device_file, now=lambda: fakes.stamp(0), open_device=open_v4l2).open()
+    device = device_file.parent / name
+    with pytest.raises(CameraError, match=f"camera front: {device}: {said}"):
+        V4l2Camera(name="front", device=device, now=lambda: fakes.stamp(0), open_device=open_v4l2).open()
     assert capfd.readouterr() == ("", "")

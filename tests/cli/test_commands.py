@@ -45,6 +45,7 @@ def test_the_version_is_told() -> None:
         (("read", "--jsonnl", "x.jpg"), "No such option: --jsonnl"),
         (("read", "--threads", "many", "x.jpg"), "valid integer"),
         (("demo", "--seconds", "1"), "--seconds"),
+        (("replay", "rtsp://10.0.0.9/front"), "a live camera is configured in cameras/NAME.toml"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_two(arguments: tuple[str, ...], said: str) -> None:
@@ -73,12 +74,11 @@ def test_the_shipped_configuration_is_sound() -> None:
 def test_check_lists_every_problem_at_once_with_status_78(configuration: Path) -> None:
     (configuration / "cameras" / "a.toml").write_text('kind = "rtsp"\nurl = 5\n')
     (configuration / "cameras" / "b.toml").write_text("kind = \n")
+    (configuration / "cameras" / "c.toml").write_text('kind = "files"\npath = "/nope"\n')
     done = edge_agent("check", configuration)
     assert done.returncode == 78
-    lines = done.stderr.splitlines()
-    assert len(lines) >= 2
-    assert any("cameras/a.toml:2" in line for line in lines)
-    assert any("cameras/b.toml:1" in line for line in lines)
+    places = [line.split(": ")[1] for line in done.stderr.splitlines()]
+    assert places == ["cameras/a.toml:2", "cameras/b.toml:1", "cameras/c.toml:2"]
 
 
 def test_the_models_are_listed_with_their_hashes_checked(tmp_path: Path) -> None:
@@ -130,9 +130,18 @@ def test_check_finds_every_file_that_cannot_be_used(configuration: Path, tmp_pat
         "ca.pem: cannot be used as ca_file",
         "outbox.db",
         "/nowhere/drive.mp4: there is no such file",
-        "login should hold one line, user:password",
+        "login: should hold one line, user:password",
     ):
         assert sum(said in line for line in done.stderr.splitlines()) == 1, said
+
+
+def test_a_warning_of_check_comes_once_with_the_programs_name(configuration: Path) -> None:
+    agent = configuration / "agent.toml"
+    agent.write_text(agent.read_text().replace("[models]", '[models]\nprovider = "tensorrt"'))
+    done = edge_agent("check", configuration)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edge-agent: provider 'tensorrt' is not in the installed ONNX Runtime")
 
 
 def test_a_camera_file_with_another_ending_is_named(configuration: Path) -> None:

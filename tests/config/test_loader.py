@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import tomllib
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent import resources
-from edge_agent.config.loader import check, load
+from edge_agent.config.loader import inspect, load
 from edge_agent.config.settings import (
     CAMERA_KINDS,
     AgentSettings,
@@ -43,6 +44,10 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 Write = Callable[..., Path]
+
+
+def check(directory: Path) -> list[str]:
+    return list(inspect(directory).problems)
 
 
 def test_defaults_agent_camera_and_tuner_lie_over_each_other(write: Write) -> None:
@@ -150,11 +155,13 @@ def test_a_file_without_the_vehicle_says_so(write: Write) -> None:
     [
         (b'[vehicle]\nagency = "\xff"', "agent.toml:2: is not UTF-8 text"),
         (b"a = [\n1,\n", "agent.toml:2: is not TOML: Invalid value"),
-        (b"a = 1\na = 2\n", "agent.toml:2: is not TOML: Cannot overwrite a value, column 6"),
+        (b"a = 1\na = 2\n", "agent.toml:2: key a appears twice"),
+        (b"[a]\nb = 1 # one\n\n\t[ a ] # again\n", "agent.toml:4: section [ a ] appears twice"),
+        (b"a = 1\r\n[a]\r\n", "agent.toml:2: is not TOML: Cannot overwrite a value, column 3"),
         (b"a = " + b"[" * 100_000, "agent.toml: tables or arrays are nested too deeply"),
         (b"#" * (1 << 20) + b"#", "agent.toml: is larger than 1 MiB, so it is no settings file"),
     ],
-    ids=["encoding", "end of file", "twice", "deep", "large"],
+    ids=["encoding", "end of file", "key twice", "section twice", "key and section", "deep", "large"],
 )
 def test_a_file_that_is_no_toml_is_one_line(write: Write, content: bytes, problem: str) -> None:
     directory = write()
@@ -167,6 +174,18 @@ def test_the_mark_that_some_editors_put_first_does_no_harm(write: Write) -> None
     agent = directory / "agent.toml"
     agent.write_bytes(b"\xef\xbb\xbf" + agent.read_bytes())
     assert check(directory) == []
+
+
+@pytest.mark.parametrize("host", ["localhost:8883", "mqtt://broker", "broker/", "bro ker", "[::1]", "1:2", ""])
+def test_a_broker_is_named_without_port_and_scheme(write: Write, host: str) -> None:
+    wrong = "should be a host name or an address: no mqtt://, and the port has its own key"
+    problems = check(write(agent=VEHICLE + f'[mqtt]\nhost = "{host}"\n'))
+    assert problems == [f"agent.toml:5: mqtt.host: {wrong}, got {host!r}"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "my-broker.example.gov", "::1", "2001:db8::8883"])
+def test_a_broker_has_a_name_or_an_address_of_either_kind(write: Write, host: str) -> None:
+    assert load(write(agent=VEHICLE + f'[mqtt]\nhost = "{host}"\n')).agent.mqtt.host == host
 
 
 def test_numbers_too_long_to_print_are_problems_too(write: Write) -> None:
@@ -190,7 +209,17 @@ def test_a_problem_is_one_line_whatever_the_key(write: Write) -> None:
 def test_a_directory_in_place_of_a_file_and_hidden_files_are_no_cameras(write: Write) -> None:
     directory = write(**{"cameras/.front": "nonsense"})
     (directory / "cameras/rear.toml").mkdir()
-    assert check(directory) == ["cameras/rear.toml: there is no such file"]
+    assert check(directory) == ["cameras/rear.toml: is a directory"]
+
+
+def test_a_file_that_cannot_be_read_gives_the_true_reason(write: Write) -> None:
+    agent = write() / "agent.toml"
+    agent.unlink()
+    agent.symlink_to("agent.toml")
+    assert check(agent.parent) == ["agent.toml: cannot be read: Too many levels of symbolic links"]
+    agent.unlink()
+    os.mkfifo(agent)
+    assert check(agent.parent) == ["agent.toml: is not a file"]
 
 
 class TestTunedFile:

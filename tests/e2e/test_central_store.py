@@ -193,6 +193,13 @@ def test_gaps_are_listed_with_exit_status_1(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == "hpd/car-1: 1 to 2 missing (2 reads)\n"
 
 
+def test_only_the_owner_may_open_the_database(tmp_path: Path) -> None:
+    with closing(Database(tmp_path / "store.db")) as database, database.transaction():
+        database.store(decode_read(payload(1)), payload(1))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), 0o600)
+
+
 def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
     def store_and_fail() -> None:
         with database.transaction():
@@ -213,7 +220,8 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
             ["--database", "x.db", "--username", "u", "--password-file", "missing"],
             "No such file or directory: 'missing'",
         ),
-        (["--database", "/proc/store.db"], "database /proc/store.db: unable to open database file"),
+        (["--database", "x.db", "--ca-file", "nope"], "ca_file (No such file or directory)"),
+        (["--database", "/proc/store.db"], "database /proc/store.db: No such file or directory"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, arguments: list[str], expected: str) -> None:

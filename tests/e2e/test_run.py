@@ -178,6 +178,15 @@ def test_a_state_directory_that_cannot_be_written_is_for_a_person(car: Car) -> N
     assert "state directory" in line
 
 
+def test_a_damaged_outbox_is_for_a_person(car: Car) -> None:
+    car.state.mkdir()
+    (car.state / OUTBOX_FILE).write_bytes(b"garbage " * 900)
+    car.configure(port=free_port(), cameras={"front": SIM.format(seconds=60)})
+    status, line = refusal(car)
+    assert status == 78
+    assert "is damaged" in line
+
+
 def test_altered_weights_are_for_a_person(car: Car, tmp_path: Path) -> None:
     models = shutil.copytree(Path(__file__).parents[2] / "models", tmp_path / "models")
     for file in models.glob("*.onnx"):

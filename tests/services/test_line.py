@@ -13,6 +13,7 @@ from edge_agent.pipeline import Pipeline
 from edge_agent.reading.tracker import Rules, Tracker
 from edge_agent.services.line import CameraLine, KeepReads
 from tests import fakes
+from tests.contract.reads import make_read
 
 RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_hits=2, min_plate_width_px=1, unsure_below=0.5)
 
@@ -184,12 +185,41 @@ def test_an_unforeseen_error_of_a_camera_is_no_end() -> None:
     assert latest.closed
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the line said of the disk."""
+    return [record.message for record in caplog.records if record.name == "edge_agent.services.line"]
+
+
 def test_what_the_disk_refuses_is_kept_once_it_takes_it(caplog: pytest.LogCaptureFixture) -> None:
-    disk = Disk(refusals=1)
-    line = run(disk)
+    disk = Disk(refusals=3)
+    with caplog.at_level("INFO"):
+        line = run(disk)
     assert len(disk.kept) == 2
     assert line.status.lost == 0
-    assert "2 reads wait in memory, 0 lost: outbox: disk full" in caplog.text
+    assert told(caplog) == [
+        "front: 2 reads wait in memory, 0 lost: outbox: disk full",
+        "front: the disk takes reads again: 2 were written",
+    ]
+
+
+def test_a_disk_that_refuses_for_long_is_told_when_it_begins_and_when_reads_begin_to_be_lost(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.services.line.MOST_WAITING", 3)
+    line = make_line(PatientLatest(), Frames(0, PatientLatest()), fakes.PlatesGiven([]), disk := Disk(refusals=7))
+    with caplog.at_level("INFO"):
+        for _ in range(8):
+            line._store([make_read()])
+        disk.refusals = 1
+        for _ in range(2):
+            line._store([make_read()])
+    assert told(caplog) == [
+        "front: 1 reads wait in memory, 0 lost: outbox: disk full",
+        "front: 3 reads wait in memory, 1 lost: outbox: disk full",
+        "front: the disk takes reads again: 4 were written",
+        "front: 1 reads wait in memory, 4 lost: outbox: disk full",
+        "front: the disk takes reads again: 2 were written",
+    ]
 
 
 def test_what_the_disk_never_takes_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -119,7 +119,9 @@ def test_a_provider_that_is_not_installed_is_one_warning_and_the_cpu(
     models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert PROVIDERS["tensorrt"] not in ort.get_available_providers()
-    reader = CtcReader.load(load_manifest(models).reader, runtime=Runtime(threads=1, provider="tensorrt"))
+    manifest, runtime = load_manifest(models), Runtime(threads=1, provider="tensorrt")
+    CentreMapDetector.load(manifest.detector, runtime=runtime)
+    reader = CtcReader.load(manifest.reader, runtime=runtime)
     assert [record.message for record in caplog.records] == [
         "provider 'tensorrt' is not in the installed ONNX Runtime: the networks run on the CPU"
     ]

@@ -212,7 +212,7 @@ def run(*, seconds: float, seed: int, state: Path, tty: bool, stop: threading.Ev
     """Run the demo and print its table; true when every committed read is in the store once."""
     console = Console()
     # The outage is part of the show: the publisher's warnings about it would tear the screen.
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", force=True)
     screen: Screen = LiveScreen(console) if tty and console.is_terminal else PlainScreen()
     account = Demo(seconds=seconds, seed=seed, state=state, screen=screen).run(stop)
     show_account(account, console)

@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+
+from edge_agent.config.loader import inspect
+from edge_agent.services.check import faults
+from tests.config.certificates import Authority
+
+
+class Car:
+    """A configuration directory that grows by tables and cameras."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.state = directory / "state"
+        self._agent = ['[vehicle]\nagency = "test"\nid = "car-1"', f'[state]\ndirectory = "{self.state}"']
+        (directory / "cameras").mkdir()
+
+    def table(self, *lines: str) -> None:
+        self._agent.append("\n".join(lines))
+
+    def camera(self, name: str, *lines: str) -> None:
+        (self.directory / f"cameras/{name}.toml").write_text("\n".join(lines))
+
+    def secret(self, name: str, content: str) -> Path:
+        path = self.directory / name
+        path.write_text(content)
+        path.chmod(0o600)
+        return path
+
+    def identity(self, certificate_file: Path, key_file: Path) -> None:
+        self.table("[mqtt]", f'certificate_file = "{certificate_file}"', f'key_file = "{key_file}"')
+
+    def faults(self) -> list[str]:
+        (self.directory / "agent.toml").write_text("\n".join(self._agent))
+        return faults(inspect(self.directory))
+
+
+@pytest.fixture
+def car(tmp_path: Path) -> Car:
+    return Car(tmp_path)
+
+
+def test_what_a_camera_names_is_told_with_file_line_and_key(car: Car) -> None:
+    login = car.secret("login", "no colon")
+    car.camera("a", 'kind = "files"', "", 'path = "/nope"')
+    car.camera("b", 'kind = "rtsp"', 'url = "rtsp://10.0.0.9/front"', 'credentials_file = "login"')
+    car.camera("c", 'kind = "v4l2"', 'device = "/dev/video99"')
+    car.camera("d", 'kind = "v4l2"', 'device = "/dev/null"')
+    car.camera("e", 'kind = "sim"')
+    form = "should hold one line, user:password, without spaces around either"
+    there = "`ls /dev/v4l/by-id` names those there are"
+    assert car.faults() == [
+        "cameras/a.toml:3: path: /nope: there is no such file or directory",
+        f"cameras/b.toml:3: credentials_file: {login}: {form}",
+        f"cameras/c.toml:2: device: /dev/video99: there is no such device: plugged in? {there}",
+        f"cameras/d.toml:2: device: /dev/null: is not a video device: {there}",
+    ]
+
+
+def test_a_wrong_setting_does_not_hide_what_other_tables_and_files_name(car: Car) -> None:
+    (car.state / "outbox.db").mkdir(parents=True)
+    car.table("[mqtt]", "port = 0")
+    car.camera("a", 'kind = "sim"', "seeed = 1")
+    car.camera("b", 'kind = "files"', 'path = "/nope"')
+    assert car.faults() == [
+        f"agent.toml:5: state.directory: outbox {car.state}/outbox.db: is a directory",
+        "cameras/b.toml:2: path: /nope: there is no such file or directory",
+    ]
+
+
+def test_an_unreadable_file_names_nothing(car: Car) -> None:
+    car.table("[mqtt")
+    assert car.faults() == []
+
+
+def test_the_files_of_the_connection_are_told_each_on_its_line(car: Car) -> None:
+    files = {key: car.secret(key, "no certificate") for key in ("ca_file", "certificate_file", "key_file")}
+    car.table("[mqtt]", *(f'{key} = "{file}"' for key, file in files.items()))
+    ca, certificate = car.faults()
+    assert ca.startswith(f"agent.toml:7: mqtt.ca_file: {files['ca_file']}: cannot be used as ca_file (")
+    assert certificate.startswith(
+        f"agent.toml:8: mqtt.certificate_file: {files['certificate_file']}: cannot be used"
+    )
+
+
+def test_a_certificate_must_name_the_vehicle(car: Car) -> None:
+    certificate_file, key_file = Authority(car.directory).issue("car-2")
+    car.identity(certificate_file, key_file)
+    wrong = "its common name is 'car-2', but vehicle.id is 'car-1'"
+    assert car.faults() == [f"agent.toml:7: mqtt.certificate_file: {certificate_file}: {wrong}"]
+    Authority(car.directory).issue("car-1")[0].replace(certificate_file)
+    (car.directory / "car-1.key").replace(key_file)
+    assert car.faults() == []
+
+
+def test_a_certificate_that_a_broker_would_refuse_is_told(car: Car) -> None:
+    certificate_file, key_file = Authority(car.directory).issue("car-1", days=-0.5)
+    car.identity(certificate_file, key_file)
+    wrong = "a broker would refuse it (certificate has expired)"
+    assert car.faults() == [f"agent.toml:7: mqtt.certificate_file: {certificate_file}: {wrong}"]
+
+
+def test_networks_and_state_are_told_by_their_setting(car: Car) -> None:
+    car.state.mkdir()
+    outbox = car.state / "outbox.db"
+    outbox.touch()
+    assert car.faults() == []
+    outbox.unlink()
+    outbox.mkdir()
+    (car.directory / "models").mkdir()
+    car.table("[models]", 'directory = "models"')
+    assert car.faults() == [
+        f"agent.toml:5: state.directory: outbox {outbox}: is a directory",
+        f"agent.toml:7: models.directory: {car.directory}/models/models.toml: No such file or directory",
+    ]
