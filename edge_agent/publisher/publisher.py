@@ -24,6 +24,7 @@ from edge_agent.mqtt import (
 )
 from edge_agent.outbox import Row
 from edge_agent.publisher.ledger import Confirm, Ledger, Settles
+from edge_agent.publisher.reasons import NOBODY, REFUSED, TOPIC_REFUSED, WAIT
 from edge_agent.publisher.schedule import Backoff, Schedule
 
 _log = logging.getLogger(__name__)
@@ -34,17 +35,6 @@ _PACKET_OVERHEAD_BYTES = 10  # fixed header, topic length, packet identifier, no
 _STEADY_AFTER_S = 60.0
 _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
-
-_NOBODY = 0x10
-_WAIT = frozenset({0x80, 0x83, 0x97})  # the broker has trouble or is full: time mends it
-_TOPIC_REFUSED = frozenset({_NOBODY, 0x87, 0x90})
-_REFUSED = {
-    _NOBODY: "nobody takes the reads: check that the central store is subscribed",
-    0x87: "the broker's access rules refuse the topic: check that this vehicle may write to it",
-    0x90: "the broker refuses the topic's name: check prefix, agency and vehicle",
-    0x95: "the broker finds a read too large: check its max_packet_size",
-    0x99: "the broker finds a read malformed",
-}
 
 
 class Keeps(Settles, Protocol):
@@ -355,14 +345,14 @@ class Publisher:
             return
         if event.code == 0:
             self._on_sent(message)
-        elif event.code in _WAIT:
+        elif event.code in WAIT:
             self._complain(f"the broker cannot take messages now ({event.reason}): waiting")
             self._announced = self._announced and message.row is not None
             if self._resume not in self._schedule:
                 self._schedule.after(self._pause.next_s(), self._resume)
         elif message.row is not None:
             self._refused(event.code)
-        elif event.code != _NOBODY:
+        elif event.code != NOBODY:
             self._complain(
                 f"the broker refuses the state on {self._topics.state} ({event.reason}): check its rules"
             )
@@ -382,8 +372,8 @@ class Publisher:
     def _refused(self, code: int) -> None:
         """Keep a read that the broker does not take; go on with the others unless they would fare alike."""
         self._tally["refused"] += 1
-        self._complain(_REFUSED.get(code, f"the broker refuses a read (reason code 0x{code:02x})"))
-        if code not in _TOPIC_REFUSED:
+        self._complain(REFUSED.get(code, f"the broker refuses a read (reason code 0x{code:02x})"))
+        if code not in TOPIC_REFUSED:
             self._schedule.after(self._retry_refused_s, self._start_over)
             return
         self._topic_refused = True
