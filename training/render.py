@@ -146,8 +146,14 @@ class Printer:
         height = PLATE_HEIGHT * rng.uniform(0.58, 0.82)
         top = (PLATE_HEIGHT - height) / 2 + rng.uniform(-4, 4)
         row = Row(left, top, right - left, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.4))
-        chosen = rng.random() < 0.12
-        text = vocabulary.vanity(rng) if chosen else vocabulary.serial(vocabulary.EU_PATTERNS, rng)
+        kind = rng.random()
+        chosen = kind < 0.12
+        if chosen:
+            text = vocabulary.vanity(rng)
+        elif kind < 0.45:
+            text = vocabulary.district_serial(rng)
+        else:
+            text = vocabulary.serial(vocabulary.EU_PATTERNS, rng)
         style = self._style(text, rng, self._european, bars=0.0 if chosen else 0.3)
         self._characters(canvas, text, row, style, rng, emblems=0.3)
         if rng.random() < 0.5:

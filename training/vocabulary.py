@@ -24,6 +24,30 @@ EU_PATTERNS = _words(
     "LLNNLLL LLNNLLL LNNNLLL LLNNNLL LLNNNN LLLNNNN LLLLNNN LLNNNNN LNNLLL LLNNLLL NNNNLLL NNLLNN "
     "NLLLNN NNLLLN LLLNNN NLNNNNN LLNNNLL LLLLNN LLNNNNL LNNNNLL LLNNNNLL NNNLLL"
 )
+# Districts that stand before a serial, and what follows them: Romania, its capital, Slovakia, Germany, Poland.
+DISTRICTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        _words(
+            "AB AG AR BC BH BN BR BT BV BZ CJ CL CS CT CV DB DJ GJ GL GR HD HR IF IL IS MH MM MS NT OT PH SB SJ "
+            "SM SV TL TM TR VL VN VS"
+        ),
+        ("NNLLL",),
+    ),
+    (("B",), ("NNLLL", "NNNLLL")),
+    (
+        _words(
+            "BA BB BJ BL BN BR BS BT BY CA DK DS DT GA GL HC HE IL KA KE KK KM KN KS LC LE LM LV MA MI ML MT MY NI "
+            "NM NO NR NZ PB PD PE PK PN PO PP PT PU PV RA RK RS RV SA SB SC SE SI SK SL SN SO SP SV TN TO TR TS TT "
+            "TV VK VT ZA ZC ZH ZM ZV"
+        ),
+        ("NNNLL",),
+    ),
+    (
+        _words("B M K HH F S DO E HB L DD N DU BO W BI BN MS KA MA A WI GE"),
+        ("LLNNN", "LLNNNN", "LNNN", "LNNNN"),
+    ),
+    (_words("WA WB WE WI WX KR PO GD LU SC DW EL ZS BI TK RZ OP"), ("NNNNN", "NNNNL", "NNNLL")),
+)
 BR_PATTERNS = ("LLLNNNN", "LLLNLNN")
 PROVINCES = _words("ONTARIO QUEBEC ALBERTA MANITOBA BRITISH_COLUMBIA SASKATCHEWAN NOVA_SCOTIA NEW_BRUNSWICK")
 DEALERS = _words(
@@ -47,6 +71,12 @@ def vanity(rng: np.random.Generator) -> str:
 def serial(patterns: Sequence[str], rng: np.random.Generator) -> str:
     """A serial of one of the patterns."""
     return "".join(one(LETTERS if p == "L" else DIGITS, rng) for p in one(patterns, rng))
+
+
+def district_serial(rng: np.random.Generator) -> str:
+    """A serial as a country's districts issue them."""
+    districts, patterns = DISTRICTS[int(rng.integers(len(DISTRICTS)))]
+    return one(districts, rng) + serial(patterns, rng)
 
 
 def one(values: Sequence[str], rng: np.random.Generator) -> str:

@@ -1,6 +1,7 @@
 """Rendered and worsened plates, detector windows and their maps."""
 
 import math
+import re
 import string
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def test_serials_follow_their_pattern() -> None:
     text = vocabulary.serial(("LLNNN",), rng)
     assert text[:2].isalpha()
     assert text[2:].isdigit()
+
+
+def test_districts_stand_before_their_serials() -> None:
+    rng = np.random.default_rng(0)
+    texts = [vocabulary.district_serial(rng) for _ in range(300)]
+    assert all(4 <= len(text) <= 8 for text in texts)
+    assert any(re.fullmatch(r"IF\d\d[A-Z]{3}", text) for text in texts)
+    assert not any(re.fullmatch(r"F\d\d[A-Z]{3}", text) for text in texts)
 
 
 @needs_fonts
