@@ -54,7 +54,7 @@ def drive(*, seconds: float, threads: int, seed: int) -> None:
     reads: list[Read] = []
     with (
         tempfile.TemporaryDirectory(prefix="edge-agent-bench-") as directory,
-        wiring.outbox(StateSettings(directory=Path(directory))) as outbox,
+        wiring.outbox(StateSettings(directory=Path(directory)), VEHICLE) as outbox,
     ):
         keep = _keep(models, outbox)
         while True:

@@ -51,9 +51,11 @@ app.add_typer(config_app, name="config")
 app.add_typer(outbox_app, name="outbox")
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", metavar="DIR", help="Directory with agent.toml and cameras/.")
+    Path, typer.Option("--config", metavar="DIR", readable=False, help="Directory with agent.toml and cameras/.")
 ]
-ConfigArgument = Annotated[Path, typer.Argument(metavar="[DIR]", help="Directory with agent.toml and cameras/.")]
+ConfigArgument = Annotated[
+    Path, typer.Argument(metavar="[DIR]", readable=False, help="Directory with agent.toml and cameras/.")
+]
 JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, and nothing else.")]
 EngineOption = Annotated[
     Engine, typer.Option("--engine", help="What reads: onnx (default), easyocr, easyocr-english (an extra).")
@@ -123,7 +125,8 @@ def _progress(total: int | None, what: str) -> Iterator[Callable[[], None]]:
     if not console.is_terminal or (total is not None and total < MANY_PICTURES):
         yield lambda: None
         return
-    with Progress(console=console, transient=True) as progress:
+    # Output that goes elsewhere must not be caught, only what a terminal would mix with the bar.
+    with Progress(console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
 

@@ -27,7 +27,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import Now
 from edge_agent.errors import OutboxBusy, OutboxError, OutboxUnusable, StateDirectoryError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE reads (
     seq INTEGER PRIMARY KEY,
@@ -36,9 +36,12 @@ CREATE TABLE reads (
     appended_ms INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
-CREATE TABLE counter (last_seq INTEGER NOT NULL) STRICT;
-INSERT INTO counter VALUES (0);
+CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO counter VALUES (0, '');
 """
+_FROM_VERSION_1 = "ALTER TABLE counter ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+_CURRENT = "SELECT last_seq, owner FROM counter ORDER BY rowid DESC LIMIT 1"
+"""The count of whoever owns the outbox now; those of earlier owners stay, in case they come back."""
 _WAL_LIMIT_BYTES = 8 * 1024 * 1024
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
@@ -64,8 +67,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class OutboxStatus:
-    """How many reads wait to be sent, how many wait for a receipt, and since when (UTC) the oldest is here."""
+    """How many reads wait to be sent, how many wait for a receipt, and since when (UTC) the oldest is here.
 
+    Owner is whose reads they are, empty for an outbox that nobody has opened yet.
+    """
+
+    owner: str
     pending: int
     sent: int
     last_seq: int
@@ -74,10 +81,14 @@ class OutboxStatus:
 
 
 class Outbox:
-    """Keeps reads until they are receipted; any thread may call it. Every method can raise OutboxError."""
+    """Keeps reads until they are receipted; any thread may call it. Every method can raise OutboxError.
 
-    def __init__(self, *, path: Path, now: Now, key: bytes | None = None) -> None:
+    The owner, agency and vehicle, has a count of its own: reads of one are never delivered as another's.
+    """
+
+    def __init__(self, *, path: Path, now: Now, owner: str, key: bytes | None = None) -> None:
         self._path = path
+        self._owner = owner
         self._now = now
         self._key = key
         self._guard = threading.Lock()
@@ -98,9 +109,21 @@ class Outbox:
         self._lock_file = _lock(self._path)
         try:
             self._connection = _connect(self._path, self._key)
+            with self._transaction() as connection:
+                self._own(connection)
         except BaseException:
             self.close()
             raise
+
+    def _own(self, connection: Any) -> None:  # noqa: ANN401 - sqlcipher3 publishes no types
+        """Go on with our own count; reads of another owner must leave first."""
+        status = _status(connection)
+        if status.owner not in ("", self._owner):
+            if wrong := why_not_ours(status, self._owner):
+                raise OutboxUnusable(f"outbox {self._path}: {wrong}")
+            ours = connection.execute("DELETE FROM counter WHERE owner = ? RETURNING last_seq", (self._owner,))
+            connection.execute("INSERT INTO counter VALUES (?, ?)", (*(ours.fetchone() or (0,)), self._owner))
+        connection.execute("UPDATE counter SET owner = ? WHERE owner = ''", (self._owner,))
 
     def close(self) -> None:
         with self._guard:
@@ -115,7 +138,7 @@ class Outbox:
         """Commit entries to disk, synced, and give their places in the count; after an error none is there."""
         appended_ms = int(self._now().utc.timestamp() * 1000)
         with self._transaction() as connection:
-            (last,) = connection.execute("SELECT last_seq FROM counter").fetchone()
+            last, owner = connection.execute(_CURRENT).fetchone()
             seqs = tuple(range(last + 1, last + 1 + len(entries)))
             connection.executemany(
                 "INSERT INTO reads VALUES (?, ?, ?, ?)",
@@ -124,7 +147,7 @@ class Outbox:
                     for seq, entry in zip(seqs, entries, strict=True)
                 ],
             )
-            connection.execute("UPDATE counter SET last_seq = ?", (last + len(entries),))
+            connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (last + len(entries), owner))
         return seqs
 
     def take(self, *, limit: int, after_seq: int = 0) -> list[Row]:
@@ -168,7 +191,7 @@ class Outbox:
         means the count of another outbox.
         """
         with self._transaction() as connection:
-            (last,) = connection.execute("SELECT last_seq FROM counter").fetchone()
+            last, _ = connection.execute(_CURRENT).fetchone()
             if seq > last:
                 return None
             gone = connection.execute(
@@ -212,9 +235,20 @@ def read_status(path: Path, *, key: bytes | None = None) -> OutboxStatus:
         raise OutboxError(f"outbox {path}: {wrong}")
     with _explained(path), closing(_open(f"{path.resolve().as_uri()}?mode=ro", key)) as connection:
         if _is_new(connection):
-            return OutboxStatus(pending=0, sent=0, last_seq=0, oldest=None, size_bytes=0)
+            return OutboxStatus(owner="", pending=0, sent=0, last_seq=0, oldest=None, size_bytes=0)
         _check_version(path, connection)
         return _status(connection)
+
+
+def why_not_ours(status: OutboxStatus, owner: str) -> str | None:
+    """Say why an owner cannot take an outbox over: it holds reads of another."""
+    waiting = status.pending + status.sent
+    if not waiting or status.owner in ("", owner):
+        return None
+    return (
+        f"holds {waiting} reads of {status.owner}, which {owner} must not deliver: run it under that name until"
+        " it is empty, or move the file away and keep it"
+    )
 
 
 def _why_unreadable(path: Path) -> str | None:
@@ -283,6 +317,10 @@ def _connect(path: Path, key: bytes | None) -> Any:  # noqa: ANN401 - sqlcipher3
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             if _is_new(connection):
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            elif _version(connection) == 1:
+                connection.executescript(
+                    f"BEGIN; {_FROM_VERSION_1} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
             _check_version(path, connection)
         except BaseException:
             connection.close()
@@ -292,11 +330,18 @@ def _connect(path: Path, key: bytes | None) -> Any:  # noqa: ANN401 - sqlcipher3
 
 def _is_new(connection: Any) -> bool:  # noqa: ANN401 - sqlcipher3 publishes no types
     """Tell whether nothing was ever written: an empty file is an outbox too."""
-    return bool(connection.execute("PRAGMA user_version").fetchone() == (0,))
+    return _version(connection) == 0 and connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def _version(connection: Any) -> int:  # noqa: ANN401 - sqlcipher3 publishes no types
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _check_version(path: Path, connection: Any) -> None:  # noqa: ANN401 - sqlcipher3 publishes no types
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = _version(connection)
+    if version == 0:
+        raise OutboxUnusable(f"outbox {path}: is a database of another program; the file was left as it is")
     if version != SCHEMA_VERSION:
         raise OutboxUnusable(
             f"outbox {path}: its format is {version}, this program knows {SCHEMA_VERSION}: use its own"
@@ -305,12 +350,14 @@ def _check_version(path: Path, connection: Any) -> None:  # noqa: ANN401 - sqlci
 
 def _status(connection: Any) -> OutboxStatus:  # noqa: ANN401 - sqlcipher3 publishes no types
     # One statement sees one state, also from a second connection.
-    kept, sent, last_seq, oldest_ms, size_bytes = connection.execute(
-        "SELECT (SELECT COUNT(*) FROM reads), (SELECT COUNT(*) FROM sent), (SELECT last_seq FROM counter),"
+    kept, sent, last_seq, owner, oldest_ms, size_bytes = connection.execute(
+        "SELECT (SELECT COUNT(*) FROM reads), (SELECT COUNT(*) FROM sent), last_seq, owner,"
         " (SELECT appended_ms FROM reads ORDER BY seq LIMIT 1),"
         " (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)"
+        " FROM counter ORDER BY rowid DESC LIMIT 1"
     ).fetchone()
     return OutboxStatus(
+        owner=owner,
         pending=kept - sent,
         sent=sent,
         last_seq=last_seq,

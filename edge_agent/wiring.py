@@ -118,8 +118,13 @@ def capture(name: str, source: Camera, latest: Latest[Frame]) -> Capture:
     return Capture(name=name, camera=source, sink=latest, now=host.now, jitter=random.Random())
 
 
-def outbox(state: config.StateSettings) -> Outbox:
-    return Outbox(path=state.directory / OUTBOX_FILE, now=host.now)
+def outbox(state: config.StateSettings, vehicle: config.VehicleSettings) -> Outbox:
+    return Outbox(path=state.directory / OUTBOX_FILE, now=host.now, owner=owner(vehicle))
+
+
+def owner(vehicle: config.VehicleSettings) -> str:
+    """Whose reads an outbox holds."""
+    return f"{vehicle.agency}/{vehicle.id}"
 
 
 def _password(file: Path | None) -> str | None:

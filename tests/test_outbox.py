@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,9 @@ class Clock:
 
     def __call__(self) -> Stamp:
         return Stamp(self.seconds, datetime(2026, 7, 4, tzinfo=UTC) + timedelta(seconds=self.seconds))
+
+
+OWNER = "hpd/car-12"
 
 
 class Note:
@@ -58,7 +62,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def outbox(path: Path, clock: Clock) -> Iterator[Outbox]:
-    with Outbox(path=path, now=clock) as opened:
+    with Outbox(path=path, now=clock, owner=OWNER) as opened:
         yield opened
 
 
@@ -124,11 +128,11 @@ def test_sent_reads_become_pending_again(outbox: Outbox, clock: Clock) -> None:
 
 def test_the_count_goes_on_after_deletes_and_restarts(path: Path, clock: Clock) -> None:
     notes = [Note() for _ in range(3)]
-    with Outbox(path=path, now=clock) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append(notes)
         outbox.mark_sent([3])
         outbox.receipted([note.id for note in notes])
-    with Outbox(path=path, now=clock) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.status().last_seq == 3
         assert outbox.append([Note()]) == (4,)
 
@@ -176,10 +180,10 @@ def test_the_status_can_be_read_beside_the_agent(outbox: Outbox, path: Path) -> 
 
 
 def test_the_status_can_be_read_after_the_agent(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
     assert read_status(path).pending == 1
-    with Outbox(path=path, now=clock) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.append([Note()]) == (2,)
 
 
@@ -192,7 +196,7 @@ def test_a_status_of_nothing_says_so(path: Path) -> None:
 def test_a_second_agent_is_told_who_has_the_outbox(outbox: Outbox, path: Path, clock: Clock) -> None:
     outbox.append([Note()])
     with pytest.raises(OutboxBusy, match=rf"another agent is using it \(pid {os.getpid()}\)"):
-        Outbox(path=path, now=clock).open()
+        Outbox(path=path, now=clock, owner=OWNER).open()
     assert outbox.append([Note()]) == (2,)
 
 
@@ -200,20 +204,20 @@ def test_a_killed_agents_outbox_is_free_and_keeps_its_commits(path: Path, clock:
     program = f"""
 import os, signal
 from pathlib import Path
-from tests.test_outbox import Clock, Note
+from tests.test_outbox import OWNER, Clock, Note
 from edge_agent.outbox import Outbox
-outbox = Outbox(path=Path({str(path)!r}), now=Clock())
+outbox = Outbox(path=Path({str(path)!r}), now=Clock(), owner=OWNER)
 outbox.open()
 outbox.append([Note(), Note()])
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], check=False, cwd=Path(__file__).parents[1])
-    with Outbox(path=path, now=clock) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert [row.seq for row in outbox.take(limit=9)] == [1, 2]
 
 
 def test_a_closed_outbox_says_so_and_can_be_opened_again(path: Path, clock: Clock) -> None:
-    outbox = Outbox(path=path, now=clock)
+    outbox = Outbox(path=path, now=clock, owner=OWNER)
     with outbox:
         outbox.append([Note()])
     outbox.close()
@@ -226,21 +230,23 @@ def test_a_closed_outbox_says_so_and_can_be_opened_again(path: Path, clock: Cloc
 def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "state").write_text("in the way")
     with pytest.raises(StateDirectoryError, match="cannot be written") as caught:
-        Outbox(path=tmp_path / "state" / "outbox.db", now=clock).open()
+        Outbox(path=tmp_path / "state" / "outbox.db", now=clock, owner=OWNER).open()
     assert caught.value.exit_status == 78
     assert "\n" not in str(caught.value)
 
 
 def test_a_state_directory_of_the_kernel_is_refused(clock: Clock) -> None:
     with pytest.raises(StateDirectoryError, match="cannot be written"):
-        Outbox(path=Path("/proc/self/fdinfo/outbox.db"), now=clock).open()  # not writable, even as root
+        Outbox(
+            path=Path("/proc/self/fdinfo/outbox.db"), now=clock, owner=OWNER
+        ).open()  # not writable, even as root
 
 
 def test_a_file_that_is_no_outbox_is_kept(path: Path, clock: Clock) -> None:
     path.parent.mkdir()
     path.write_bytes(b"The quick brown fox jumps over the lazy dog. " * 100)
     before = path.read_bytes()
-    for attempt in (Outbox(path=path, now=clock).open, lambda: read_status(path)):
+    for attempt in (Outbox(path=path, now=clock, owner=OWNER).open, lambda: read_status(path)):
         with pytest.raises(OutboxUnusable, match="is not an outbox, is damaged, or its key is wrong") as caught:
             attempt()
         assert caught.value.exit_status == 78
@@ -248,23 +254,66 @@ def test_a_file_that_is_no_outbox_is_kept(path: Path, clock: Clock) -> None:
 
 
 def test_an_outbox_damaged_inside_is_for_a_person(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note(size=1000) for _ in range(40)])
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"x" * 40_000)
-    with Outbox(path=path, now=clock) as outbox, pytest.raises(OutboxUnusable, match="is damaged"):
-        outbox.status()
-    with pytest.raises(OutboxUnusable, match="is damaged"):
-        read_status(path)
+    for attempt in (Outbox(path=path, now=clock, owner=OWNER).open, lambda: read_status(path)):
+        with pytest.raises(OutboxUnusable, match="is damaged"):
+            attempt()
 
 
 def test_an_empty_file_is_a_new_outbox(path: Path, clock: Clock) -> None:
     path.parent.mkdir()
     path.touch()
-    assert read_status(path) == OutboxStatus(pending=0, sent=0, last_seq=0, oldest=None, size_bytes=0)
-    with Outbox(path=path, now=clock) as outbox:
+    assert read_status(path) == OutboxStatus(owner="", pending=0, sent=0, last_seq=0, oldest=None, size_bytes=0)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.append([Note()]) == (1,)
+
+
+def test_reads_of_another_vehicle_must_leave_first_and_each_has_its_own_count(path: Path, clock: Clock) -> None:
+    note = Note()
+    with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
+        outbox.append([note, Note()])
+        outbox.receipted([note.id])
+    with pytest.raises(
+        OutboxUnusable, match="holds 1 reads of hpd/car-1, which hpd/car-2 must not deliver"
+    ) as caught:
+        Outbox(path=path, now=clock, owner="hpd/car-2").open()
+    assert caught.value.exit_status == 78
+    with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
+        (left,) = outbox.take(limit=9)
+        outbox.receipted([left.id])
+    with Outbox(path=path, now=clock, owner="hpd/car-2") as outbox:
+        (second,) = outbox.append([other := Note()])
+        assert second == 1
+        assert outbox.status().owner == "hpd/car-2"
+        outbox.receipted([other.id])
+    with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
+        assert outbox.append([Note()]) == (3,)
+        assert outbox.receipted_through(4) is None
+
+
+def test_an_outbox_of_the_first_format_is_taken_over_with_its_count(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note()])
+        outbox._connection.execute("ALTER TABLE counter DROP COLUMN owner")
+        outbox._connection.execute("PRAGMA user_version = 1")
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (2,)
+        assert outbox.status().owner == OWNER
+
+
+def test_another_programs_database_is_refused_and_left_alone(path: Path, clock: Clock) -> None:
+    path.parent.mkdir()
+    with closing(sqlite.connect(str(path))) as theirs:
+        theirs.execute("CREATE TABLE songs (title TEXT)")
+    for attempt in (Outbox(path=path, now=clock, owner=OWNER).open, lambda: read_status(path)):
+        with pytest.raises(OutboxUnusable, match="is a database of another program"):
+            attempt()
+    with closing(sqlite.connect(str(path))) as theirs:
+        assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
 
 
 def test_a_directory_in_its_place_is_called_so(path: Path, clock: Clock) -> None:
@@ -272,7 +321,7 @@ def test_a_directory_in_its_place_is_called_so(path: Path, clock: Clock) -> None
     with pytest.raises(OutboxError, match=f"outbox {path}: is a directory"):
         read_status(path)
     with pytest.raises(StateDirectoryError, match=rf"{path} cannot be written \(Is a directory\)"):
-        Outbox(path=path, now=clock).open()
+        Outbox(path=path, now=clock, owner=OWNER).open()
 
 
 def test_whatever_sqlite_calls_it_a_full_disk_is_said_to_be_full(
@@ -296,16 +345,16 @@ def test_a_full_disk_at_the_start_is_for_time(path: Path, clock: Clock, monkeypa
 
     monkeypatch.setattr("edge_agent.outbox.os.open", refuse)
     with pytest.raises(OutboxError, match="the disk is full") as caught:
-        Outbox(path=path, now=clock).open()
+        Outbox(path=path, now=clock, owner=OWNER).open()
     assert caught.value.exit_status == 1
 
 
 def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
         outbox._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(OutboxUnusable, match="its format is 2, this program knows 1"):
-        Outbox(path=path, now=clock).open()
+    with pytest.raises(OutboxUnusable, match="its format is 3, this program knows 2"):
+        Outbox(path=path, now=clock, owner=OWNER).open()
     connection = sqlite.connect(str(path))
     assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)
     connection.close()
@@ -315,14 +364,14 @@ def test_a_refused_outbox_is_not_left_locked(path: Path, clock: Clock) -> None:
     path.parent.mkdir()
     path.write_bytes(b"x" * 5000)
     with pytest.raises(OutboxError):
-        Outbox(path=path, now=clock).open()
+        Outbox(path=path, now=clock, owner=OWNER).open()
     path.unlink()
-    with Outbox(path=path, now=clock) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.append([Note()]) == (1,)
 
 
 def test_with_a_key_no_payload_is_readable_on_disk(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, key=b"k" * 32) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER, key=b"k" * 32) as outbox:
         outbox.append([Note(size=100)])
         for file in path.parent.iterdir():
             assert b"note 1" not in file.read_bytes()
@@ -366,7 +415,7 @@ class OutboxAgainstAList(RuleBasedStateMachine):
         self.last = 0
 
     def open(self) -> Outbox:
-        outbox = Outbox(path=Path(self.directory.name) / "outbox.db", now=Clock())
+        outbox = Outbox(path=Path(self.directory.name) / "outbox.db", now=Clock(), owner=OWNER)
         outbox.open()
         return outbox
 

@@ -136,7 +136,7 @@ class Chain:
     def __init__(self, path: Path, **options: Any) -> None:  # noqa: ANN401 - the publisher's own
         self.time = Time()
         self.link = FakeLink(self.time)
-        self.outbox = Outbox(path=path, now=self.time.now)
+        self.outbox = Outbox(path=path, now=self.time.now, owner="hpd/car-12")
         self.outbox.open()
         self.ids: list[UUID] = []
         self.publisher = Publisher(
@@ -532,7 +532,7 @@ class BrokenOutbox(Outbox):
 
 def test_a_failing_disk_stops_nothing_for_good(chain: Chain, tmp_path: Path) -> None:
     chain.outbox.close()
-    outbox = BrokenOutbox(path=tmp_path / "outbox.db", now=chain.time.now)
+    outbox = BrokenOutbox(path=tmp_path / "outbox.db", now=chain.time.now, owner="hpd/car-12")
     outbox.open()
     chain.outbox = outbox
     chain.publisher = Publisher(

@@ -16,7 +16,7 @@ VEHICLE = VehicleSettings(agency="test", id="car-1")
 def test_a_read_that_the_contract_cannot_say_does_not_stop_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outbox = Outbox(path=tmp_path / "outbox.db", now=host.now)
+    outbox = Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
     publisher = wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(), outbox=outbox)
     keep = wiring.keep_reads(
         vehicle=VEHICLE, source=wiring.source(ModelSettings()), outbox=outbox, publisher=publisher
@@ -44,4 +44,6 @@ def test_a_password_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
         **{**MqttSettings().model_dump(), "username": "car-1", "password_file": file, "tls": False}
     )
     with pytest.raises(ConfigurationError, match="the password cannot be read: is not text"):
-        wiring.publisher(vehicle=VEHICLE, mqtt=mqtt, outbox=Outbox(path=tmp_path / "outbox.db", now=host.now))
+        wiring.publisher(
+            vehicle=VEHICLE, mqtt=mqtt, outbox=Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
+        )

@@ -87,6 +87,8 @@ class Capture:
             frame = self._camera.read()
             if frame is None:
                 return True
+            if self._failures or not self.status.frames:
+                log.info("camera %s: gives pictures of %d x %d", self._name, *frame.size)
             self._failures = 0
             self._times.append(self._now().monotonic_s)
             self._judge(health.judge(frame))

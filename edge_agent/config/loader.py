@@ -3,6 +3,7 @@
 Defaults in code < agent.toml < cameras/NAME.toml < tuned/NAME.toml in the state directory, the tuner's own.
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -122,6 +123,10 @@ class _Loader:
 
     def _cameras(self, inherited: Document) -> list[tuple[CameraSettings, Layers]]:
         paths = sorted(path for path in self._directory.glob("cameras/*.toml") if not path.name.startswith("."))
+        cameras = self._directory / "cameras"
+        if cameras.is_dir() and not os.access(cameras, os.R_OK | os.X_OK):
+            self._problems.append("cameras: this user may not read the directory")
+            return []
         self._check_others(cameras=len(paths))
         if not paths:
             self._problems.append(
@@ -155,7 +160,18 @@ class _Loader:
         if model is None:
             self._problems.append(f"{layers.place(('kind',))}: {wrong_kind(kind)}")
             return None
-        return self._validate(model, layers)
+        return self._validate(model, layers) or self._as_far_as_sound(model, layers)
+
+    def _as_far_as_sound(self, model: type[Model], layers: Layers) -> Model | None:
+        """What the sound settings of a camera say, so that a wrong one hides nothing of what they name."""
+        values, context = layers.values(), {"directory": self._directory}
+        try:
+            return model.model_validate(values, context=context)
+        except ValidationError as error:
+            wrong = {one["loc"][0] for one in error.errors() if one["loc"]}
+        with suppress(ValidationError):
+            return model.model_validate({k: v for k, v in values.items() if k not in wrong}, context=context)
+        return None
 
     def _check_name(self, layers: Layers, named: dict[str, Place]) -> None:
         name, place = layers.values()["name"], layers.place(("name",))

@@ -25,6 +25,9 @@ CAMERA_HANGS_AFTER_S = 150.0
 
 CLOSE_S = 10.0
 
+TELL_EVERY_S = 600.0
+"""How often the log says what was done."""
+
 
 class Agent:
     """Reads with every camera and delivers, until it is stopped or its sources have ended."""
@@ -80,7 +83,7 @@ class Agent:
 
     def _watch(self, stop: threading.Event, publishing: threading.Thread) -> None:
         """Feed the watchdog while every stage turns; a dead stage ends the service, which is then restarted."""
-        ready, told = False, ""
+        ready, told, told_s = False, "", time.monotonic()
         ended_s: float | None = None
         while not stop.wait(TICK_S):
             if not ready and all(self._is_settled(line) for line in self._lines):
@@ -94,6 +97,9 @@ class Agent:
                     told = summary
             else:
                 log.error("%s makes no progress: the watchdog is no longer fed", stuck)
+            if time.monotonic() >= told_s + TELL_EVERY_S:
+                told_s = time.monotonic()
+                log.info("%s", self._account())
             self._tick()
             if any(line.status.capturing or line.status.processing for line in self._lines):
                 continue
@@ -132,6 +138,16 @@ class Agent:
             if status.processing and now_s - status.turned_s > HANGS_AFTER_S:
                 return f"the pipeline of camera {line.name}"
         return None
+
+    def _account(self) -> str:
+        """What an operator wants to see in the log: that it reads, and that it delivers."""
+        lines = [
+            f"{line.name} {line.status.capture.fps:.0f} fps {line.status.capture.condition.value},"
+            f" {line.status.processed} frames, {line.status.dropped} dropped, {line.status.reads} reads"
+            for line in self._lines
+        ]
+        delivered = self._publisher.counters.receipted
+        return "; ".join([*lines, f"{delivered} reads delivered, {self._waiting()} wait"])
 
     def _summary(self) -> str:
         cameras = ", ".join(

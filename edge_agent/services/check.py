@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from edge_agent import wiring
@@ -22,9 +23,9 @@ from edge_agent.config.settings import (
     TrackingSettings,
     V4l2Camera,
 )
-from edge_agent.errors import BrokerError, CameraError, EdgeAgentError, StateDirectoryError
+from edge_agent.errors import BrokerError, CameraError, EdgeAgentError, OutboxError, StateDirectoryError
 from edge_agent.mqtt import Tls, common_name, tls_context
-from edge_agent.outbox import read_status
+from edge_agent.outbox import read_status, why_not_ours
 
 Trial = tuple[KeyPath, Callable[[], object]]
 """A key of some settings, and what must succeed for its value to work."""
@@ -57,6 +58,7 @@ def _trials(settings: Settings) -> Iterator[Trial]:
     match settings:
         case AgentSettings():
             yield ("mqtt", "certificate_file"), lambda: _check_identity(settings)
+            yield ("vehicle", "id"), lambda: _check_owner(settings)
         case ModelSettings():
             yield ("directory",) if settings.directory else (), lambda: _check_models(settings)
         case MqttSettings():
@@ -82,6 +84,13 @@ def _check_identity(agent: AgentSettings) -> None:
     certificate, vehicle = agent.mqtt.certificate_file, agent.vehicle.id
     if certificate is not None and (name := common_name(certificate, agent.mqtt.key_file)) != vehicle:
         raise BrokerError(f"{certificate}: its common name is {name!r}, but vehicle.id is {vehicle!r}")
+
+
+def _check_owner(agent: AgentSettings) -> None:
+    outbox = agent.state.directory / wiring.OUTBOX_FILE
+    with suppress(OutboxError):  # why it cannot be read, the state directory's trial says
+        if wrong := why_not_ours(read_status(outbox), wiring.owner(agent.vehicle)):
+            raise StateDirectoryError(f"{outbox}: {wrong}")
 
 
 def _check_state(state: StateSettings) -> None:

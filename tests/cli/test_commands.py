@@ -194,7 +194,7 @@ def test_config_show_tells_origins(configuration: Path) -> None:
 
 
 def test_outbox_status_counts_what_waits(configuration: Path, tmp_path: Path) -> None:
-    with Outbox(path=tmp_path / "state" / OUTBOX_FILE, now=host.now) as outbox:
+    with Outbox(path=tmp_path / "state" / OUTBOX_FILE, now=host.now, owner="a/v") as outbox:
         outbox.append(
             [
                 draft(make_read(), agency="a", vehicle="v", source=SOURCE, clock=CLOCK, position=None)

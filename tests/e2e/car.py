@@ -22,13 +22,14 @@ from edge_agent.publisher import Publisher, last_will
 from tests.contract.reads import CLOCK, POSITION, SOURCE, make_read
 
 TOPICS = Topics("lpr", "hartford-pd", "car-12")
+OWNER = f"{TOPICS.agency}/{TOPICS.vehicle}"
 
 
 class Car:
     """Runs a publisher on a thread from `with` to its end."""
 
     def __init__(self, outbox_path: Path, *, broker: Broker, **options: Any) -> None:  # noqa: ANN401 - the publisher's own
-        self.outbox = Outbox(path=outbox_path, now=host.now)
+        self.outbox = Outbox(path=outbox_path, now=host.now, owner=OWNER)
         link = MqttLink(broker=broker, client_id="hartford-pd-car-12", will=last_will(TOPICS))
         quick: dict[str, Any] = {"resend_after_s": 1.0, "retry_refused_s": 1.0, "backoff_longest_s": 1.0}
         self.publisher = Publisher(outbox=self.outbox, link=link, topics=TOPICS, **(quick | options))

@@ -97,4 +97,4 @@ def test_a_second_demo_on_the_same_state_is_refused(tmp_path: Path) -> None:
     assert "another agent is using it" in second.stderr
     delivered = "in the central store exactly once." in rest
     assert delivered or "the next demo goes on with" in rest  # whether the last read got its receipt is chance
-    assert first.returncode == (0 if delivered else 1)
+    assert first.returncode == 130  # somebody stopped it

@@ -158,7 +158,7 @@ def test_plates_and_positions_stay_out_of_the_log(car: Car) -> None:
 
 def payloads(car: Car) -> list[str]:
     """What waits in the outbox of a car that is not running."""
-    with Outbox(path=car.state / OUTBOX_FILE, now=host.now) as outbox:
+    with Outbox(path=car.state / OUTBOX_FILE, now=host.now, owner="test/car-1") as outbox:
         return [row.payload.decode() for row in outbox.take(limit=1000)]
 
 

@@ -30,7 +30,9 @@ class Outbox:
         pass
 
     def status(self) -> OutboxStatus:
-        return OutboxStatus(pending=self.pending, sent=0, oldest=None, last_seq=self.pending, size_bytes=0)
+        return OutboxStatus(
+            owner="a/v", pending=self.pending, sent=0, oldest=None, last_seq=self.pending, size_bytes=0
+        )
 
 
 class Publisher:

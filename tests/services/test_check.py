@@ -2,9 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent import host
 from edge_agent.config.loader import inspect
+from edge_agent.contract.record import draft
+from edge_agent.outbox import Outbox
 from edge_agent.services.check import faults
 from tests.config.certificates import Authority
+from tests.contract.reads import CLOCK, SOURCE, make_read
 
 
 class Car:
@@ -67,6 +71,24 @@ def test_a_wrong_setting_does_not_hide_what_other_tables_and_files_name(car: Car
         f"agent.toml:5: state.directory: outbox {car.state}/outbox.db: is a directory",
         "cameras/b.toml:2: path: /nope: there is no such file or directory",
     ]
+
+
+def test_a_wrong_setting_of_a_camera_does_not_hide_its_missing_file(car: Car) -> None:
+    car.camera("a", 'kind = "files"', 'path = "/nope"', 'pase = "fast"')
+    car.camera("b", 'kind = "v4l2"', 'device = "/dev/video99"', 'gain = "x"')
+    first, second = car.faults()
+    assert first == "cameras/a.toml:2: path: /nope: there is no such file or directory"
+    assert second.startswith("cameras/b.toml:2: device: /dev/video99: there is no such device")
+
+
+def test_reads_that_wait_for_another_vehicle_are_told(car: Car) -> None:
+    car.camera("a", 'kind = "sim"')
+    with Outbox(path=car.state / "outbox.db", now=host.now, owner="test/car-9") as outbox:
+        outbox.append(
+            [draft(make_read(), agency="test", vehicle="car-9", source=SOURCE, clock=CLOCK, position=None)]
+        )
+    (fault,) = car.faults()
+    assert fault.startswith(f"agent.toml:3: vehicle.id: {car.state}/outbox.db: holds 1 reads of test/car-9")
 
 
 def test_an_unreadable_file_names_nothing(car: Car) -> None:

@@ -91,7 +91,7 @@ class Demo:
         self._state = state
         self._screen = screen
         self._camera = SimCamera(name="sim", now=host.now, seed=seed, seconds=seconds, rate_fps=RATE_FPS)
-        self._outbox = wiring.outbox(StateSettings(directory=state))
+        self._outbox = wiring.outbox(StateSettings(directory=state), VEHICLE)
         self._database = state / STORE_FILE
         self._latest: Latest[Frame] = Latest()
         self._reads: list[Read] = []
