@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from edge_agent import __version__
 from edge_agent.camera.capture import CaptureState
 from edge_agent.errors import EdgeAgentError
-from edge_agent.host import ServiceManager
+from edge_agent.host import ServiceManager, clock_state
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
 from edge_agent.services.line import CameraLine
@@ -60,6 +60,10 @@ class Agent:
                 "edge-agent %s: cameras %s; %d reads wait in the outbox",
                 __version__, ", ".join(line.name for line in self._lines), self._waiting(),
             )  # fmt: skip
+            if not clock_state().synchronized:
+                log.warning(
+                    "the clock is not synchronized: every read says so; let systemd-timesyncd or chrony run"
+                )
             no_more = threading.Event()
             publishing = threading.Thread(
                 target=self._publisher.run, args=(no_more,), name="publisher", daemon=True

@@ -6,7 +6,7 @@ import threading
 from edge_agent import wiring
 from edge_agent.config.loader import Configuration
 from edge_agent.domain import Frame
-from edge_agent.host import ServiceManager, clock_state
+from edge_agent.host import ServiceManager
 from edge_agent.latest import Latest
 from edge_agent.services.agent import Agent
 from edge_agent.services.line import CameraLine
@@ -18,10 +18,6 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     """Run until stopped. Raises what keeps the service from working at all."""
     for warning in configuration.warnings:
         log.warning("%s", warning)
-    if not (clock := clock_state()).synchronized:
-        log.warning("the clock is not synchronized: every read says so; let systemd-timesyncd or chrony run")
-    elif clock.error_ms is not None:
-        log.info("the clock is synchronized, to %d ms", clock.error_ms)
     settings = configuration.agent
     outbox = wiring.outbox(settings.state, settings.vehicle)
     publisher = wiring.publisher(vehicle=settings.vehicle, mqtt=settings.mqtt, outbox=outbox)

@@ -47,7 +47,7 @@ class Reader(nn.Module):
             block(4, 24), Residual(24),
             block(24, 64, 3, 2), Residual(64), Residual(64),
             block(64, 96, 3, (2, 1)), Residual(96),
-            block(96, 128, 3, (2, 1)), Residual(128),
+            block(96, 128, 3, (2, 1)), Residual(128), Residual(128),
         )  # fmt: skip
         self.collapse = nn.Sequential(
             nn.Conv2d(128, LINES * 128, (4, 1), bias=False), nn.BatchNorm2d(LINES * 128), nn.ReLU(inplace=True)
