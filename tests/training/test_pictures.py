@@ -12,7 +12,7 @@ from training import boxes, degrade, scenes
 from training.shapes import READER_INPUT
 
 pytest.importorskip("PIL", reason="rendering needs pillow (the training extra)")
-from training import fonts, glyphs, render, vocabulary
+from training import fonts, glyphs, grounds, render, vocabulary
 
 FONTS = fonts.fonts(Path("no folder of fonts"))
 needs_fonts = pytest.mark.skipif(not FONTS, reason="no font of the known families is installed")
@@ -25,7 +25,7 @@ def test_rendered_plates_have_their_size_and_a_readable_text() -> None:
     for _ in range(60):
         plate = printer.plate(rng)
         assert plate.image.dtype == np.uint8
-        assert render.PLATE_HEIGHT <= plate.image.shape[0] <= 1.7 * render.PLATE_HEIGHT
+        assert grounds.PLATE_HEIGHT <= plate.image.shape[0] <= 1.7 * grounds.PLATE_HEIGHT
         assert 2 <= len(plate.text) <= 8
         assert set(plate.text) <= set(string.ascii_uppercase + string.digits)
         assert not (plate.folded and "O" in plate.text)
