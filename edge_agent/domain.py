@@ -23,6 +23,9 @@ UNREADABLE = "?"
 LEAST_CHARACTERS, MOST_CHARACTERS = 2, 12
 """What reads shorter is a scratch or an emblem, what reads longer is a sign."""
 
+NO_PLATE_FROM = 0.9
+"""The share of "no plate" from which lettering is a sign's (`training.evaluate validation-negatives`)."""
+
 LEAST_LETTERING, LETTERING_FROM = 3, 0.7
 """Characters, and their mean share, from which lettering is seen (`training.evaluate validation-photographs`)."""
 
@@ -149,7 +152,7 @@ class Region:
 class RegionProbabilities:
     """Where a plate may have been issued: shares [n] float32 of so many codes; told_from is a share, 0..1.
 
-    A network may know none. Its code `other` stands for all that it cannot name.
+    A network may know none. Its code `other` stands for all that it cannot name, `none` for what is no plate.
     """
 
     codes: tuple[str, ...]
@@ -160,12 +163,18 @@ class RegionProbabilities:
     def region(self) -> Region | None:
         """The likeliest region, where it is likely enough to be told: never guessed."""
         best = int(self.shares.argmax()) if self.codes else 0
-        if not self.codes or self.codes[best] == OTHER_REGION or self.shares[best] < self.told_from:
+        if not self.codes or self.codes[best] in NOWHERE or self.shares[best] < self.told_from:
             return None
         return Region(code=self.codes[best], confidence=round(float(self.shares[best]), 3))
 
+    @property
+    def no_plate(self) -> float:
+        """The share, 0..1, of what is no plate at all; 0 where the network does not tell."""
+        return float(self.shares[self.codes.index(NO_PLATE)]) if NO_PLATE in self.codes else 0.0
 
-OTHER_REGION = "other"
+
+OTHER_REGION, NO_PLATE = "other", "none"
+NOWHERE = (OTHER_REGION, NO_PLATE)
 NO_REGIONS = RegionProbabilities(codes=(), shares=np.zeros(0, np.float32), told_from=1.0)
 
 
@@ -176,6 +185,12 @@ class Reading:
     detection: Detection
     characters: CharacterProbabilities
     regions: RegionProbabilities = NO_REGIONS
+
+    @property
+    def believed(self) -> bool:
+        """Whether this is a plate: the detector and the reader help where the other doubts."""
+        seen = self.detection.certain or self.characters.legible
+        return seen and self.regions.no_plate < NO_PLATE_FROM
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Pipeline:
         started = time.perf_counter()
         detections = self._detector.find(image, quarters=quarters)
         found = time.perf_counter()
-        readings = believed(self._reader.read(image, detections))
+        readings = tuple(one for one in self._reader.read(image, detections) if one.believed)
         done = time.perf_counter()
         return Look(readings=readings, detect_ms=(found - started) * 1e3, read_ms=(done - found) * 1e3)
 
@@ -71,8 +71,3 @@ class Pipeline:
     def finish(self) -> list[Read]:
         """Give the passes still open when the source has ended."""
         return self._tracker.finish()
-
-
-def believed(readings: Sequence[Reading]) -> tuple[Reading, ...]:
-    """The readings of what the detector was certain of, or of what is legible: one helps where the other doubts."""
-    return tuple(one for one in readings if one.detection.certain or one.characters.legible)

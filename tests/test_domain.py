@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge_agent.domain import ALPHABET, Box, CharacterProbabilities
+from edge_agent.domain import ALPHABET, Box, CharacterProbabilities, Detection, Reading, RegionProbabilities
 from tests import fakes
 
 
@@ -39,3 +39,27 @@ def test_a_doubt_between_0_and_o_alone_is_no_question_mark() -> None:
 )
 def test_only_what_can_be_a_plate_has_a_plates_text(text: str, share: float, said: str) -> None:
     assert fakes.characters(text, share).plate_text(unsure_below=0.4) == said
+
+
+def seen(text: str, share: float, *, certain: bool, no_plate: float = 0.0) -> Reading:
+    detection = Detection(Box(10, 10, 110, 60), 0.8 if certain else 0.3, certain=certain)
+    regions = RegionProbabilities(("us-ct", "none"), np.array([1 - no_plate, no_plate], np.float32), 0.9)
+    return Reading(detection, fakes.characters(text, share), regions)
+
+
+def test_what_the_detector_doubts_is_a_plate_where_it_can_be_read() -> None:
+    assert seen("ABC123", 0.9, certain=False).believed
+    assert not seen("ABC123", 0.4, certain=False).believed
+    assert not seen("I1", 0.9, certain=False).believed
+    assert not seen("", 0.9, certain=False).believed
+
+
+def test_what_the_detector_is_certain_of_is_a_plate_even_if_nobody_can_read_it() -> None:
+    assert seen("", 0.9, certain=True).believed
+    assert seen("ABC123", 0.2, certain=True).believed
+
+
+def test_lettering_that_the_reader_takes_for_a_signs_is_no_plate() -> None:
+    assert seen("EXIT25", 0.9, certain=True, no_plate=0.4).believed
+    assert not seen("EXIT25", 0.9, certain=True, no_plate=0.95).believed
+    assert not seen("EXIT25", 0.9, certain=False, no_plate=0.95).believed

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 
 from edge_agent.errors import ModelError
-from training import ctc, degrade, plots
-from training.data import DataError, data_folder
+from training import degrade, plots
+from training.data import DataError, data_folder, fold
 from training.render import printer
 from training.shipped import Models
 
@@ -76,7 +76,7 @@ def read_share(
         image = seen(plate, rng)
         image = image + rng.standard_normal(image.shape, np.float32) * np.float32(NOISE)
         said = models.read_whole(_bytes(image)).characters.text()
-        right += ctc.fold(said) == ctc.fold(plate.text)
+        right += fold(said) == fold(plate.text)
     return round(right / len(plates), 3)
 
 

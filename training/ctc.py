@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.data import CHARSET, clean
+from training.data import CHARSET, fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +23,10 @@ NEVER = -30.0
 class Labelled(NamedTuple):
     """What a plate says; upper is how many characters its upper line has, None where it is not known.
 
-    Folded labels write O as 0. The region is as regions.label gives it.
+    Folded labels write O as 0. Without a text the characters do not count. The region is as regions.label gives it.
     """
 
-    text: str
+    text: str | None
     upper: int | None
     folded: bool
     region: str = ""
@@ -47,11 +47,6 @@ def decode(best: Sequence[int]) -> str:
     return "".join(out)
 
 
-def fold(text: str) -> str:
-    """The text with letter O as digit 0, as the measure compares it."""
-    return clean(text).replace("O", "0")
-
-
 def loss(logits: Tensor, labels: Sequence[Labelled]) -> Tensor:
     """Mean loss of plates' logits [n,2T,37]: T steps for the upper line, T for the lower one.
 
@@ -65,10 +60,11 @@ def loss(logits: Tensor, labels: Sequence[Labelled]) -> Tensor:
     merged[..., LETTER_O] = NEVER
     folded = torch.tensor([label.folded for label in labels], device=logits.device)
     scores = torch.where(folded[:, None, None], merged, scores)
-    targets = [encode(fold(label.text) if label.folded else label.text) for label in labels]
+    texts = {k: label.text for k, label in enumerate(labels) if label.text is not None}
+    targets = {k: encode(fold(text) if labels[k].folded else text) for k, text in texts.items()}
     half = logits.shape[1] // 2
-    known = [k for k, label in enumerate(labels) if label.upper is not None]
-    unknown = [k for k, label in enumerate(labels) if label.upper is None]
+    known = [k for k in targets if labels[k].upper is not None]
+    unknown = [k for k in targets if labels[k].upper is None]
     apart = _lost(scores[known, :half], [targets[k][: labels[k].upper] for k in known])
     apart = apart + _lost(scores[known, half:], [targets[k][labels[k].upper :] for k in known])
     whole = _lost(scores[unknown], [targets[k] for k in unknown])

@@ -192,9 +192,9 @@ def _streak(length: int, rng: np.random.Generator) -> Floats:
 def _light(image: Floats, rng: np.random.Generator) -> Floats:
     if rng.random() < 0.05:
         image = 255 - image
-    kind, dark = rng.random(), rng.random() < 0.07
+    kind, dark = rng.random(), rng.random() < 0.1
     if dark:
-        image = image * rng.uniform(0.12, 0.4) + rng.uniform(0, 12)
+        image = image * np.exp(rng.uniform(np.log(0.08), np.log(0.4))) + rng.uniform(0, 40)
     elif kind < 0.04:  # burnt out by a headlight or infrared lamp
         image = image * rng.uniform(1.1, 1.35) + rng.uniform(0, 20)
     else:
@@ -205,7 +205,7 @@ def _light(image: Floats, rng: np.random.Generator) -> Floats:
         image = image * cv2.resize(tile, image.shape[::-1])
     if rng.random() < 0.13:  # the edge of a shadow
         image = _shadow(image, rng)
-    if rng.random() < (0.3 if dark else 0.05):
+    if rng.random() < (0.25 if dark else 0.05):
         image = _glare(image, rng)
     return image.astype(np.float32)
 

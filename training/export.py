@@ -63,7 +63,7 @@ class ReadingHead(nn.Module):
         self.reader = reader
 
     def forward(self, plate: Tensor) -> tuple[Tensor, Tensor]:
-        """[n,1,64,160] to probabilities of characters [n,80,37] and of regions [n,60]."""
+        """[n,1,64,160] to probabilities of characters [n,80,37] and of regions [n,61]."""
         characters, regions = self.reader(plate)
         return torch.softmax(characters, -1), torch.softmax(regions, -1)
 

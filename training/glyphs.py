@@ -59,7 +59,9 @@ def put(
 
 def emblem(canvas: Canvas, box: tuple[float, float, float, float], tone: float, rng: np.random.Generator) -> None:
     """One of the things that states print among the characters, in x, y, w, h."""
-    kinds: tuple[Callable[..., None], ...] = (_outline, _outline, _disc, _ring, _bar, _tree, _star, _dash)
+    kinds: tuple[Callable[..., None], ...] = (
+        _outline, _outline, _disc, _ring, _bar, _tree, _star, _dash, _cactus, _wheelchair, _patchwork, _patchwork,
+    )  # fmt: skip
     ink = np.zeros((48, 48), np.uint8)
     kinds[rng.integers(len(kinds))](ink, rng)
     put(canvas, ink.astype(np.float32) / np.float32(255), box, tone)
@@ -117,3 +119,25 @@ def _star(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:
     far = np.where(np.arange(10) % 2, 9, 22)
     points = np.stack([24 + far * np.cos(angles), 24 + far * np.sin(angles)], 1).astype(np.int32)
     cv2.fillPoly(ink, [points], 255)
+
+
+def _cactus(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:
+    wide = int(rng.integers(3, 8))
+    cv2.line(ink, (24, 4), (24, 47), 255, wide)
+    for side in (-1, 1):
+        bend, end, reach = int(rng.integers(20, 38)), int(rng.integers(6, 18)), side * int(rng.integers(9, 19))
+        cv2.polylines(ink, [np.array([[24, bend], [24 + reach, bend], [24 + reach, end]])], False, 255, wide)
+
+
+def _wheelchair(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:
+    wide = int(rng.integers(2, 6))
+    cv2.circle(ink, (19, 6), 5, 255, -1)
+    cv2.polylines(ink, [np.array([[19, 11], [20, 28], [34, 28], [40, 44]])], False, 255, wide)
+    cv2.ellipse(ink, (22, 32), (14, 14), 0, 40, 250, 255, wide)
+
+
+def _patchwork(ink: NDArray[np.uint8], rng: np.random.Generator) -> None:
+    """A seal or a picture too small to be seen: light and dark parts within some outline."""
+    _outline(ink, rng)
+    parts = rng.integers(0, 2, (int(rng.integers(2, 7)), int(rng.integers(2, 7)))).astype(np.uint8) * 255
+    np.minimum(ink, cv2.resize(parts, ink.shape[::-1], interpolation=cv2.INTER_NEAREST), out=ink)

@@ -77,7 +77,7 @@ class Detector(nn.Module):
 
 
 class Reader(nn.Module):
-    """Gray plates [n,1,64,160] in 0..1 to logits of characters [n,80,37] and of regions [n,60].
+    """Gray plates [n,1,64,160] in 0..1 to logits of characters [n,80,37] and of regions [n,61].
 
     Of the characters, the first 40 steps are what stands in the upper line, from left to right, the others the
     lower line: one sequence for CTC. A plate of one line is told in either of them.

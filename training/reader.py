@@ -19,16 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training import ctc, degrade
+from training import boxes, ctc, degrade
 from training.ctc import Labelled
-from training.data import DataError, PlateText, data_folders, plate_texts, read_gray, without_plates
+from training.data import DataError, PlateText, data_folders, fold, plate_texts, read_gray, without_plates
 from training.detector import arguments
 from training.feed import Feed
 from training.loop import Loop, Schedule
-from training.networks import Reader
-from training.regions import CODES, STATES, possible
+from training.networks import Detector, Reader
+from training.regions import CODES, NO_PLATE, STATES, possible
 from training.render import printer
-from training.shapes import MARGIN, READER_INPUT
+from training.shapes import DETECTOR_INPUT, MARGIN, READER_INPUT
 from training.splice import Cut, cut, spliced
 
 if TYPE_CHECKING:
@@ -50,8 +50,13 @@ RATE = 2e-3
 POOL = 3000  # rendered plates in memory, replaced one by one
 FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.4
-EMPTY = 0.04  # pieces of pictures without plates: nothing to read
+EMPTY = 0.05  # pieces of pictures without plates: nothing to read
+SIGNS = 0.05  # rendered lettering that is no plate
 SPLICED = 0.5  # of the photographs whose characters can be told apart
+LOOKALIKES = 0.6  # of those pieces, what the detector gives LEAST_CHANCE
+LEAST_CHANCE = 0.03
+LOOKALIKES_EACH = 6
+DETECTOR_WEIGHTS = Path(__file__).with_name("weights") / "detector.pt"
 REGION_WEIGHT = 0.25  # of its loss beside that of the characters
 # Shares of the real half, where the data has such plates.
 SHARES = {"us-scene": 0.30, "us-frontal": 0.19, "br": 0.18, "other": 0.26, "two lines": 0.07}
@@ -82,10 +87,18 @@ class Photographed:
         return self.plate.box or (0.0, 0.0, float(self.image.shape[1]), float(self.image.shape[0]))
 
 
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """A picture without plates, and what the detector half takes for some in it."""
+
+    image: Gray
+    lookalikes: tuple[Box, ...]
+
+
 class Course:
     """Owns the rendered pool and the real plates; makes batches in a worker process."""
 
-    def __init__(self, *, plates: list[Photographed], empty: list[Gray], printer: Printer) -> None:
+    def __init__(self, *, plates: list[Photographed], empty: list[Empty], printer: Printer) -> None:
         groups: dict[str, list[Photographed]] = collections.defaultdict(list)
         for one in plates:
             groups[kind(one.plate)].append(one)
@@ -97,7 +110,7 @@ class Course:
         self._pool = [printer.plate(np.random.default_rng(k)) for k in range(POOL)]
 
     def batch(self, rng: np.random.Generator, stage: int) -> Batch:
-        """Gray plates [64,1,64,160], what they say, and the regions [64,60] each may be of."""
+        """Gray plates [64,1,64,160], what they say, and the regions [64,61] each may be of."""
         images = np.empty((BATCH, 1, *READER_INPUT), np.uint8)
         labels = []
         for k in range(BATCH):
@@ -107,8 +120,11 @@ class Course:
                 labels.append(Labelled(made.text, made.upper, made.folded, made.region))
             elif self._empty and rng.random() < EMPTY / (1 - RENDERED):
                 picture = self._empty[rng.integers(len(self._empty))]
-                images[k, 0] = degrade.photographed(picture, busiest(picture, rng), rng)
-                labels.append(Labelled("", 0, folded=False))
+                images[k, 0] = degrade.photographed(picture.image, no_plate(picture, rng), rng)
+                labels.append(Labelled("", 0, folded=False, region=NO_PLATE))
+            elif rng.random() < SIGNS / (1 - RENDERED - EMPTY):
+                images[k, 0] = degrade.rendered(self._printer.sign(rng), rng)
+                labels.append(Labelled(None, None, folded=False, region=NO_PLATE))
             else:
                 images[k, 0], label = self._photographed(rng)
                 labels.append(label)
@@ -129,6 +145,34 @@ class Course:
         if fresh and rng.random() < FRESH:
             self._pool[index] = self._printer.plate(rng)
         return self._pool[index]
+
+
+def no_plate(picture: Empty, rng: np.random.Generator) -> Box:
+    """A box in a picture without plates."""
+    if picture.lookalikes and rng.random() < LOOKALIKES:
+        return picture.lookalikes[rng.integers(len(picture.lookalikes))]
+    return busiest(picture.image, rng)
+
+
+def empties(folders: list[Path]) -> list[Empty]:
+    """The pictures without plates of folders, seen by the detector that training goes on from, if there is one."""
+    pictures = [one for folder in folders for one in without_plates(folder)]
+    if not DETECTOR_WEIGHTS.is_file():
+        return [Empty(one, ()) for one in pictures]
+    detector = Detector()
+    detector.load_state_dict(torch.load(DETECTOR_WEIGHTS, map_location="cpu", weights_only=True))
+    detector.eval()
+    return [Empty(one, tuple(lookalikes(detector, one))) for one in pictures]
+
+
+def lookalikes(detector: nn.Module, picture: Gray) -> Iterator[Box]:
+    """What the detector gives the least chance in a picture without plates."""
+    fitted, scale = boxes.letterbox(picture, DETECTOR_INPUT)
+    with torch.no_grad():
+        seen = detector(torch.from_numpy(fitted)[None, None].float().div(255))
+    for one in boxes.decode(seen[0].numpy(), LEAST_CHANCE)[:LOOKALIKES_EACH]:
+        x0, y0 = max(0.0, one.x0 / scale), max(0.0, one.y0 / scale)
+        yield (x0, y0, max(8.0, one.x1 / scale - x0), max(4.0, one.y1 / scale - y0))
 
 
 def busiest(picture: Gray, rng: np.random.Generator) -> Box:
@@ -155,7 +199,7 @@ def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Te
 
 
 def region_loss(logits: Tensor, possible: Tensor) -> Tensor:
-    """Cross entropy of logits [n,60] with the set of regions [n,60] that the label leaves open, all for none."""
+    """Cross entropy of logits [n,61] with the set of regions [n,61] that the label leaves open, all for none."""
     log_shares = functional.log_softmax(logits.float(), -1)
     told = log_shares.masked_fill(~possible, -torch.inf).logsumexp(-1)
     return -told.mean()
@@ -205,7 +249,7 @@ def judged(network: nn.Module, plates: list[Photographed]) -> Iterator[Photograp
     shares = (shares for shares, _ in seen(network, [image for image, _, _ in crops]))
     for one, (_, left, right), known in zip(plates, crops, shares, strict=True):
         said = ctc.decode(known.argmax(-1).tolist())
-        if ctc.fold(said) != ctc.fold(one.plate.text):
+        if fold(said) != fold(one.plate.text):
             if one.plate.quality != "noisy":
                 yield one
             continue
@@ -219,7 +263,7 @@ def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
     """Share read right (O as 0) of each kind of validation plate, and of regions told right, as one line."""
     right: dict[str, list[bool]] = collections.defaultdict(list)
     for (text, region), (_, plate) in zip(read(network, [c for c, _ in plates]), plates, strict=True):
-        right[kind(plate)].append(ctc.fold(text) == ctc.fold(plate.text))
+        right[kind(plate)].append(fold(text) == fold(plate.text))
         if plate.region in CODES:
             right["state" if plate.region in STATES else "country"].append(region == plate.region)
     return ", ".join(f"{k} {np.mean(v):.3f}/{len(v)}" for k, v in sorted(right.items()))
@@ -251,7 +295,7 @@ def train(options: argparse.Namespace) -> None:
     log.info("reader: %d weights", sum(p.numel() for p in loop.network.parameters()))
     course = Course(
         plates=photographs(loop, folders, can_read=can_read),
-        empty=[one for folder in folders for one in without_plates(folder)],
+        empty=empties(folders),
         printer=printer(folders[0], options.fonts),
     )
     with Feed(course.batch, workers=options.workers, seed=7) as feed:

@@ -41,8 +41,12 @@ COUNTRIES = ("au", "br", "ca", "de", "gb", "in", "pk", "ro")
 """Those of which a hundred plates or more can be had, and Canada."""
 
 OTHER = "other"
+NO_PLATE = "none"
+"""What is no plate at all: a sign, lettering on a lorry, a grille."""
+
 REGION_FROM = 0.9  # chosen by `evaluate validation-regions`: a wrong state misleads more than none
-CODES = (*STATES, *COUNTRIES, OTHER)
+NOWHERE = (OTHER, NO_PLATE)
+CODES = (*STATES, *COUNTRIES, OTHER, NO_PLATE)
 
 
 def label(region: str, state: str) -> str:
@@ -56,5 +60,7 @@ def label(region: str, state: str) -> str:
 
 
 def possible(known: str) -> NDArray[np.bool_]:
-    """Which codes [60] a label leaves open: one, all states for `us`, all for an empty one."""
-    return np.array([known in ("", code) or (known == "us" and code in STATES) for code in CODES])
+    """Which codes [61] a label leaves open: one, all states for `us`, all of plates for an empty one."""
+    if known == "us":
+        return np.array([code in STATES for code in CODES])
+    return np.array([code == known or (not known and code != NO_PLATE) for code in CODES])

@@ -16,6 +16,7 @@ from training.fonts import fonts
 from training.glyphs import emblem, mask, put
 from training.grounds import PLATE_HEIGHT, field, over_design
 from training.regions import SLOGANS, STATES
+from training.signs import sign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +102,10 @@ class Printer:
         words = vocabulary.one((*vocabulary.DEALERS, *SLOGANS.values(), *STATES.values(), *vocabulary.CITIES), rng)
         words = words if rng.random() < 0.5 else words.split(" ")[0].upper()
         self._print(canvas, words, box, float(rng.uniform(0, 255)), rng)
+
+    def sign(self, rng: np.random.Generator) -> Gray:
+        """Lettering that is no plate, as much of it as a detector would take for one."""
+        return sign(self._fonts, rng)
 
     def american(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
@@ -231,10 +236,12 @@ class Printer:
         gaps = _gaps(len(text), rng)
         unit = row.width / (len(text) + sum(gaps))
         x = row.left
-        for gap, character in zip(gaps, text, strict=True):
+        for gap, character in zip(gaps, (*text, ""), strict=True):
             if gap > 0.35 and rng.random() < emblems:
                 self._between(canvas, (x, gap * unit), row, rng)
             x += gap * unit
+            if not character:
+                break
             ink = mask(style.font, style.drawn(character))
             wide = unit * style.share
             if character in NARROW_GLYPHS:
@@ -373,14 +380,15 @@ def _tone(rng: np.random.Generator, *, on_dark: bool) -> float:
 
 
 def _gaps(count: int, rng: np.random.Generator) -> list[float]:
-    """Free space before each character, in widths of one."""
-    gaps = [0.0] * count
+    """Free space before each character and behind the last, in widths of one."""
+    gaps = [0.0] * (count + 1)
     if rng.random() < 0.6 and count > 3:
         gaps[int(rng.integers(1, count))] = rng.uniform(0.25, 1.3)
     if rng.random() < 0.12 and count > 4:
         gaps[int(rng.integers(1, count))] = rng.uniform(0.25, 0.8)
-    if rng.random() < 0.1:
-        gaps[0] = rng.uniform(0.4, 1.1)
+    for end in (0, count):
+        if rng.random() < 0.12:
+            gaps[end] = rng.uniform(0.4, 1.1)
     return gaps
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from edge_agent.config.settings import ReadingSettings
 from edge_agent.domain import Box, Detection
-from edge_agent.pipeline import believed
 from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.models import Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
@@ -43,13 +42,15 @@ class Models:
 
     def look(self, image: Image) -> list[tuple[Found, str]]:
         """Boxes in a picture, gray or colour, in its own pixels, and their texts."""
-        readings = believed(self._reader.read(image, self._detector.find(image)))
-        return [(found(one.detection), one.characters.plate_text(unsure_below=UNSURE_BELOW)) for one in readings]
+        return [(found(one.detection), text(one)) for one in self.readings(image) if one.believed]
 
-    def doubted(self, image: Gray) -> list[tuple[Found, bool]]:
-        """All that the detector gives at least LEAST_CONFIDENCE, and whether it is legible."""
-        readings = self._reader.read(image, self._doubting.find(image))
-        return [(found(one.detection), one.characters.legible) for one in readings]
+    def readings(self, image: Image) -> list[Reading]:
+        """All that the detector finds, read."""
+        return self._reader.read(image, self._detector.find(image))
+
+    def doubted(self, image: Gray) -> list[Reading]:
+        """All that the detector gives at least LEAST_CONFIDENCE, read."""
+        return self._reader.read(image, self._doubting.find(image))
 
     def read_plate(self, plate: PlateText, move: tuple[float, float, float] = (0, 0, 0)) -> Reading:
         """A labelled plate read at its true box, or that moved right, down, grown by shares of it."""
@@ -69,3 +70,7 @@ class Models:
 def found(detection: Detection) -> Found:
     box = detection.box
     return boxes.Found(box.x1, box.y1, box.x2, box.y2, detection.confidence)
+
+
+def text(reading: Reading) -> str:
+    return reading.characters.plate_text(unsure_below=UNSURE_BELOW)

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training import boxes, ctc, degrade
-from training.data import photographs, read_gray, without_plates
+from training import boxes, degrade
+from training.data import fold, photographs, read_gray, without_plates
 from training.detector import chosen
 from training.reader import kind, validation_plates
-from training.regions import CODES, OTHER, STATES
+from training.regions import CODES, NOWHERE, STATES
 from training.render import held_out_designs
+from training.shipped import found, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge_agent.domain import RegionProbabilities
+    from edge_agent.domain import Reading, RegionProbabilities
     from training.boxes import Found
     from training.shipped import Models
 
@@ -37,7 +38,11 @@ MOVES = {
 }
 TOLD_FROM = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 HIDDEN_BELOW = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
-THRESHOLDS = ((0.3, 0.3), (0.4, 0.4), (0.4, 0.2), (0.5, 0.5), (0.5, 0.3), (0.5, 0.2), (0.5, 0.15), (0.6, 0.2))
+THRESHOLDS = (
+    *((0.3, 0.3, 1.1), (0.4, 0.4, 1.1), (0.4, 0.2, 1.1), (0.5, 0.5, 1.1), (0.5, 0.3, 1.1), (0.5, 0.2, 1.1)),
+    *((0.5, 0.2, 0.95), (0.5, 0.2, 0.9), (0.5, 0.2, 0.5), (0.4, 0.2, 0.9), (0.4, 0.15, 0.9), (0.3, 0.1, 0.9)),
+)
+NO_PLATE_FROM = (1.1, 0.99, 0.95, 0.9, 0.7, 0.5)
 WIDTHS_PX = ((20.0, "under 20 px"), (30.0, "20..30 px"), (190.0, "30..190 px"), (math.inf, "over 190 px"))
 
 
@@ -54,7 +59,7 @@ def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
     hidden: dict[float, list[bool]] = {limit: [] for limit in HIDDEN_BELOW}
     for plate in validation_plates(folder):
         characters = models.read_plate(plate).characters
-        truth, said = ctc.fold(plate.text), characters.text().replace("O", "0")
+        truth, said = fold(plate.text), characters.text().replace("O", "0")
         right.setdefault(kind(plate), []).append(said == truth)
         plates_right.append((characters.confidence, said == truth))
         for limit, known in hidden.items():
@@ -110,7 +115,7 @@ def measure_regions(models: Models, folder: Path) -> dict[str, Any]:
     by_region: dict[str, list[int]] = {}
     for truth, code, confidence in told:
         counts = by_region.setdefault(truth, [0, 0, 0])
-        dares = confidence >= models.region_from and code != OTHER
+        dares = confidence >= models.region_from and code not in NOWHERE
         counts[0] += dares and code == truth
         counts[1] += dares
         counts[2] += 1
@@ -139,11 +144,12 @@ def _likeliest(regions: RegionProbabilities) -> tuple[str, float]:
 def measure_photographs(models: Models, folder: Path) -> dict[str, Any]:
     """Share of the plates found in validation photographs, by their width in a picture 640 pixels wide.
 
-    `by_thresholds` tells for each pair of them, the second for what is legible, the share found and extra boxes.
+    `by_thresholds` tells for thresholds of the detector, of it for what is legible, and of "no plate" the share
+    found and extra boxes.
     """
     hits: dict[str, list[bool]] = {}
     extra = pictures = 0
-    doubted: list[tuple[list[tuple[Found, bool]], list[Found]]] = []
+    doubted: list[tuple[list[Reading], list[Found]]] = []
     for photograph in chosen(photographs(folder), validation=True):
         image = read_gray(photograph.image)
         truth = [boxes.Found(x, y, x + w, y + h, 1.0) for x, y, w, h in photograph.boxes]
@@ -159,21 +165,26 @@ def measure_photographs(models: Models, folder: Path) -> dict[str, Any]:
         "set": PHOTOGRAPHS,
         **{name: [mean(hits[name]), len(hits[name])] for _, name in WIDTHS_PX if name in hits},
         "extra_per_image": round(extra / max(1, pictures), 3),
-        "by_thresholds": {f"{one}, {other}": _found_from(doubted, one, other) for one, other in THRESHOLDS},
+        "by_thresholds": {", ".join(map(str, one)): _found_from(doubted, *one) for one in THRESHOLDS},
     }
 
 
 def _found_from(
-    doubted: Sequence[tuple[list[tuple[Found, bool]], list[Found]]], certain: float, if_read: float
+    doubted: Sequence[tuple[list[Reading], list[Found]]], certain: float, if_read: float, no_plate: float
 ) -> list[float]:
-    """Share of the true boxes found and extra boxes a picture, with these thresholds of the detector."""
+    """Share of the true boxes found and extra boxes a picture, with these thresholds."""
     hits: list[bool] = []
     extra: list[int] = []
-    for boxes_seen, truth in doubted:
-        kept = [box for box, legible in boxes_seen if box.score >= (if_read if legible else certain)]
+    for readings, truth in doubted:
+        kept = [found(one.detection) for one in readings if _kept(one, certain, if_read, no_plate)]
         hits += [any(boxes.overlap(one, box) >= CAPTURED for box in kept) for one in truth]
         extra.append(sum(all(boxes.overlap(box, one) < APART for one in truth) for box in kept))
     return [mean(hits), mean(extra)]
+
+
+def _kept(reading: Reading, certain: float, if_read: float, no_plate: float) -> bool:
+    least = if_read if reading.characters.legible else certain
+    return reading.detection.confidence >= least and reading.regions.no_plate < no_plate
 
 
 def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
@@ -181,7 +192,7 @@ def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
     plates = [plate for plate in validation_plates(folder) if plate.box]
     return {"set": BOXES, "plates": len(plates)} | {
         name: mean([
-            models.read_plate(plate, move).characters.text().replace("O", "0") == ctc.fold(plate.text)
+            models.read_plate(plate, move).characters.text().replace("O", "0") == fold(plate.text)
             for plate in plates
         ])
         for name, move in MOVES.items()
@@ -189,10 +200,32 @@ def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
 
 
 def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
-    """Pictures without a plate, held out of the detector's training, in which a text is read."""
+    """Pictures without a plate, held out of the training, in which a text is read.
+
+    `by_no_plate` tells for shares of "no plate" how many such pictures there are with them as the threshold, and
+    how many validation plates fall to it.
+    """
     pictures = without_plates(folder, validation=True)
     texts = [[text for _, text in models.look(one) if text] for one in pictures]
-    return {"set": NEGATIVES, "pictures": len(pictures), "with_text": sum(map(bool, texts)), "texts": texts}
+    plates = [models.read_plate(one).regions.no_plate for one in validation_plates(folder)]
+    told = [[one.regions.no_plate for one in models.readings(picture) if _says(one)] for picture in pictures]
+    return {
+        "set": NEGATIVES,
+        "pictures": len(pictures),
+        "with_text": sum(map(bool, texts)),
+        "texts": [one for one in texts if one],
+        "by_no_plate": {
+            str(limit): [
+                sum(min(one, default=1.1) < limit for one in told),
+                sum(share >= limit for share in plates),
+            ]
+            for limit in NO_PLATE_FROM
+        },
+    }
+
+
+def _says(reading: Reading) -> bool:
+    return (reading.detection.certain or reading.characters.legible) and bool(text(reading))
 
 
 def mean(known: Sequence[float]) -> float:

@@ -57,6 +57,12 @@ DEALERS = _words(
 CITIES = _words("SP-SAO_PAULO RJ-RIO_DE_JANEIRO PR-CURITIBA MG-BELO_HORIZONTE SC-JOINVILLE BRASIL")
 PLACES = _words("PUNJAB SINDH LAHORE KARACHI 07 12 16 19 SP BRASIL ISLAMABAD KPK GOVT")
 COUNTRIES = _words("D GB F I E NL PL RO B CZ A P H S DK SK LT HR")
+SIGNS = _words(
+    "STOP EXIT YIELD ONE_WAY NO_PARKING SPEED_LIMIT ROAD_CLOSED DETOUR BUS TAXI POLICE SHERIFF FIRE AMBULANCE "
+    "EXPRESS PIZZA HOTEL BANK MARKET PHARMACY CAFE SALE OPEN RENT PARKING ENTRANCE WELCOME MILES NORTH SOUTH EAST "
+    "WEST BRIDGE AIRPORT DOWNTOWN MAIN_ST BROADWAY AVENUE STREET TRANSPORT LOGISTICS FREIGHT MOVERS PLUMBING "
+    "DIESEL TURBO SPORT LIMITED CAUTION WIDE_LOAD LONG_VEHICLE HOW'S_MY_DRIVING? SCHOOL_BUS HIGHWAY RAMP CENTER"
+)
 # What is easily taken for something else is drawn more often than it is issued.
 LETTERS = string.ascii_uppercase * 2 + "IIIIOOOQQDDDBSZGGVUWMN"
 DIGITS = string.digits * 2 + "11008852"
@@ -66,6 +72,16 @@ VANITY = string.ascii_uppercase * 2 + string.digits
 def vanity(rng: np.random.Generator) -> str:
     """What an owner chose: any characters."""
     return "".join(one(VANITY, rng) for _ in range(int(rng.integers(2, 9))))
+
+
+def lettering(rng: np.random.Generator) -> str:
+    """What signs, shops and lorries say: words, telephones; a number alone may be a plate's."""
+    if rng.random() < 0.08:
+        return f"{rng.integers(200, 999)}-{rng.integers(100, 999)}-{rng.integers(1000, 9999)}"
+    words = one((*SIGNS, *SIGNS, *CITIES, *DEALERS, *PROVINCES), rng)
+    if rng.random() < 0.25:
+        words += f" {rng.integers(1, 200)}"
+    return words if rng.random() < 0.7 else words.title()
 
 
 def serial(patterns: Sequence[str], rng: np.random.Generator) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, TypedDict
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
-from edge_agent.domain import ALPHABET, OTHER_REGION
+from edge_agent.domain import ALPHABET, NOWHERE
 from edge_agent.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -173,9 +173,10 @@ class _Entry:
     def regions(self) -> tuple[str, ...]:
         codes = self.texts("regions")
         for one in codes:
-            if one != OTHER_REGION and not REGION.fullmatch(one):
+            if one not in NOWHERE and not REGION.fullmatch(one):
                 raise ModelError(
-                    f"{self._where}.regions: {one!r} is no code such as 'us-ct', 'br' or {OTHER_REGION!r}"
+                    f"{self._where}.regions: {one!r} is no code such as 'us-ct', 'br', "
+                    f"{' or '.join(map(repr, NOWHERE))}"
                 )
         return codes
 

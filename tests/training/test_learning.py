@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from torch import Tensor
 
-from training import cost, ctc, export
+from training import cost, ctc, data, export
 from training.data import DataError
 from training.loop import CHECKPOINT, Loop, Schedule
 from training.networks import LINES, Detector, Reader
@@ -33,7 +33,7 @@ def one_step(loop: Loop) -> None:
 def test_decoding_joins_repeats_and_drops_blanks() -> None:
     assert ctc.decode([0, 11, 11, 0, 11, 1, 0]) == "AA0"
     assert ctc.decode([0, 0]) == ""
-    assert ctc.fold("bo-12") == "B012"
+    assert data.fold("bo-12") == "B012"
     assert [ctc.decode([k]) for k in ctc.encode("Z0")] == ["Z", "0"]
 
 

@@ -75,15 +75,21 @@ class Says:
 
 @pytest.mark.parametrize(
     ("shares", "told"),
-    [((0.7, 0.2, 0.1), Region("us-ct", 0.7)), ((0.5, 0.4, 0.1), None), ((0.1, 0.1, 0.8), None)],
-    ids=["sure", "not sure", "none it can name"],
+    [
+        ((0.7, 0.2, 0.1, 0.0), Region("us-ct", 0.7)),
+        ((0.5, 0.4, 0.1, 0.0), None),
+        ((0.1, 0.1, 0.8, 0.0), None),
+        ((0.0, 0.1, 0.0, 0.9), None),
+    ],
+    ids=["sure", "not sure", "none it can name", "no plate"],
 )
 def test_a_region_is_told_where_the_network_is_sure(shares: tuple[float, ...], told: Region | None) -> None:
     model = dataclasses.replace(
-        load_manifest(resources.path("models")).reader, regions=("us-ct", "us-ny", "other"), region_from=0.6
+        load_manifest(resources.path("models")).reader, regions=("us-ct", "us-ny", "other", "none"), region_from=0.6
     )
     network = Says(steps({"A": 0.9}), np.array(shares, np.float32))
     (reading,) = CtcReader(session=network, model=model).read(
         np.zeros((50, 100), np.uint8), [Detection(box=Box(0, 0, 100, 50), confidence=1.0)]
     )
     assert (reading.characters.text(), reading.regions.region) == ("A", told)
+    assert reading.regions.no_plate == pytest.approx(shares[-1])
