@@ -13,14 +13,12 @@ def collapse(steps: NDArray[np.float32]) -> CharacterProbabilities:
     character reaches there, so that a doubt between two of them survives until the frames are fused.
     """
     best = steps.argmax(axis=1)
-    starts = [i for i in range(len(best)) if best[i] and (i == 0 or best[i] != best[i - 1])]
-    ends = [next((j for j in range(i, len(best)) if best[j] != best[i]), len(best)) for i in starts]
-    rows = np.zeros((len(starts), steps.shape[1]), np.float32)
-    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        first = (ends[place - 1] + start + 1) // 2 if place else 0
-        last = (end + starts[place + 1] + 1) // 2 if place + 1 < len(starts) else len(best)
-        own = steps[first:last]
-        rows[place] = own.max(axis=0)
-        rows[place, 0] = own[:, 0].min()
-        rows[place] /= rows[place].sum()
-    return CharacterProbabilities(rows)
+    changes = np.flatnonzero(np.diff(best, prepend=0))
+    starts = changes[best[changes] > 0]
+    if not len(starts):
+        return CharacterProbabilities(np.zeros((0, steps.shape[1]), np.float32))
+    ends = np.append(changes[1:], len(best))[best[changes] > 0]
+    firsts = np.append(0, (ends[:-1] + starts[1:] + 1) // 2)
+    rows = np.maximum.reduceat(steps, firsts, axis=0)
+    rows[:, 0] = np.minimum.reduceat(steps[:, 0], firsts)
+    return CharacterProbabilities(rows / rows.sum(axis=1, keepdims=True))

@@ -72,10 +72,11 @@ def test_a_picture_with_plates_is_looked_at_once() -> None:
 
 
 class Peaks:
-    """A network that sees a plate of this logit at the same place at every scale."""
+    """A network that sees a plate of this logit at the same place at every scale, so many times 16 x 8 pixels."""
 
-    def __init__(self, *logits: float) -> None:
+    def __init__(self, *logits: float, size: float = 3.0) -> None:
         self.logits = list(logits)
+        self.size = size
         self.looks = 0
 
     def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -83,6 +84,7 @@ class Peaks:
         cells = np.zeros((1, 5, rows // 8, columns // 8), np.float32)
         cells[0, 0] = -9
         cells[0, 0, rows // 16, columns // 16] = self.logits[self.looks]
+        cells[0, 3:] = np.log(self.size)
         self.looks += 1
         return [cells]
 
@@ -94,6 +96,13 @@ def test_between_the_thresholds_a_peak_is_given_but_not_as_certain() -> None:
     assert [one.certain for one in found] == [False] * len(found)
     assert found[0].confidence == pytest.approx(0.269, abs=1e-3)
     assert session.looks == 2  # nothing certain yet: it may be a close-up
+
+
+def test_what_is_doubted_and_too_small_to_be_legible_is_not_given() -> None:
+    for logit, boxes in ((-1.0, 0), (3.0, 1)):
+        session = Peaks(logit, logit, size=0.8)
+        detector = CentreMapDetector(session=session, input_size=(384, 640), threshold=0.5, threshold_if_read=0.2)
+        assert len(detector.find(np.zeros((384, 640), np.uint8))) == boxes
 
 
 def test_both_looks_together_are_given_likeliest_first() -> None:
