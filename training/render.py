@@ -15,7 +15,7 @@ from training.data import pictures_in, read_gray
 from training.fonts import fonts
 from training.glyphs import emblem, mask, put
 from training.grounds import PLATE_HEIGHT, field, over_design
-from training.regions import SLOGANS, STATES
+from training.regions import OTHER, SLOGANS, STATES
 from training.signs import sign
 
 if TYPE_CHECKING:
@@ -109,14 +109,16 @@ class Printer:
 
     def american(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
-        region = vocabulary.one(tuple(STATES), rng) if rng.random() < 0.95 else "ca"
+        region = str(rng.choice(["us", "ca", OTHER], p=[0.91, 0.05, 0.04]))  # the others are Mexico's
+        region = vocabulary.one(tuple(STATES), rng) if region == "us" else region
         designs = self._designs.get(region, ())
         designed = bool(designs) and rng.random() < 0.6
         if designed:
             canvas, dark = over_design(designs[int(rng.integers(len(designs)))], width, rng)
         else:
             canvas, dark = field(width, rng)
-        text = vocabulary.vanity(rng) if rng.random() < 0.18 else vocabulary.serial(vocabulary.US_PATTERNS, rng)
+        patterns = vocabulary.MX_PATTERNS if region == OTHER else vocabulary.US_PATTERNS
+        text = vocabulary.vanity(rng) if rng.random() < 0.18 else vocabulary.serial(patterns, rng)
         height = PLATE_HEIGHT * rng.uniform(0.38, 0.62)
         top = (PLATE_HEIGHT - height) / 2 + PLATE_HEIGHT * rng.uniform(-0.05, 0.09)
         fill = min(rng.uniform(0.68, 0.95), rng.uniform(0.4, 0.5) + 0.085 * len(text))
@@ -128,10 +130,11 @@ class Printer:
         if rng.random() < 0.1:
             self._edges(canvas, row, rng)
         # A design says by itself where it is from; else the name does, where it is printed and not too small.
-        name = "" if designed else STATES.get(region) or vocabulary.one(vocabulary.PROVINCES, rng)
+        elsewhere = vocabulary.MEXICAN_STATES if region == OTHER else vocabulary.PROVINCES
+        name = "" if designed else STATES.get(region) or vocabulary.one(elsewhere, rng)
         slogan = "" if designed else SLOGANS.get(region, "")
         told = self._small_print(canvas, row, (name, slogan), rng) or designed
-        known = region if told else "us" if region in STATES else region
+        known = region if told else "us" if region in STATES else ""
         return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike), known)
 
     def _european_plate(self, rng: np.random.Generator) -> Plate:
