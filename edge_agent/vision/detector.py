@@ -49,7 +49,8 @@ class CentreMapDetector:
         """Open the network; threshold (0..1) replaces the manifest's. Raises ModelError."""
         if model.kind != "centre-map":
             raise ModelError(f"{model.path}: a detector of kind {model.kind!r} is not known, only 'centre-map'")
-        session = open_session(model, runtime=runtime, inputs=("blocks", 4), outputs=[("map", 4)])
+        picture = np.zeros(tuple(max(STEP, side // STEP * STEP) for side in model.input), np.uint8)
+        session = open_session(model, runtime=runtime, example=("blocks", blocks(picture)), outputs=[("map", 4)])
         return cls(
             session=session,
             input_size=model.input,

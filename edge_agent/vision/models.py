@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import onnxruntime as ort
+from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
 from edge_agent.domain import ALPHABET, NOWHERE
@@ -235,25 +236,28 @@ def content(model: Model) -> bytes:
 
 
 def open_session(
-    model: Model, *, runtime: Runtime, inputs: tuple[str, int], outputs: Sequence[tuple[str, int]]
+    model: Model, *, runtime: Runtime, example: tuple[str, NDArray[Any]], outputs: Sequence[tuple[str, int]]
 ) -> ort.InferenceSession:
-    """Load a network; inputs and outputs name the tensors it must have and their number of dimensions.
+    """Load a network and run it once: the first run allocates, and compiles where there is an accelerator.
 
-    Raises ModelError where the file is missing, altered, no ONNX, or of another shape.
+    `example` is the name of its input and one it can take, `outputs` the names of its outputs and their numbers
+    of dimensions. Raises ModelError where the file is missing, altered, no ONNX, of another shape, or cannot run.
     """
     network = content(model)
     options = ort.SessionOptions()
     options.intra_op_num_threads = runtime.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    given, image = example
     try:
         session = ort.InferenceSession(network, options, providers=_providers(runtime.provider))
+        have = [(t.name, len(t.shape)) for t in (*session.get_inputs(), *session.get_outputs())]
+        if have != (wanted := [(given, image.ndim), *outputs]):
+            raise ModelError(f"{model.path}: a {model.role} must have {wanted} (name, dimensions), got {have}")
+        session.run(None, {given: image})
     except UNRUNNABLE as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())
         raise ModelError(f"{model.path}: not a network that can be run: {reason}") from error
-    have = [(t.name, len(t.shape)) for t in (*session.get_inputs(), *session.get_outputs())]
-    if have != (wanted := [inputs, *outputs]):
-        raise ModelError(f"{model.path}: a {model.role} must have {wanted} (name, dimensions), got {have}")
     return session
 
 

@@ -34,7 +34,9 @@ class CtcReader:
         if model.kind != "ctc":
             raise ModelError(f"{model.path}: a reader of kind {model.kind!r} is not known, only 'ctc'")
         outputs = [("characters", 3), *([("regions", 2)] if model.regions else [])]
-        session = open_session(model, runtime=runtime, inputs=("plate", 4), outputs=outputs)
+        session = open_session(
+            model, runtime=runtime, example=("plate", np.zeros((1, 1, *model.input), np.float32)), outputs=outputs
+        )
         classes, *regions = (output.shape[-1] for output in session.get_outputs())
         if classes != len(model.charset) + 1:
             raise ModelError(

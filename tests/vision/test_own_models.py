@@ -123,3 +123,13 @@ def test_a_count_of_regions_that_does_not_fit_is_one_line(models: Path, tmp_path
     done = edge_agent("read", "--models", models, tmp_path / "spot.png")
     assert done.returncode == 78
     assert done.stderr.endswith("aba.onnx: gives 2 regions, but the manifest names 1\n")
+
+
+def test_an_input_size_that_does_not_fit_is_one_line_before_the_first_picture(models: Path, tmp_path: Path) -> None:
+    manifest = models / "models.toml"
+    manifest.write_text(manifest.read_text().replace("input = [32, 96]", "input = [48, 96]"))
+    done = edge_agent("read", "--models", models, tmp_path / "spot.png")
+    assert done.returncode == 78
+    assert "aba.onnx: not a network that can be run: " in done.stderr
+    assert "Expected: 32" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
