@@ -11,6 +11,7 @@ import training.needs  # noqa: F401 - first of all: it says what is missing
 # isort: split
 
 import argparse
+import itertools
 import json
 import math
 import sys
@@ -23,17 +24,20 @@ import numpy as np
 from edge_agent.errors import ModelError
 from training import degrade, plots
 from training.data import DataError, data_folder, fold
-from training.render import printer
+from training.fonts import fonts
+from training.render import Printer, printer
 from training.shipped import Models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from training.data import Gray
     from training.render import Plate
 
     Floats = NDArray[np.float32]
+    Seen = Callable[[Plate, np.random.Generator], Floats]
 
 PLATES = 300  # a point
 WIDTHS_PX = range(30, 211, 20)  # the middle of each band
@@ -64,41 +68,71 @@ def _bytes(image: Floats) -> NDArray[np.uint8]:
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def read_share(
-    models: Models,
-    plates: Sequence[Plate],
-    seen: Callable[[Plate, np.random.Generator], Floats],
-) -> float:
-    """Share of plates read right, O as 0, as `seen` shows them."""
+def at(width_px: float, degrees: float = 0.0, light: str = "even") -> Seen:
+    """How a camera sees plates of a width, tilted, in one of LIGHTS."""
+    angle = math.radians(degrees)
+    return lambda plate, rng: LIGHTS[light](degrade.at(plate.image, width_px=width_px, angle=angle, rng=rng))
+
+
+def within(middle: int) -> Seen:
+    """How it sees plates in the band of widths around this one."""
+    low, high = middle - BAND_PX / 2, middle + BAND_PX / 2
+    return lambda plate, rng: at(rng.uniform(low, high))(plate, rng)
+
+
+def read(models: Models, plates: Iterable[Plate], seen: Seen) -> Iterator[tuple[Gray, str, str]]:
+    """Each plate as `seen` shows it, what it says, and what is read."""
     rng = np.random.default_rng(17)
-    right = 0
     for plate in plates:
         image = seen(plate, rng)
-        image = image + rng.standard_normal(image.shape, np.float32) * np.float32(NOISE)
-        said = models.read_whole(_bytes(image)).characters.text()
-        right += fold(said) == fold(plate.text)
-    return round(right / len(plates), 3)
+        noisy = _bytes(image + rng.standard_normal(image.shape, np.float32) * np.float32(NOISE))
+        yield noisy, plate.text, models.read_whole(noisy).characters.text()
+
+
+def read_share(models: Models, plates: Sequence[Plate], seen: Seen) -> float:
+    """Share of plates read right, O as 0, as `seen` shows them."""
+    return round(float(np.mean([fold(said) == fold(text) for _, text, said in read(models, plates, seen)])), 3)
 
 
 def measure(models: Models, plates: Sequence[Plate]) -> dict[str, dict[str, float]]:
     """Share read by width in pixels, by tilt in degrees, by light."""
-
-    def at(width_px: float, degrees: float) -> Callable[[Plate, np.random.Generator], Floats]:
-        angle = math.radians(degrees)
-        return lambda plate, rng: degrade.at(plate.image, width_px=width_px, angle=angle, rng=rng)
-
-    def within(middle: int) -> Callable[[Plate, np.random.Generator], Floats]:
-        low, high = middle - BAND_PX / 2, middle + BAND_PX / 2
-        return lambda plate, rng: degrade.at(plate.image, width_px=rng.uniform(low, high), angle=0, rng=rng)
-
-    def lit(light: Callable[[Floats], Floats]) -> Callable[[Plate, np.random.Generator], Floats]:
-        return lambda plate, rng: light(at(USUAL_PX, 0)(plate, rng))
-
     return {
         "width_px": {str(w): read_share(models, plates, within(w)) for w in WIDTHS_PX},
         "tilt_degrees": {str(t): read_share(models, plates, at(USUAL_PX, t)) for t in TILTS_DEGREES},
-        "light": {name: read_share(models, plates, lit(light)) for name, light in LIGHTS.items()},
+        "light": {name: read_share(models, plates, at(USUAL_PX, light=name)) for name in LIGHTS},
     }
+
+
+HARD: Mapping[str, Seen] = {
+    "40 px wide": at(40),
+    "tilted by 30 degrees": at(USUAL_PX, 30),
+    **{
+        name: at(USUAL_PX, light=name) for name in ("a tenth of the light", "half in shadow", "contrast of a fifth")
+    },
+    **{
+        f"{px} px wide, {name}": at(px, light=name)
+        for px, name in ((70, "moved by 4 px"), (70, "JPEG of quality 25"))
+    },
+}
+EACH = 5  # wrong reads of each
+
+
+def failures(models: Models, press: Printer) -> dict[str, list[tuple[Gray, str, str]]]:
+    """The first wrong reads under each of the hard conditions."""
+    return {
+        name: list(
+            itertools.islice(
+                (one for one in read(models, drawn(press), seen) if fold(one[1]) != fold(one[2])), EACH
+            )
+        )
+        for name, seen in HARD.items()
+    }
+
+
+def drawn(press: Printer) -> Iterator[Plate]:
+    """US plates, always the same."""
+    rng = np.random.default_rng(99)
+    return (press.american(rng) for _ in range(PLATES))
 
 
 def main() -> int:
@@ -108,16 +142,19 @@ def main() -> int:
     parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--plot", type=Path, help="write a picture (.svg, .png) too")
+    parser.add_argument("--failures", type=Path, help="write a picture of wrong reads too")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     try:
-        press, rng = printer(data_folder(options.data), options.fonts), np.random.default_rng(99)
-        plates = [press.american(rng) for _ in range(PLATES)]
-        measured = measure(Models(options.models), plates)
+        models, press = Models(options.models), printer(data_folder(options.data), options.fonts)
+        measured = measure(models, list(drawn(press)))
         for name, shares in measured.items():
             print(json.dumps({name: shares}))
         if options.plot:
             plots.bands(measured, options.plot)
+        if options.failures:
+            plain = Printer(fonts=fonts(Path(options.fonts) if options.fonts else None))
+            plots.failures(failures(models, plain), options.failures)
     except (DataError, ModelError, OSError, ValueError, ImportError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from training.data import Gray
+
 COLOUR, OTHER_COLOUR = "#1f5fa8", "#c8622d"
 
 
@@ -46,6 +48,29 @@ def reliability(measured: Mapping[str, Mapping[str, Sequence[float]]], file: Pat
     axes.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02))
     axes.legend()
     axes.grid(alpha=0.3)
+    save(figure, file)
+
+
+def failures(wrong: Mapping[str, Sequence[tuple[Gray, str, str]]], file: Path) -> None:
+    """Wrong reads as pictures, a row a condition, with what the plate says and what was read. Raises OSError."""
+    columns = max(map(len, wrong.values()))
+    figure = Figure(figsize=(1.9 * columns, 1.15 * len(wrong)), layout="constrained")
+    grid = figure.subplots(len(wrong), columns, squeeze=False)
+    for row, (name, reads) in zip(grid, wrong.items(), strict=True):
+        row[0].set_title(name, loc="left", fontsize=8, fontweight="bold")
+        for axes in row:
+            axes.axis("off")
+        for axes, (image, text, said) in zip(row, reads, strict=False):
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
+            axes.text(
+                0.5,
+                -0.06,
+                f"{text}: {said or 'nothing'}",
+                transform=axes.transAxes,
+                fontsize=7,
+                ha="center",
+                va="top",
+            )
     save(figure, file)
 
 
