@@ -112,7 +112,7 @@ def show_pictures(
 def show_drive(seconds: float, threads: int, console: Console) -> None:
     """Drive once and print what the frames took, and what was read. Raises EdgeAgentError."""
     ran = program.run(
-        [sys.executable, "-m", "benchmarks.drive", str(seconds), str(threads), str(SEED)],
+        [sys.executable, "-m", "benchmarks.timed_drive", str(seconds), str(threads), str(SEED)],
         name="the drive",
         limit_s=DRIVE_START_LIMIT_S + DRIVE_LIMIT_PER_SECOND_S * seconds,
     )

@@ -64,7 +64,7 @@ def test_the_drive_alone(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_drives_reads_are_on_disk_and_counted() -> None:
-    command = [sys.executable, "-m", "benchmarks.drive", "8", "1", "1"]
+    command = [sys.executable, "-m", "benchmarks.timed_drive", "8", "1", "1"]
     ran = program.run(command, name="the drive", limit_s=300)
     end = lines.parse(ran.lines[-1], lines.DriveEnd, printed_by="the drive")
     frames = [lines.parse(line, lines.DriveFrame, printed_by="the drive") for line in ran.lines[:-1]]

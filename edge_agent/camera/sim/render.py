@@ -1,21 +1,19 @@
 """Draws one frame of the simulated drive: street, vehicles in perspective, plates, motion blur, lens and sensor."""
 
 from collections.abc import Sequence
-from functools import cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_agent.camera.sim import plates
 from edge_agent.camera.sim.bodies import PAINT, Points, mesh
 from edge_agent.camera.sim.optics import CameraModel, Mount, View
 from edge_agent.camera.sim.scene import Vehicle
+from edge_agent.camera.sim.sensor import Grain, smear_kernel
 from edge_agent.camera.sim.street import Backdrop, Colour, flat, furnish, polygon
 from edge_agent.domain import Image
 
 _LIGHT = np.array((-0.45, 0.8, -0.4))
-_NOISE_SPARE_PX = 64  # the noise is drawn once, larger than the frame, and laid on at another place each time
 _SHARPEST_PX = 0.35  # a smear shorter than this does not show
 
 
@@ -28,11 +26,7 @@ class Renderer:
         self._seed = seed
         self._backdrop = Backdrop(model=model, seed=seed)
         self._sheets: dict[int, list[Image]] = {}
-        rng = np.random.default_rng([seed, 5])
-        size = (model.height + _NOISE_SPARE_PX, model.width + _NOISE_SPARE_PX, 3)
-        noise = np.round(rng.normal(0, model.noise, size).astype(np.float32)).astype(np.int16)
-        self._lighter = np.maximum(noise, 0).astype(np.uint8)
-        self._darker = np.maximum(-noise, 0).astype(np.uint8)
+        self._grain = Grain(size=(model.height, model.width), gray_levels=model.noise, seed=seed)
 
     def draw(self, vehicles: Sequence[Vehicle], *, frame: int, time_s: float) -> Image:
         """Draw the street with these vehicles, the farthest first."""
@@ -66,11 +60,9 @@ class Renderer:
     def _sense(self, picture: Image, frame: int) -> Image:
         """Soften as a lens does and add the sensor's noise."""
         soft = cv2.GaussianBlur(picture, (3, 3), 0.55)
-        x, y = np.random.default_rng([self._seed, 13, frame]).integers(0, _NOISE_SPARE_PX, 2)
-        window = np.s_[y : y + self._model.height, x : x + self._model.width]
-        cv2.add(soft, self._lighter[window], dst=soft)
-        cv2.subtract(soft, self._darker[window], dst=soft)
-        return np.asarray(soft, np.uint8)
+        picture = np.asarray(soft, np.uint8)
+        self._grain.lay(picture, frame)
+        return picture
 
 
 def _body(picture: Image, vehicle: Vehicle, view: View, time_s: float) -> Points:
@@ -128,25 +120,12 @@ def _lay(picture: Image, sizes: list[Image], corners: Points) -> None:
     part[:] = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
 
 
-@cache
-def _line(x: int, y: int) -> NDArray[np.float32]:
-    """Give the kernel of a smear by x, y quarter pixels."""
-    reach = max(abs(x), abs(y)) // 8 + 1
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
-    for share in np.linspace(-0.5, 0.5, 4 * reach + 5):
-        column, row = reach + share * x / 4, reach + share * y / 4
-        left, top = int(column), int(row)
-        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            weight = (1 - abs(column - left - dx)) * (1 - abs(row - top - dy))
-            if weight > 0:
-                kernel[top + dy, left + dx] += weight
-    return np.asarray(kernel / kernel.sum(), np.float32)
-
-
 def _smear(picture: Image, pixels: Points, moved: Points) -> None:
     """Smear a vehicle along the way its plate moves in the picture while the shutter is open, pixels."""
     window = _window(picture, pixels, margin=2)
     if window is None or float(np.hypot(*moved)) < _SHARPEST_PX:
         return
     x, y = np.round(np.clip(moved, -40, 40) * 4).astype(int)
-    picture[window] = cv2.filter2D(picture[window], -1, _line(int(x), int(y)), borderType=cv2.BORDER_REPLICATE)
+    picture[window] = cv2.filter2D(
+        picture[window], -1, smear_kernel(int(x), int(y)), borderType=cv2.BORDER_REPLICATE
+    )

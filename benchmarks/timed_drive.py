@@ -1,0 +1,113 @@
+"""One simulated drive through the pipeline onto the disk: python -m benchmarks.timed_drive SECONDS THREADS SEED.
+
+Prints lines.DriveFrame a frame, then lines.DriveEnd. A process of its own, so that its memory and its start can be
+measured from outside.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.lines import DriveEnd, DriveFrame
+from edge_agent import host, wiring
+from edge_agent.camera.sim.camera import SimCamera
+from edge_agent.config.settings import (
+    ModelSettings,
+    MqttSettings,
+    ReadingSettings,
+    StateSettings,
+    TrackingSettings,
+    VehicleSettings,
+)
+from edge_agent.domain import Frame, Read
+from edge_agent.errors import EdgeAgentError
+from edge_agent.outbox import Outbox
+from edge_agent.pipeline import Pipeline
+from edge_agent.services.demo.account import settle
+
+VEHICLE = VehicleSettings(agency="bench", id="car-1")
+RATE_FPS = 15.0
+
+Keep = Callable[[Sequence[Read]], None]
+
+
+def main(arguments: Sequence[str]) -> int:
+    seconds, threads, seed = float(arguments[0]), int(arguments[1]), int(arguments[2])
+    try:
+        drive(seconds=seconds, threads=threads, seed=seed)
+    except EdgeAgentError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def drive(*, seconds: float, threads: int, seed: int) -> None:
+    """Drive once, printing what each frame took. Raises EdgeAgentError."""
+    models = ModelSettings(threads=threads)
+    pipeline = wiring.pipeline(models=models, reading=ReadingSettings(), tracking=TrackingSettings())
+    started = time.perf_counter()
+    camera = SimCamera(name="sim", now=host.now, seed=seed, seconds=seconds, rate_fps=RATE_FPS, pace="fast")
+    camera.open()
+    build_ms = _since(started)
+    reads: list[Read] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="edge-agent-bench-") as directory,
+        wiring.outbox(StateSettings(directory=Path(directory)), VEHICLE) as outbox,
+    ):
+        keep = _keep(models, outbox)
+        while True:
+            drawn = time.perf_counter()
+            frame = camera.read()
+            if frame is None:
+                break
+            found, line = measure(frame, render_ms=_since(drawn), pipeline=pipeline, keep=keep)
+            reads += found
+            print(line.model_dump_json(), flush=True)
+        last = pipeline.finish()
+        keep(last)
+        reads += last
+        account = settle(
+            truth=camera.truth(), reads=reads, committed=outbox.status().last_seq, stored=(), undelivered=0
+        )
+    end = DriveEnd(
+        build_ms=build_ms,
+        passed=account.passed,
+        captured=account.captured,
+        right=account.right,
+        wrong=account.wrong,
+        duplicates=account.duplicates,
+        false_reads=account.false_reads,
+        committed=account.committed,
+    )
+    print(end.model_dump_json(), flush=True)
+
+
+def measure(frame: Frame, *, render_ms: float, pipeline: Pipeline, keep: Keep) -> tuple[list[Read], DriveFrame]:
+    """Take one frame through the pipeline onto the disk; give the reads it completed and what it took."""
+    look = pipeline.look(frame.image)
+    started = time.perf_counter()
+    reads = pipeline.follow(frame, look)
+    track_ms, commit_ms = _since(started), None
+    if reads:
+        started = time.perf_counter()
+        keep(reads)
+        commit_ms = _since(started)
+    return reads, DriveFrame(
+        render=render_ms, detect=look.detect_ms, read=look.read_ms, track=track_ms, commit=commit_ms
+    )
+
+
+def _keep(models: ModelSettings, outbox: Outbox) -> Keep:
+    """The car's own way to the disk; its publisher is never started, so nothing is sent."""
+    publisher = wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(host="127.0.0.1", tls=False), outbox=outbox)
+    return wiring.keep_reads(vehicle=VEHICLE, source=wiring.source(models), outbox=outbox, publisher=publisher)
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1e3
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

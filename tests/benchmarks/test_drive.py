@@ -1,0 +1,107 @@
+"""Photographs that come nearer, and what is made of them."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from benchmarks import drive
+from benchmarks.approach import Approach, Ride, recorded, scene
+from benchmarks.drive import Car
+from edge_agent.camera.sim import plates
+from edge_agent.domain import Box
+
+PLACE = Box(300, 220, 460, 300)
+
+
+@pytest.fixture
+def parked(tmp_path: Path) -> Path:
+    """A labelled set of one photograph: a plate on a gray car."""
+    rng = np.random.default_rng(4)
+    picture = np.full((480, 854, 3), 90, np.uint8)
+    picture[160:360, 180:600] = 60
+    plate = plates.Plate(plates.STYLES[0], "AB 12345")
+    size = (int(PLACE.width), int(PLACE.height))
+    picture[220:300, 300:460] = cv2.resize(plates.draw(plate, rng), size, interpolation=cv2.INTER_AREA)
+    (tmp_path / "lot").mkdir()
+    cv2.imwrite(str(tmp_path / "lot/0.png"), picture)
+    table = tmp_path / "lot.csv"
+    table.write_text(f"image,x,y,w,h,text\nlot/0.png,300,220,{size[0]},{size[1]},AB12345\n", encoding="utf-8")
+    return table
+
+
+def frames(seed: int, *, seconds: float = 0.5) -> tuple[list[np.ndarray], list[Box]]:
+    photograph = np.random.default_rng(0).integers(0, 255, (201, 301, 3)).astype(np.uint8)
+    ride = Ride(seconds=seconds)
+    seen = scene(photograph, Box(100, 80, 180, 120))
+    images, places = zip(*Approach(seen, ride=ride, last_width_px=1e9, seed=seed).frames(), strict=True)
+    return list(images), list(places)
+
+
+def test_the_plate_grows_from_its_first_width_to_its_own_as_at_an_even_speed() -> None:
+    _, places = frames(seed=1)
+    widths = np.array([one.width for one in places])
+    assert len(widths) == 15
+    assert widths[0] == pytest.approx(26, abs=1)
+    assert 26 < widths[7] < (26 + 80) / 2
+    assert np.diff(1 / widths) == pytest.approx([(1 / 80 - 1 / 26) / 15] * 14, rel=0.15)
+
+
+def test_the_same_seed_gives_the_same_ride_and_another_seed_another() -> None:
+    (one, _), (same, _), (other, _) = frames(seed=1), frames(seed=1), frames(seed=2)
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not np.array_equal(one[5], other[5])
+
+
+def test_a_recording_has_all_frames_a_little_worse() -> None:
+    images, _ = frames(seed=1, seconds=0.2)
+    clip = recorded(images, rate_fps=30, quality=27)
+    assert [one.shape for one in clip] == [one.shape for one in images]
+    assert 0 < np.abs(clip[3].astype(int) - images[3]).mean() < 40
+
+
+def test_a_plate_that_comes_nearer_is_read_once(parked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert drive.main(["--stills", str(parked), "--wrong"]) == 0
+    out = capsys.readouterr().out
+    rows = {line.split("  ")[0]: line.split()[-3:] for line in out.splitlines() if "  " in line}
+    assert rows["read right"] == ["1.0000", "(1", "of", "1)"][-3:]
+    assert rows["duplicates"][-1] == "0"
+
+
+@pytest.mark.parametrize(
+    ("reads", "right", "others"),
+    [(("AB12", "AB12"), 2, 0), (("A812",), 0, 1), (("ABO12", "X1"), 0, 2), ((), 0, 0)],
+)
+def test_what_a_car_gave_is_told_apart(reads: Sequence[str], right: int, others: int) -> None:
+    car = Car("a.png", "AB12", tuple(reads), "")
+    assert (car.right, len(car.others)) == (right, others)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: --stills (see --help)"),
+        (["--stills", "none.csv"], "none.csv: the truth cannot be read: No such file or directory"),
+        (["--stills", "lot.csv", "--cars", "0"], "--cars should be 1 or more (see --help)"),
+        (["--stills", "lot.csv", "--end-px", "20"], "--end-px should be 55 or more (see --help)"),
+        (["--stills", "gone.csv"], "lot/1.png: no picture that can be read"),
+        (["--stills", "small.csv"], "small.csv: no picture with one plate of 55 px and a sure text"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    parked: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(parked.parent)
+    Path("gone.csv").write_text(parked.read_text().replace("0.png", "1.png"))
+    Path("small.csv").write_text("image,x,y,w,h,text\nlot/0.png,300,220,40,20,AB12345\n")
+    with pytest.raises(SystemExit) as end:
+        sys.exit(drive.main(arguments))
+    assert end.value.code == (2 if "--help" in said else 1)
+    assert capsys.readouterr().err == f"drive: {said}\n"
