@@ -93,3 +93,44 @@ def test_a_region_is_told_where_the_network_is_sure(shares: tuple[float, ...], t
     )
     assert (reading.characters.text(), reading.regions.region) == ("A", told)
     assert reading.regions.no_plate == pytest.approx(shares[-1])
+
+
+class Looks:
+    """A network that says of each run's plates what it is told to, run after run."""
+
+    def __init__(self, *runs: list[NDArray[np.float32]]) -> None:
+        self._runs = iter(runs)
+        self.plates: list[NDArray[np.float32]] = []
+
+    def run(self, names: None, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        self.plates.append(inputs["plate"])
+        return [np.stack(next(self._runs))]
+
+
+def looked(*runs: list[NDArray[np.float32]]) -> tuple[Looks, list[str]]:
+    """Read as many plates as the first run says, of a picture that grows lighter downwards."""
+    model = dataclasses.replace(load_manifest(resources.path("models")).reader, regions=())
+    network = Looks(*runs)
+    picture = np.repeat(np.arange(200, dtype=np.uint8)[:, None], 100, axis=1)
+    detections = [Detection(box=Box(10, 80, 90, 120), confidence=1.0)] * len(runs[0])
+    readings = CtcReader(session=network, model=model).read(picture, detections)
+    return network, [one.characters.text() for one in readings]
+
+
+SURE = steps({"A": 0.99}, {"B": 0.99}, {"C": 0.99})
+IN_DOUBT = steps({"A": 0.99}, {"8": 0.5, "B": 0.45}, {"C": 0.99})
+ILLEGIBLE = steps({"A": 0.5}, {"8": 0.5}, {"C": 0.5})
+
+
+def test_a_plate_in_doubt_is_looked_at_again_from_higher_and_lower() -> None:
+    network, texts = looked([SURE, IN_DOUBT], [SURE, SURE])
+    assert texts == ["ABC", "ABC"]
+    assert [len(one) for one in network.plates] == [2, 2]
+    usual, (higher, lower) = network.plates[0][1], network.plates[1]
+    assert higher.mean() < usual.mean() < lower.mean()
+
+
+@pytest.mark.parametrize("one", [SURE, ILLEGIBLE], ids=["sure", "no lettering"])
+def test_others_are_looked_at_once(one: NDArray[np.float32]) -> None:
+    network, _ = looked([one])
+    assert len(network.plates) == 1
