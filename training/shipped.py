@@ -35,6 +35,7 @@ class Models:
         doubting = replace(manifest.detector, threshold_if_read=LEAST_CONFIDENCE)
         self._doubting = CentreMapDetector.load(doubting, runtime=runtime)
         self._reader = CtcReader.load(manifest.reader, runtime=runtime)
+        self._glance = CtcReader.load(manifest.reader, runtime=runtime, again_below=0.0)
 
     def find(self, image: Gray) -> list[Found]:
         """Boxes in a gray picture, in its own pixels."""
@@ -52,14 +53,20 @@ class Models:
         """All that the detector gives at least LEAST_CONFIDENCE, read."""
         return self._reader.read(image, self._doubting.find(image))
 
-    def read_plate(self, plate: PlateText, move: tuple[float, float, float] = (0, 0, 0)) -> Reading:
-        """A labelled plate read at its true box, or that moved right, down, grown by shares of it."""
+    def read_plate(
+        self, plate: PlateText, move: tuple[float, float, float] = (0, 0, 0), *, once: bool = False
+    ) -> Reading:
+        """A labelled plate read at its true box, or that moved right, down, grown by shares of it.
+
+        `once`: what is in doubt is not looked at again.
+        """
         image = read_gray(plate.image)
         x, y, w, h = plate.box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
         right, down, more = move
         x, y = x + (right - more / 2) * w, y + (down - more / 2) * h
         box = Box(x, y, x + w * (1 + more), y + h * (1 + more))
-        return self._reader.read(image, [Detection(box=box, confidence=1.0)])[0]
+        reader = self._glance if once else self._reader
+        return reader.read(image, [Detection(box=box, confidence=1.0)])[0]
 
     def read_whole(self, plate: Gray) -> Reading:
         """A picture that is the plate."""

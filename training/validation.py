@@ -188,15 +188,24 @@ def _kept(reading: Reading, certain: float, if_read: float, no_plate: float) -> 
 
 
 def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
-    """Share of validation plates read right where the box is not the true one: how far the read hangs on it."""
-    plates = [plate for plate in validation_plates(folder) if plate.box]
-    return {"set": BOXES, "plates": len(plates)} | {
-        name: mean([
-            models.read_plate(plate, move).characters.text().replace("O", "0") == fold(plate.text)
-            for plate in plates
-        ])
-        for name, move in MOVES.items()
-    }  # fmt: skip
+    """Share of validation plates read right where the box is not the true one: how far the read hangs on it.
+
+    `looked_at_once` is the mean over them without the second look at what is in doubt.
+    """
+    plates = [(plate, fold(plate.text)) for plate in validation_plates(folder) if plate.box]
+
+    def right(move: tuple[float, float, float], *, once: bool) -> float:
+        said = (models.read_plate(plate, move, once=once).characters.text() for plate, _ in plates)
+        return mean([fold(text) == truth for text, (_, truth) in zip(said, plates, strict=True)])
+
+    moved = {name: right(move, once=False) for name, move in MOVES.items()}
+    return {
+        "set": BOXES,
+        "plates": len(plates),
+        **moved,
+        "mean": mean(list(moved.values())),
+        "looked_at_once": mean([right(move, once=True) for move in MOVES.values()]),
+    }
 
 
 def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:

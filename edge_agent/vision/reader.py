@@ -30,14 +30,17 @@ AGAIN_MOVED = 0.1
 class CtcReader:
     """Runs the reader network of the manifest."""
 
-    def __init__(self, *, session: ort.InferenceSession, model: ReaderModel) -> None:
+    def __init__(
+        self, *, session: ort.InferenceSession, model: ReaderModel, again_below: float = AGAIN_BELOW
+    ) -> None:
         self._session = session
         self._model = model
+        self._again_below = again_below
         self._columns = np.array([0, *(ALPHABET.index(character) + 1 for character in model.charset)])
 
     @classmethod
-    def load(cls, model: ReaderModel, *, runtime: Runtime) -> "CtcReader":
-        """Open the network. Raises ModelError."""
+    def load(cls, model: ReaderModel, *, runtime: Runtime, again_below: float = AGAIN_BELOW) -> "CtcReader":
+        """Open the network; of again_below (0..1) 0 is for measuring what one look gives. Raises ModelError."""
         if model.kind != "ctc":
             raise ModelError(f"{model.path}: a reader of kind {model.kind!r} is not known, only 'ctc'")
         outputs = [("characters", 3), *([("regions", 2)] if model.regions else [])]
@@ -54,7 +57,7 @@ class CtcReader:
             raise ModelError(
                 f"{model.path}: gives {regions[0]} regions, but the manifest names {len(model.regions)}"
             )
-        return cls(session=session, model=model)
+        return cls(session=session, model=model, again_below=again_below)
 
     def read(self, image: Image, detections: Sequence[Detection]) -> list[Reading]:
         """Read every plate of a picture, in the order of the detections; what is in doubt is looked at again."""
@@ -63,7 +66,7 @@ class CtcReader:
         boxes = [one.box for one in detections]
         steps, regions = self._shares(image, boxes)
         characters = [collapse(one) for one in steps]
-        doubted = [k for k, one in enumerate(characters) if one.legible and one.confidence < AGAIN_BELOW]
+        doubted = [k for k, one in enumerate(characters) if one.legible and one.confidence < self._again_below]
         if doubted:
             again = [_moved(boxes[k], down) for k in doubted for down in (-AGAIN_MOVED, AGAIN_MOVED)]
             looks, _ = self._shares(image, again)
