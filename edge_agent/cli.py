@@ -20,12 +20,14 @@ from edge_agent import __version__, wiring
 from edge_agent.config import loader
 from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
+from edge_agent.domain import Read
 from edge_agent.errors import ConfigurationError, EdgeAgentError, ModelError
 from edge_agent.outbox import read_status
 from edge_agent.services import check as checking
 from edge_agent.services import replay as replaying
 from edge_agent.services import run as running
 from edge_agent.services import stills
+from edge_agent.services import truth as truths
 from edge_agent.services.demo import demo as demonstration
 from edge_agent.vision.models import content
 
@@ -256,19 +258,31 @@ def replay(
     ],
     *,
     jsonl: JsonLines = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            exists=True,
+            dir_okay=False,
+            help="What the recording shows: clip,plate,first_visible,last_visible; the reads are judged by it.",
+        ),
+    ] = None,
     models: ModelsOption = None,
     engine: EngineOption = "onnx",
     threads: Threads = 1,
 ) -> None:
     """Read a recording as the car would, as fast as this computer can."""
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
-    recording, reads = replaying.recording(video), 0
+    passes = truths.load(truth, video.name) if truth else []
+    recording, reads = replaying.recording(video), list[Read]()
     with _output(), _progress(None, "replaying") as advance:
         for one in replaying.replay(recording, models=networks, advance=advance):
-            reads += 1
+            reads.append(one)
             print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
         if not reads and not jsonl:
             print(f"{video}: no plate was read")
+        if truth:
+            print(truths.judge(passes, reads), file=sys.stderr if jsonl else None)
     if recording.damaged:
         raise typer.Exit(1)
 

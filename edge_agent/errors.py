@@ -53,6 +53,10 @@ class PictureError(EdgeAgentError):
     """A picture that cannot be decoded."""
 
 
+class TruthError(EdgeAgentError):
+    """A table of what a recording shows that cannot be used."""
+
+
 class OutboxError(EdgeAgentError):
     """The outbox cannot be written or read."""
 

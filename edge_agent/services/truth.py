@@ -1,0 +1,104 @@
+"""What a recording shows for certain, from a table, and what its reads are worth beside that."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.domain import Read
+from edge_agent.errors import TruthError
+
+COLUMNS = ("clip", "plate", "first_visible", "last_visible")
+NEAR = 0.5
+"""Share of a plate's characters that a read must have in place to be a wrong read of it, not of something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class TruePass:
+    """A plate that a recording shows in these frames; text is empty where nobody can read it."""
+
+    text: str
+    first: int
+    last: int
+
+    def overlaps(self, read: Read) -> bool:
+        first, last = read.frame_numbers
+        return first <= self.last and last >= self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a recording's readable plates; the rest of the reads are others: wrong, or of nothing."""
+
+    plates: int
+    captured: int
+    right: int
+    others: tuple[Read, ...]
+    duplicates: int
+    missed: tuple[TruePass, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"captured {self.captured} of {self.plates}, read right {self.right} of {self.plates}, "
+            f"other reads {len(self.others)}, duplicates {self.duplicates}"
+        )
+
+
+def load(table: Path, clip: str) -> list[TruePass]:
+    """The passes of one recording, by its file's name. Raises TruthError with one line."""
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            absent = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+            if absent:
+                raise TruthError(f"{table}: is no truth table: without the column {', '.join(absent)}")
+            found = [(rows.line_num, row) for row in rows]
+    except OSError as error:
+        raise TruthError(f"{table}: the truth cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise TruthError(f"{table}: is no truth table: not text with commas") from None
+    passes = []
+    for line, row in found:
+        if row["clip"] != clip:
+            continue
+        try:
+            first, last = int(row["first_visible"] or ""), int(row["last_visible"] or "")
+        except ValueError:
+            raise TruthError(f"{table}:{line}: first_visible and last_visible should be frame numbers") from None
+        passes.append(TruePass(folded(row["plate"] or ""), first, last))
+    if not passes:
+        clips = sorted({str(row["clip"]) for _, row in found})
+        raise TruthError(f"{table}: names no {clip}, only {', '.join(clips) or 'nothing'}")
+    return passes
+
+
+def folded(text: str) -> str:
+    """Letters and digits alone, O as 0: many plates draw them alike."""
+    return "".join(one for one in text.upper() if one.isalnum() or one == "?").replace("O", "0")
+
+
+def judge(passes: Sequence[TruePass], reads: Sequence[Read]) -> Verdict:
+    """Compare reads with what a recording shows."""
+    readable = [one for one in passes if one.text]
+    right = [[read for read in reads if folded(read.text) == one.text and one.overlaps(read)] for one in readable]
+    known = {id(read) for found in right for read in found}
+    others = tuple(read for read in reads if id(read) not in known)
+    captured = [
+        bool(found) or any(one.overlaps(read) and _near(one.text, folded(read.text)) for read in others)
+        for one, found in zip(readable, right, strict=True)
+    ]
+    return Verdict(
+        plates=len(readable),
+        captured=sum(captured),
+        right=sum(bool(found) for found in right),
+        others=others,
+        duplicates=sum(max(0, len(found) - 1) for found in right),
+        missed=tuple(one for one, found in zip(readable, right, strict=True) if not found),
+    )
+
+
+def _near(text: str, other: str) -> bool:
+    """Whether one may be a wrong reading of the other, from either end."""
+    ahead = sum(a == b for a, b in zip(text, other, strict=False))
+    behind = sum(a == b for a, b in zip(reversed(text), reversed(other), strict=False))
+    return max(ahead, behind) >= NEAR * len(text)
