@@ -151,10 +151,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace, console: Console) -> None:
     pictures = list(stills(options.stills))
-    every = max(1, len(pictures) // options.cars) if options.cars else 1
+    asked = min(options.cars or len(pictures), len(pictures))
+    chosen = [pictures[k * len(pictures) // asked] for k in range(asked)]
     cars: list[Car] = []
     errors = Console(stderr=True)
-    for path, plate in track(pictures[::every], "driving", console=errors, disable=not errors.is_terminal):
+    for path, plate in track(chosen, "driving", console=errors, disable=not errors.is_terminal):
         seen = scene(photograph(path), plate.box)
         if seen.plate.width >= NARROWEST_PX:
             cars.append(drive(seen, name=path.name, text=plate.text, end_px=options.end_px, seed=len(cars)))

@@ -23,7 +23,7 @@ UNREADABLE = "?"
 LEAST_CHARACTERS, MOST_CHARACTERS = 2, 12
 """What reads shorter is a scratch or an emblem, what reads longer is a sign."""
 
-NO_PLATE_FROM = 0.9
+NO_PLATE_FROM = 0.5
 """The share of "no plate" from which lettering is a sign's (`training.evaluate validation-negatives`)."""
 
 LEAST_LETTERING, LETTERING_FROM = 3, 0.7
@@ -188,9 +188,8 @@ class Reading:
 
     @property
     def believed(self) -> bool:
-        """Whether this is a plate: the detector and the reader help where the other doubts."""
-        seen = self.detection.certain or self.characters.legible
-        return seen and self.regions.no_plate < NO_PLATE_FROM
+        """Whether this is a plate: the detector is certain, or it doubts and the reader sees one's lettering."""
+        return self.detection.certain or (self.characters.legible and self.regions.no_plate < NO_PLATE_FROM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_what_the_detector_is_certain_of_is_a_plate_even_if_nobody_can_read_it()
     assert seen("ABC123", 0.2, certain=True).believed
 
 
-def test_lettering_that_the_reader_takes_for_a_signs_is_no_plate() -> None:
-    assert seen("EXIT25", 0.9, certain=True, no_plate=0.4).believed
-    assert not seen("EXIT25", 0.9, certain=True, no_plate=0.95).believed
+def test_where_both_doubt_lettering_is_no_plate() -> None:
+    assert seen("EXIT25", 0.9, certain=True, no_plate=0.95).believed
+    assert seen("EXIT25", 0.9, certain=False, no_plate=0.4).believed
     assert not seen("EXIT25", 0.9, certain=False, no_plate=0.95).believed

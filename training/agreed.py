@@ -64,6 +64,9 @@ def labelled(
 
 def write(plates: Iterable[tuple[Photograph, Box, str]], folder: Path) -> int:
     """The plates with a margin around them as a folder's pictures and reader.csv; how many they are."""
+    if (folder / "reader.csv").exists():
+        message = f"{folder / 'reader.csv'}: is there already: give --out a folder that is new"
+        raise DataError(message)
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     count = 0
     with (folder / "reader.csv").open("w", newline="", encoding="utf-8") as file:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ READER_COLUMNS = ("image", "x", "y", "w", "h", "text")
 DETECTOR_COLUMNS = ("image", "width", "height", "x", "y", "w", "h")
 UNUSABLE_FLAGS = ("trunc", "occluded", "symbol", "noisy")
 NEGATIVES_HELD_OUT = 10  # one picture without plates in so many
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 SLACK_PX = 2.0  # labels may stand this far outside their picture: rounding
 
 Box = tuple[float, float, float, float]  # x, y, w, h in pixels of the picture
@@ -128,7 +131,7 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
             )
         )
     if not found:
-        message = f"{table}: no usable plate" + (f" in split {split}" if split else "")
+        message = f"{table}: no usable plate" + (f" whose column split says {split}" if split else "")
         raise DataError(message)
     return found
 
@@ -161,22 +164,29 @@ def without_plates(folder: Path, *, validation: bool = False) -> list[Gray]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Every file of a folder of pictures in order of name; empty where there is no folder."""
-    return sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+    """The pictures of a folder in order of name; empty where there is no folder."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES) if folder.is_dir() else []
 
 
 def _rows(table: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     if not table.is_file():
         message = f"{table}: no such file"
         raise DataError(message)
-    with table.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in columns if c not in (reader.fieldnames or ())]
-        if missing:
-            message = f"{table}: column missing: {', '.join(missing)}"
+    try:
+        reader = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8"), newline=""))
+        rows = [(f"{table}:{reader.line_num}", row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        message = f"{table}: not a table in UTF-8: {error}"
+        raise DataError(message) from error
+    missing = [c for c in columns if c not in (reader.fieldnames or ())]
+    if missing:
+        message = f"{table}: column missing: {', '.join(missing)}"
+        raise DataError(message)
+    for place, row in rows:
+        if any(row[column] is None for column in columns):
+            message = f"{place}: too few columns"
             raise DataError(message)
-        for row in reader:
-            yield f"{table}:{reader.line_num}", row
+        yield place, {name: value or "" for name, value in row.items() if name is not None}
 
 
 def _picture(folder: Path, row: Mapping[str, str], place: str) -> Path:
@@ -204,6 +214,9 @@ def _box(row: Mapping[str, str], place: str, size: tuple[float, float] | None = 
     except ValueError:
         message = f"{place}: box is not four numbers: {','.join(values)}"
         raise DataError(message) from None
+    if not all(math.isfinite(v) for v in (x, y, w, h)):
+        message = f"{place}: box is not four numbers: {','.join(values)}"
+        raise DataError(message)
     if w <= 0 or h <= 0:
         message = f"{place}: box without area"
         raise DataError(message)

@@ -9,6 +9,8 @@ import training.needs  # noqa: F401 - first of all: it says what is missing
 import argparse
 import collections
 import logging
+import math
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +31,8 @@ from training.scenes import CELLS, WINDOW, Scene, Windows
 from training.shapes import DETECTOR_INPUT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from training.render import Printer
@@ -139,40 +143,66 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     schedule = Schedule(seconds=options.hours * 3600, rate=options.rate, warmup_steps=150)
     loop = Loop(network=Detector(), schedule=schedule, folder=Path(options.out))
-    if not loop.resume() and options.start:
+    loop.resume()
+    if not loop.step and options.start:
         loop.start_from(Path(options.start))
     log.info("detector: %d weights", sum(p.numel() for p in loop.network.parameters()))
     with Feed(course.batch, workers=options.workers, seed=5) as feed:
         loop.run(lambda n, d: loss_from(feed, n, d), lambda n: measure(n, kept))
 
 
-def arguments(rate: float) -> argparse.ArgumentParser:
+def arguments(rate: float, description: str) -> argparse.ArgumentParser:
     """Options that both trainings share."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--data", action="append", metavar="DIR",
         help="labelled folder, each that is given; default: $EDGE_AGENT_DATA",
     )  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the checkpoint; resumed from where it exists")
-    parser.add_argument("--hours", type=float, default=1.5, help="training time over all runs")
-    parser.add_argument("--start", help="weights (.pt) to begin from instead of from nothing")
-    parser.add_argument("--rate", type=float, default=rate, help="highest learning rate")
+    parser.add_argument("--hours", type=positive, default=1.5, help="training time over all runs")
+    parser.add_argument("--start", help="weights (.pt or a training's folder) to begin from")
+    parser.add_argument("--rate", type=positive, default=rate, help="highest learning rate")
     parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--threads", type=count, default=1, help="of the network")
+    parser.add_argument("--workers", type=count, default=1, help="processes that make the pictures")
     return parser
+
+
+def positive(text: str) -> float:
+    """A finite number over 0, for argparse."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"should be more than 0, got {text}")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"should be 1 or more, got {text}")
+    return value
+
+
+def run(train: Callable[[], None]) -> int:
+    """Train; what is wrong is one line, and who stops it loses nothing."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cv2.setNumThreads(1)
+    try:
+        train()
+    except (DataError, ValueError) as error:
+        log.error("%s", error)  # noqa: TRY400
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 def main() -> int:
     """Command line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    cv2.setNumThreads(1)
-    try:
-        train(arguments(RATE).parse_args())
-    except DataError as error:
-        log.error("%s", error)  # noqa: TRY400
-        return 1
-    return 0
+    options = arguments(RATE, __doc__ or "").parse_args()
+    return run(lambda: train(options))
 
 
 if __name__ == "__main__":

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from training import networks
 from training.data import CHARSET
-from training.manifest import put
+from training.manifest import digest
 from training.regions import CODES
 from training.shapes import CLASSES, READER_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -50,15 +49,13 @@ TAIL = f'''class Model(Reader):
 
 
 def write(weights: Mapping[str, Tensor], folder: Path) -> str:
-    """Put the three files in place; the SHA-256 of the weights."""
-    folder.mkdir(exist_ok=True)
+    """Write the three files; the SHA-256 of the weights."""
+    folder.mkdir()
     (folder / "plate.py").write_text(source(), encoding="utf-8")
     (folder / "plate.yaml").write_text(YAML, encoding="utf-8")
-    with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch) / "plate.pth"
-        # EasyOCR takes the weights of a network that was trained on several GPUs: their names begin so.
-        torch.save({f"module.{name}": value for name, value in weights.items()}, made)
-        return put(made, folder / "plate.pth")
+    # EasyOCR takes the weights of a network that was trained on several GPUs: their names begin so.
+    torch.save({f"module.{name}": value for name, value in weights.items()}, folder / "plate.pth")
+    return digest(folder / "plate.pth")
 
 
 def source() -> str:

@@ -101,12 +101,20 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, str]:
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=list(SETS), help=f"names, {', '.join(MEASURES)}")
+    parser.add_argument(
+        "sets", nargs="*", default=list(SETS), help=f"{', '.join((*SETS, *MEASURES))}; default: the first five"
+    )
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
-    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of models")
     parser.add_argument("--record", action="store_true", help="write the figures into the manifest")
     parser.add_argument("--plot", type=Path, help=f"draw what the confidence of {PLATES} is worth (.svg, .png)")
     options = parser.parse_args()
+    if strange := [name for name in options.sets if name not in (*SETS, *MEASURES)]:
+        parser.error(f"{strange[0]}: no such set; there are {', '.join((*SETS, *MEASURES))}")
+    if options.record and not set(SETS) <= set(options.sets):
+        parser.error("--record writes the figures of all sets: name none, or all of them")
+    if options.plot and PLATES not in options.sets:
+        parser.error(f"--plot draws what {PLATES} measures: name it")
     cv2.setNumThreads(1)
     try:
         folder = data_folder(options.data)

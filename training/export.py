@@ -13,12 +13,12 @@ import training.needs  # noqa: F401 - first of all: it says what is missing
 import argparse
 import copy
 import logging
-import pickle
+import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -33,12 +33,13 @@ from onnxruntime.quantization import (
 )
 from torch import Tensor, nn
 
+from edge_agent.vision.models import VERSION
 from training import boxes, degrade, easyocr
 from training.cost import blocks_of, compare, found_share, read_share
 from training.data import CHARSET, DataError, data_folder, photographs, plate_texts, read_gray
 from training.detector import chosen
-from training.loop import CHECKPOINT, save_atomically
-from training.manifest import Entry, put, write_manifest
+from training.loop import load_weights, save_atomically
+from training.manifest import MANIFEST, Entry, digest, put, write_manifest
 from training.networks import Detector, Reader
 from training.regions import CODES, REGION_FROM
 from training.shapes import BLOCK, DETECTOR_INPUT, MARGIN, MIDDLE, READER_INPUT, SPREAD
@@ -185,15 +186,9 @@ def reader_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
         yield crop[None, None].astype(np.float32) / np.float32(255)
 
 
-def weights(folder: Path, network: nn.Module) -> nn.Module:
-    """The averaged weights of a training's folder, or of a .pt file of weights alone. Raises DataError, OSError."""
-    path = folder / CHECKPOINT if folder.is_dir() else folder
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(state.get("averaged", state))
-    except (RuntimeError, pickle.UnpicklingError, AttributeError) as error:
-        message = f"{path}: no weights of the {type(network).__name__.lower()}: {str(error).splitlines()[0]}"
-        raise DataError(message) from error
+def weights(source: Path, network: nn.Module) -> nn.Module:
+    """The averaged weights of a training's folder, or of a .pt file. Raises DataError."""
+    load_weights(network, source)
     return network.eval()
 
 
@@ -213,9 +208,9 @@ def export_detector(source: Path, folder: Path, version: str, pictures: Path | N
             to_int8(whole, made, Pictures("blocks", detector_pictures(pictures)), ends(whole))
             compare("detector", [found_share(path, pictures) for path in (whole, made)])
             take_bytes(made, SPREAD / 255, round(MIDDLE * 255))
-        digest = put(made, folder / "detector.onnx")
+        shutil.copy(made, folder / "detector.onnx")
     return Entry(
-        file="detector.onnx", sha256=digest, kind="centre-map", input=DETECTOR_INPUT,
+        file="detector.onnx", sha256=digest(folder / "detector.onnx"), kind="centre-map", input=DETECTOR_INPUT,
         threshold=boxes.THRESHOLD, threshold_if_read=boxes.THRESHOLD_IF_READ,
         version=version, measured=UNMEASURED,
     )  # fmt: skip
@@ -231,18 +226,18 @@ def export_reader(source: Path, folder: Path, version: str, pictures: Path | Non
         if pictures is not None:
             to_int8(whole, made, Pictures("plate", reader_pictures(pictures)), [])
             compare("reader", [read_share(path, pictures) for path in (whole, made)])
-        digest = put(made, folder / "reader.onnx")
+        shutil.copy(made, folder / "reader.onnx")
     return Entry(
-        file="reader.onnx", sha256=digest, kind="ctc", input=READER_INPUT, charset=CHARSET,
+        file="reader.onnx", sha256=digest(folder / "reader.onnx"), kind="ctc", input=READER_INPUT, charset=CHARSET,
         margin=MARGIN, regions=CODES, region_from=REGION_FROM, version=version, measured=UNMEASURED,
     )  # fmt: skip
 
 
 def export_easyocr(source: Path, folder: Path, version: str) -> Entry:
     """The same reader as EasyOCR's custom recognizer, models/easyocr; its table."""
-    digest = easyocr.write(half(weights(source, Reader())), folder / "easyocr")
+    sha256 = easyocr.write(half(weights(source, Reader())), folder / "easyocr")
     return Entry(
-        file="easyocr/plate.pth", sha256=digest, kind="easyocr", input=READER_INPUT, version=version,
+        file="easyocr/plate.pth", sha256=sha256, kind="easyocr", input=READER_INPUT, version=version,
         measured="the reader's float weights: see docs/easyocr.md",
     )  # fmt: skip
 
@@ -262,6 +257,20 @@ def half(network: nn.Module) -> dict[str, Tensor]:
     return {k: v.half() if v.dtype.is_floating_point else v for k, v in state.items()}
 
 
+def export(options: argparse.Namespace, made: Path, pictures: Path | None) -> dict[str, Entry]:
+    """What was asked for, in an empty folder, with the manifest that the folder of models will have."""
+    entries = {}
+    if (options.out / MANIFEST).is_file():
+        shutil.copy(options.out / MANIFEST, made)
+    if options.detector:
+        entries["detector"] = export_detector(options.detector, made, options.version, pictures)
+    if options.reader:
+        entries["reader"] = export_reader(options.reader, made, options.version, pictures)
+        entries["easyocr"] = export_easyocr(options.reader, made, options.version)
+    write_manifest(made, entries)
+    return entries
+
+
 def main() -> int:
     """Command line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -270,21 +279,20 @@ def main() -> int:
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
     parser.add_argument("--detector", type=Path, help="training's folder, or weights (.pt)")
     parser.add_argument("--reader", type=Path, help="training's folder, or weights (.pt)")
-    parser.add_argument("--out", type=Path, default=Path("models"))
-    parser.add_argument("--version", default=time.strftime("%Y-%m-%d"))
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder of models; default: models")
+    parser.add_argument("--version", default=time.strftime("%Y-%m-%d"), help="of the networks; default: today")
     parser.add_argument("--float", action="store_true", help="not int8: to see what that costs and saves")
     parser.add_argument("--keep", action="store_true", help="put the weights into training/weights too")
     options = parser.parse_args()
+    if not options.detector and not options.reader:
+        parser.error("nothing to export: give --detector, --reader or both")
+    if not VERSION.fullmatch(options.version):
+        parser.error(f"--version should be 1 to 11 letters, digits and . _ -, got {options.version!r}")
     try:
         pictures = None if options.float else data_folder(options.data)
-        options.out.mkdir(exist_ok=True)
-        entries = {}
-        if options.detector:
-            entries["detector"] = export_detector(options.detector, options.out, options.version, pictures)
-        if options.reader:
-            entries["reader"] = export_reader(options.reader, options.out, options.version, pictures)
-            entries["easyocr"] = export_easyocr(options.reader, options.out, options.version)
-        write_manifest(options.out, entries)
+        with tempfile.TemporaryDirectory() as scratch:  # all is made before anything is put in place
+            entries = export(options, Path(scratch), pictures)
+            put(Path(scratch), options.out)
         if options.keep:
             keep(options)
     except (DataError, OSError) as error:

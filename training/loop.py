@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import math
-import os
+import pickle
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from training.data import DataError
+from training.files import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,24 +63,27 @@ class Loop:
         """Go on from the folder's checkpoint where there is one."""
         path = self.folder / CHECKPOINT
         if not path.is_file():
+            self.save()  # what cannot be written is better known before the hours than after
             return False
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
+        state = load(path, self.device)
+        try:
+            fill(self.network, state["network"], path)
+            fill(self.averaged, state["averaged"], path)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
+        except (KeyError, ValueError) as error:
+            message = f"{path}: is no checkpoint of this training"
+            raise DataError(message) from error
         log.info("resumed at step %d after %.0f s", self.step, self.spent_s)
         return True
 
     def start_from(self, weights: Path) -> None:
         """Begin anew, but from finished weights."""
-        state = torch.load(weights, map_location=self.device, weights_only=True)
         for network in (self.network, self.averaged):
-            network.load_state_dict(state)
+            load_weights(network, weights)
 
     def save(self) -> None:
         """Write the checkpoint in full, then put it in place of the last one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -92,11 +99,16 @@ class Loop:
         measure: Callable[[nn.Module], str],
         after_step: Callable[[int], None] | None = None,
     ) -> None:
-        """Train until the schedule's seconds are spent, saving as it goes."""
+        """Train until the schedule's seconds are spent, saving as it goes and when it is interrupted."""
         running, saved_s, logged = 0.0, self.spent_s, (time.monotonic(), self.step)
         while self.spent_s < self.schedule.seconds:
             began = time.monotonic()
-            running += self._one(loss_of_next)
+            try:
+                running += self._one(loss_of_next)
+            except KeyboardInterrupt:
+                self.save()
+                log.info("interrupted at step %d: saved", self.step)
+                raise
             if after_step is not None:
                 after_step(self.step)
             self.spent_s += time.monotonic() - began
@@ -136,10 +148,39 @@ def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
 
 
 def save_atomically(state: object, path: Path) -> None:
-    """torch.save that leaves the old file or the new one, never half of one."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """torch.save that leaves the old file or the new one, never half of one. Raises DataError."""
+    saved = io.BytesIO()
+    torch.save(state, saved)
+    replace({path: saved.getvalue()})
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What torch.save wrote of weights or of a checkpoint. Raises DataError."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
+        raise DataError(message) from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
+        message = f"{path}: is no file of weights that PyTorch has saved"
+        raise DataError(message) from error
+    if not isinstance(state, dict):
+        message = f"{path}: holds no weights"
+        raise DataError(message)
+    return state
+
+
+def fill(network: nn.Module, weights: dict[str, Any], path: Path) -> None:
+    """Give a network the weights of a file. Raises DataError where they are another network's."""
+    try:
+        network.load_state_dict(weights)
+    except (RuntimeError, AttributeError) as error:
+        message = f"{path}: not the weights of a {type(network).__name__.lower()} as it is now"
+        raise DataError(message) from error
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Give a network the weights of a .pt file, or the averaged ones of a training's folder or checkpoint."""
+    path = path / CHECKPOINT if path.is_dir() else path
+    state = load(path)
+    fill(network, state.get("averaged", state), path)

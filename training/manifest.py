@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from training.files import replace
 
 MANIFEST = "models.toml"
 KEYS = (
@@ -39,11 +40,15 @@ class Entry:
     region_from: float | None = None
 
 
-def put(source: Path, target: Path) -> str:
-    """Replace target by a copy of source in one step; its SHA-256."""
-    content = source.read_bytes()
-    _replace(target, content)
-    return hashlib.sha256(content).hexdigest()
+def digest(file: Path) -> str:
+    """A file's SHA-256."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def put(made: Path, folder: Path) -> None:
+    """Put a folder's files, its manifest last, in place of another's, all or none. Raises DataError."""
+    files = sorted((one for one in made.rglob("*") if one.is_file()), key=lambda one: one.name == MANIFEST)
+    replace({folder / one.relative_to(made): one.read_bytes() for one in files})
 
 
 def write_manifest(folder: Path, entries: Mapping[str, Entry]) -> None:
@@ -70,16 +75,7 @@ def _write(folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
     for name in sorted(tables):
         lines += ["", f"[{name}]"]
         lines += [f"{key} = {_toml(tables[name][key])}" for key in KEYS if tables[name].get(key) is not None]
-    _replace(folder / MANIFEST, ("\n".join(lines) + "\n").encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    replace({folder / MANIFEST: ("\n".join(lines) + "\n").encode()})
 
 
 def _toml(value: object) -> str:

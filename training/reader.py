@@ -21,10 +21,10 @@ from torch.nn import functional
 
 from training import boxes, ctc, degrade
 from training.ctc import Labelled
-from training.data import DataError, PlateText, data_folders, fold, plate_texts, read_gray, without_plates
-from training.detector import arguments
+from training.data import SLACK_PX, DataError, PlateText, data_folders, fold, plate_texts, read_gray, without_plates
+from training.detector import arguments, run
 from training.feed import Feed
-from training.loop import Loop, Schedule
+from training.loop import Loop, Schedule, load_weights
 from training.networks import Detector, Reader
 from training.regions import CODES, NO_PLATE, STATES, possible
 from training.render import printer
@@ -159,9 +159,8 @@ def empties(folders: list[Path]) -> list[Empty]:
     pictures = [one for folder in folders for one in without_plates(folder)]
     if not DETECTOR_WEIGHTS.is_file():
         return [Empty(one, ()) for one in pictures]
-    detector = Detector()
-    detector.load_state_dict(torch.load(DETECTOR_WEIGHTS, map_location="cpu", weights_only=True))
-    detector.eval()
+    detector = Detector().eval()
+    load_weights(detector, DETECTOR_WEIGHTS)
     return [Empty(one, tuple(lookalikes(detector, one))) for one in pictures]
 
 
@@ -236,8 +235,16 @@ def read(network: nn.Module, crops: list[Gray]) -> list[tuple[str, str]]:
 
 
 def taken(plates: list[PlateText]) -> list[Photographed]:
-    """The plates with their pictures."""
-    return [Photographed(read_gray(plate.image), plate) for plate in plates]
+    """The plates with their pictures. Raises DataError where a box is not in its picture."""
+    out = []
+    for plate in plates:
+        image = read_gray(plate.image)
+        x, y, w, h = plate.box or (0.0, 0.0, 1.0, 1.0)
+        if x + w > image.shape[1] + SLACK_PX or y + h > image.shape[0] + SLACK_PX:
+            message = f"{plate.image}: the box of {plate.text} is outside the picture"
+            raise DataError(message)
+        out.append(Photographed(image, plate))
+    return out
 
 
 def judged(network: nn.Module, plates: list[Photographed]) -> Iterator[Photographed]:
@@ -309,14 +316,8 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> int:
     """Command line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    cv2.setNumThreads(1)
-    try:
-        train(arguments(RATE).parse_args())
-    except (DataError, ValueError) as error:
-        log.error("%s", error)  # noqa: TRY400
-        return 1
-    return 0
+    options = arguments(RATE, __doc__ or "").parse_args()
+    return run(lambda: train(options))
 
 
 if __name__ == "__main__":

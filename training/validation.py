@@ -183,8 +183,8 @@ def _found_from(
 
 
 def _kept(reading: Reading, certain: float, if_read: float, no_plate: float) -> bool:
-    least = if_read if reading.characters.legible else certain
-    return reading.detection.confidence >= least and reading.regions.no_plate < no_plate
+    lettering = reading.characters.legible and reading.regions.no_plate < no_plate
+    return reading.detection.confidence >= (if_read if lettering else certain)
 
 
 def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
     pictures = without_plates(folder, validation=True)
     texts = [[text for _, text in models.look(one) if text] for one in pictures]
     plates = [models.read_plate(one).regions.no_plate for one in validation_plates(folder)]
-    told = [[one.regions.no_plate for one in models.readings(picture) if _says(one)] for picture in pictures]
+    told = [[_no_plate(one) for one in models.readings(picture) if _says(one)] for picture in pictures]
     return {
         "set": NEGATIVES,
         "pictures": len(pictures),
@@ -231,6 +231,11 @@ def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
             for limit in NO_PLATE_FROM
         },
     }
+
+
+def _no_plate(reading: Reading) -> float:
+    """The share of "no plate" where it counts: the detector's certainty outweighs it."""
+    return 0.0 if reading.detection.certain else reading.regions.no_plate
 
 
 def _says(reading: Reading) -> bool:

@@ -26,6 +26,8 @@ VERSION = re.compile(r"[A-Za-z0-9._-]{1,11}")
 REGION = re.compile(r"[a-z]{2}(-[a-z0-9]{1,3})?")
 """What a record can say of a network and of a region; a manifest that says more would cost reads."""
 
+LARGEST_INPUT = 4096
+
 Provider = Literal["cpu", "openvino", "cuda", "tensorrt"]
 
 PROVIDERS: Mapping[Provider, str] = {
@@ -161,9 +163,11 @@ class _Entry:
     def size(self, key: str) -> tuple[int, int]:
         value = self._table.get(key)
         match value:
-            case [int() as height, int() as width] if height > 0 and width > 0:
+            case [int() as height, int() as width] if 0 < height <= LARGEST_INPUT and 0 < width <= LARGEST_INPUT:
                 return height, width
-        raise ModelError(f"{self._where}.{key}: should be [height, width] in pixels, got {value!r}")
+        raise ModelError(
+            f"{self._where}.{key}: should be [height, width] in pixels, up to {LARGEST_INPUT}, got {value!r}"
+        )
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self._table.get(key, [])

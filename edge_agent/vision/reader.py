@@ -23,7 +23,7 @@ from edge_agent.vision.models import ReaderModel, Runtime, open_session
 AGAIN_BELOW = 0.7
 """The weakest character's share under which a plate is looked at again, by `training.evaluate validation-boxes`."""
 
-AGAIN_MOVED = 0.1
+AGAIN_MOVED = 0.06
 """How far up and down from the box, a share of its height."""
 
 

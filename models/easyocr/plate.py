@@ -8,7 +8,7 @@ from torch.nn import functional
 
 CLASSES = 37
 LINES = 2
-CODES = ('us-al', 'us-ak', 'us-az', 'us-ar', 'us-ca', 'us-co', 'us-ct', 'us-dc', 'us-de', 'us-fl', 'us-ga', 'us-hi', 'us-ia', 'us-id', 'us-il', 'us-in', 'us-ks', 'us-ky', 'us-la', 'us-ma', 'us-md', 'us-me', 'us-mi', 'us-mn', 'us-mo', 'us-ms', 'us-mt', 'us-nc', 'us-nd', 'us-ne', 'us-nh', 'us-nj', 'us-nm', 'us-nv', 'us-ny', 'us-oh', 'us-ok', 'us-or', 'us-pa', 'us-ri', 'us-sc', 'us-sd', 'us-tn', 'us-tx', 'us-ut', 'us-va', 'us-vt', 'us-wa', 'us-wi', 'us-wv', 'us-wy', 'au', 'br', 'ca', 'de', 'gb', 'in', 'pk', 'ro', 'other')
+CODES = ('us-al', 'us-ak', 'us-az', 'us-ar', 'us-ca', 'us-co', 'us-ct', 'us-dc', 'us-de', 'us-fl', 'us-ga', 'us-hi', 'us-ia', 'us-id', 'us-il', 'us-in', 'us-ks', 'us-ky', 'us-la', 'us-ma', 'us-md', 'us-me', 'us-mi', 'us-mn', 'us-mo', 'us-ms', 'us-mt', 'us-nc', 'us-nd', 'us-ne', 'us-nh', 'us-nj', 'us-nm', 'us-nv', 'us-ny', 'us-oh', 'us-ok', 'us-or', 'us-pa', 'us-ri', 'us-sc', 'us-sd', 'us-tn', 'us-tx', 'us-ut', 'us-va', 'us-vt', 'us-wa', 'us-wi', 'us-wv', 'us-wy', 'au', 'br', 'ca', 'de', 'gb', 'in', 'pk', 'ro', 'other', 'none')
 
 
 def block(inputs: int, outputs: int, size: int = 3, stride: int | tuple[int, int] = 1) -> nn.Sequential:
@@ -34,7 +34,7 @@ class Residual(nn.Module):
 
 
 class Reader(nn.Module):
-    """Gray plates [n,1,64,160] in 0..1 to logits of characters [n,80,37] and of regions [n,60].
+    """Gray plates [n,1,64,160] in 0..1 to logits of characters [n,80,37] and of regions [n,61].
 
     Of the characters, the first 40 steps are what stands in the upper line, from left to right, the others the
     lower line: one sequence for CTC. A plate of one line is told in either of them.

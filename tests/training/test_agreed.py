@@ -82,3 +82,13 @@ def test_a_line_that_is_no_read_is_named(
 ) -> None:
     assert made(folder, monkeypatch, line(folder, "a.png", "AB123"), '{"image": "x"}') == 1
     assert "reads.jsonl:2: not a line of reads: KeyError" in caplog.text
+
+
+def test_a_labelled_folder_is_never_written_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert made(folder, monkeypatch, line(folder, "a.png", "AB123")) == 0
+    before = (folder / "out/reader.csv").read_bytes()
+    assert made(folder, monkeypatch, line(folder, "b.png", "NEW99")) == 1
+    assert "reader.csv: is there already" in caplog.text
+    assert (folder / "out/reader.csv").read_bytes() == before

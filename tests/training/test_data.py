@@ -96,7 +96,7 @@ def test_missing_columns_are_named(folder: Path) -> None:
 def test_no_table_no_rows_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(data.DataError, match="no such file"):
         data.photographs(folder)
-    with pytest.raises(data.DataError, match="no usable plate in split train"):
+    with pytest.raises(data.DataError, match="no usable plate whose column split says train"):
         data.plate_texts(reader_table(folder), "train")
     monkeypatch.delenv(data.DATA_VARIABLE, raising=False)
     with pytest.raises(data.DataError, match=r"give --data DIR or set EDGE_AGENT_DATA"):
@@ -119,3 +119,28 @@ def test_a_tenth_of_the_pictures_without_plates_is_held_out(tmp_path: Path) -> N
     learned = [int(one[0, 0]) for one in data.without_plates(tmp_path)]
     assert kept == [0, 10]
     assert sorted(kept + learned) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a.png,1,2", "reader.csv:2: too few columns"),
+        ("a.png,nan,2,30,10,AB123,us,,own,good,,", "reader.csv:2: box is not four numbers: nan,2,30,10"),
+        ("a.png,1,2,inf,10,AB123,us,,own,good,,", "reader.csv:2: box is not four numbers: 1,2,inf,10"),
+    ],
+)
+def test_a_row_without_a_box_in_numbers_is_named(folder: Path, row: str, said: str) -> None:
+    with pytest.raises(data.DataError) as fault:
+        data.plate_texts(reader_table(folder, row), None)
+    assert str(fault.value).endswith(said)
+
+
+def test_a_table_that_is_not_utf8_is_named(folder: Path) -> None:
+    (folder / "reader.csv").write_bytes(READER.encode() + b"a.png,,,,,\x99\n")
+    with pytest.raises(data.DataError, match=r"reader.csv: not a table in UTF-8"):
+        data.plate_texts(folder, None)
+
+
+def test_what_is_no_picture_among_pictures_is_left_alone(folder: Path) -> None:
+    (folder / "README.txt").write_text("about these pictures")
+    assert [one.name for one in data.pictures_in(folder)] == ["a.png"]

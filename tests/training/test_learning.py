@@ -1,6 +1,7 @@
 """The parts that need PyTorch: loss, schedule, checkpoints, export."""
 
 # ruff: noqa: E402 - the imports need what is asked for above them
+import os
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ pytest.importorskip("matplotlib", reason="the plots need matplotlib (the trainin
 
 import numpy as np
 import onnxruntime
-from torch import Tensor
+from torch import Tensor, nn
 
 from training import cost, ctc, data, export
 from training.data import DataError
+from training.feed import Feed
 from training.loop import CHECKPOINT, Loop, Schedule
 from training.networks import LINES, Detector, Reader
 from training.shapes import READER_INPUT
@@ -109,10 +111,11 @@ def test_a_failed_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: p
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("training.loop.os.fsync", fail)
+    monkeypatch.setattr("training.files.os.fsync", fail)
     one_step(loop)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DataError, match="No space"):
         loop.save()
+    assert [one.name for one in tmp_path.iterdir()] == [CHECKPOINT]
     assert (tmp_path / CHECKPOINT).read_bytes() == before
 
 
@@ -166,9 +169,73 @@ def test_int8_that_costs_too_much_is_not_put_in_place(caplog: pytest.LogCaptureF
         cost.compare("reader", [0.93, 0.90])
 
 
-def test_a_file_of_other_weights_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("reader.pt", "not the weights of a detector as it is now"),
+        ("none.pt", "is no file of weights that PyTorch has saved"),
+        ("empty.pt", "is no file of weights that PyTorch has saved"),
+        ("list.pt", "holds no weights"),
+        ("gone.pt", "No such file or directory"),
+        ("folder", "No such file or directory"),
+    ],
+)
+def test_a_file_of_other_weights_is_one_line(tmp_path: Path, file: str, said: str) -> None:
     torch.save(Reader().state_dict(), tmp_path / "reader.pt")
+    torch.save([1], tmp_path / "list.pt")
     (tmp_path / "none.pt").write_bytes(b"no weights")
-    for file in ("reader.pt", "none.pt"):
-        with pytest.raises(DataError, match=rf"{file}: no weights of the detector"):
-            export.weights(tmp_path / file, Detector())
+    (tmp_path / "empty.pt").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    for use in (lambda: export.weights(tmp_path / file, Detector()), lambda: begun(tmp_path / file)):
+        with pytest.raises(DataError) as fault:
+            use()
+        assert said in str(fault.value)
+        assert "\n" not in str(fault.value)
+
+
+def begun(weights: Path) -> None:
+    """A training of the detector from these weights."""
+    Loop(network=Detector(), schedule=Schedule(seconds=1), folder=weights.parent / "out").start_from(weights)
+
+
+def test_a_checkpoint_is_what_a_training_may_start_from(tmp_path: Path) -> None:
+    loop = Loop(network=Detector(), schedule=Schedule(seconds=1), folder=tmp_path)
+    loop.save()
+    begun(tmp_path)
+    begun(tmp_path / CHECKPOINT)
+
+
+def test_a_broken_checkpoint_is_one_line(tmp_path: Path) -> None:
+    torch.save({"network": Detector().state_dict()}, tmp_path / CHECKPOINT)
+    with pytest.raises(DataError, match=r"checkpoint.pt: is no checkpoint of this training"):
+        Loop(network=Detector(), schedule=Schedule(seconds=1), folder=tmp_path).resume()
+
+
+def test_who_interrupts_a_training_loses_nothing(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path)
+
+    def interrupted(_: nn.Module, __: object) -> Tensor:
+        raise KeyboardInterrupt
+
+    one_step(loop)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(interrupted, lambda _: "")
+    again = make_loop(tmp_path)
+    assert again.resume()
+    assert again.step == 1
+
+
+def test_a_folder_that_cannot_be_is_said_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="cannot be written"):
+        make_loop(tmp_path / "file").resume()
+
+
+def test_a_worker_that_has_died_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.feed.LOOK_UP_S", 0.2)
+
+    def die(_: np.random.Generator, __: int) -> int:
+        os._exit(9)
+
+    with Feed(die, workers=1, seed=1) as feed, pytest.raises(DataError, match="has died"):
+        feed.next()
