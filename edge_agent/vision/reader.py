@@ -20,7 +20,7 @@ from edge_agent.vision.crop import cut
 from edge_agent.vision.ctc import collapse
 from edge_agent.vision.models import ReaderModel, Runtime, open_session
 
-AGAIN_BELOW = 0.7
+AGAIN_BELOW = 0.65
 """The weakest character's share under which a plate is looked at again, by `training.evaluate validation-boxes`."""
 
 AGAIN_MOVED = 0.06
