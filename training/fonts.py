@@ -30,7 +30,12 @@ FAMILIES = (
 
 def fonts(folder: Path | None = None) -> list[Path]:
     """Every usable font file: of the given folder (or $EDGE_AGENT_FONTS) and of the system."""
-    folder = folder or Path(os.environ.get(FONTS_VARIABLE, "fonts"))
+    if folder is None and FONTS_VARIABLE in os.environ:
+        folder = Path(os.environ[FONTS_VARIABLE])
+    if folder is not None and not folder.is_dir():
+        message = f"{folder}: no such folder of fonts: python -m training.fonts {folder}"
+        raise ValueError(message)
+    folder = folder or Path("fonts")
     own = [p for p in sorted(folder.rglob("*latin-*-normal.woff")) if not UNFIT.search(p.name)]
     system = [
         p for p in sorted(SYSTEM.rglob("*.[to]tf")) if SYSTEM_FAMILIES.search(str(p)) and not UNFIT.search(p.name)

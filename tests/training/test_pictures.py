@@ -14,7 +14,7 @@ from training.shapes import READER_INPUT
 pytest.importorskip("PIL", reason="rendering needs pillow (the training extra)")
 from training import fonts, glyphs, grounds, render, vocabulary
 
-FONTS = fonts.fonts(Path("no folder of fonts"))
+FONTS = fonts.fonts(Path(__file__).parent)  # where there are none: only those of the system
 needs_fonts = pytest.mark.skipif(not FONTS, reason="no font of the known families is installed")
 
 
@@ -40,6 +40,11 @@ def test_other_characters_give_another_picture() -> None:
 def test_no_fonts_is_said_with_the_way_out() -> None:
     with pytest.raises(ValueError, match=r"python -m training.fonts DIR"):
         render.Printer(fonts=[])
+
+
+def test_a_folder_of_fonts_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere: no such folder of fonts"):
+        fonts.fonts(tmp_path / "nowhere")
 
 
 def test_serials_follow_their_pattern() -> None:
