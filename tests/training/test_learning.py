@@ -233,9 +233,6 @@ def test_a_folder_that_cannot_be_is_said_before_the_training(tmp_path: Path) -> 
 
 def test_a_worker_that_has_died_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.feed.LOOK_UP_S", 0.2)
-
-    def die(_: np.random.Generator, __: int) -> int:
-        os._exit(9)
-
-    with Feed(die, workers=1, seed=1) as feed, pytest.raises(DataError, match="has died"):
+    monkeypatch.setattr(Feed, "_work", lambda _feed, _seed: os._exit(9))
+    with Feed(lambda _rng, _stage: 0, workers=1, seed=1) as feed, pytest.raises(DataError, match="has died"):
         feed.next()
