@@ -6,16 +6,21 @@ true motion while the shutter is open, sensor noise, exposure that swings, and H
 
 import io
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.camera.sim.sensor import Grain, smear_kernel
 from edge_agent.domain import Box, Image
+
+try:
+    import av
+except ModuleNotFoundError:
+    sys.exit("photographs that come nearer need PyAV: pip install -e '.[test]'")
 
 Floats = NDArray[np.float64]
 

@@ -20,10 +20,10 @@ from benchmarks import machine
 from benchmarks.approach import Approach, Ride, Scene, recorded, scene
 from benchmarks.figures import Row, share, show
 from benchmarks.options import OneLineParser
-from benchmarks.score import CAPTURED_IOU, TruePlate, fold, load_truth
+from benchmarks.score import CAPTURED_IOU, TruePlate, load_truth
 from edge_agent import wiring
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
-from edge_agent.domain import Box, Frame, Image, Read, Reading, Stamp
+from edge_agent.domain import Box, Frame, Image, Read, Reading, Stamp, folded
 from edge_agent.errors import EdgeAgentError
 from edge_agent.pipeline import Pipeline
 
@@ -44,11 +44,11 @@ class Car:
 
     @property
     def right(self) -> int:
-        return sum(fold(one) == fold(self.text) for one in self.reads)
+        return sum(folded(one) == folded(self.text) for one in self.reads)
 
     @property
     def others(self) -> tuple[str, ...]:
-        return tuple(one for one in self.reads if fold(one) != fold(self.text))
+        return tuple(one for one in self.reads if folded(one) != folded(self.text))
 
 
 def stills(table: Path) -> Iterator[tuple[Path, TruePlate]]:
@@ -98,7 +98,7 @@ def drive(seen: Scene, *, name: str, text: str, end_px: float, seed: int) -> Car
 def rows(cars: Sequence[Car]) -> list[Row]:
     """What a table says of the cars."""
     right = sum(one.right > 0 for one in cars)
-    single = sum(fold(one.single) == fold(one.text) for one in cars)
+    single = sum(folded(one.single) == folded(one.text) for one in cars)
     figures = {
         "captured": share(sum(bool(one.reads) for one in cars), len(cars)),
         "read right": share(right, len(cars)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from benchmarks.lines import Picture
-from edge_agent.domain import Box
+from edge_agent.domain import Box, folded
 from edge_agent.errors import EdgeAgentError
 
 CAPTURED_IOU, APART_IOU = 0.3, 0.2
@@ -72,11 +72,6 @@ def _plate(row: Mapping[str, str | None]) -> TruePlate:
     return TruePlate(Box(x, y, x + width, y + height), (row.get("text") or "") if is_sure else "")
 
 
-def fold(text: str) -> str:
-    """Letters and digits alone, in upper case, with O and 0 as one: many plates draw them alike."""
-    return "".join(one for one in text.upper() if one.isalnum()).replace("O", "0")
-
-
 def score(truth: Mapping[str, Sequence[TruePlate]], pictures: Iterable[Picture]) -> Score:
     """Compare; a labelled picture that was not read counts as missed. Raises EdgeAgentError where none was read."""
     by_key = {key(one.image): one for one in pictures}
@@ -94,8 +89,8 @@ def score(truth: Mapping[str, Sequence[TruePlate]], pictures: Iterable[Picture])
             plates += 1
             captured += hit
             if plate.text:
-                text = fold(plate.text)
-                is_right = hit and best is not None and fold(best.text) == text
+                text = folded(plate.text)
+                is_right = hit and best is not None and folded(best.text) == text
                 texts += 1
                 right += is_right
                 distinct[text] = distinct.get(text, False) or is_right

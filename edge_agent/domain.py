@@ -20,6 +20,12 @@ ROUND = "0O"
 
 UNREADABLE = "?"
 
+
+def folded(text: str) -> str:
+    """Letters, digits and `?` alone, in upper case, with O as 0: how a text is compared with a label."""
+    return "".join(one for one in text.upper() if one.isalnum() or one == UNREADABLE).replace("O", "0")
+
+
 LEAST_CHARACTERS, MOST_CHARACTERS = 2, 12
 """What reads shorter is a scratch or an emblem, what reads longer is a sign."""
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from edge_agent.domain import folded
 from training.boxes import Found, overlap
-from training.data import SHORTEST, DataError, clean, data_folder, fold, photographs, read_gray
+from training.data import SHORTEST, DataError, clean, data_folder, photographs, read_gray
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,7 +59,7 @@ def labelled(
             x, y, w, h = box
             truth = Found(x, y, x + w, y + h, 1.0)
             text = next((t for b, t in said.get(_key(photograph.image), ()) if overlap(b, truth) >= SAME), "")
-            if w >= NARROWEST_PX and len(text) >= SHORTEST and fold(text) not in known:
+            if w >= NARROWEST_PX and len(text) >= SHORTEST and folded(text) not in known:
                 yield photograph, box, text
 
 
@@ -88,7 +89,7 @@ def known_texts(folder: Path) -> set[str]:
     out = set()
     for table in (folder / "reader.csv", *(folder / "eval").glob("*.csv")):
         with table.open(newline="", encoding="utf-8") as file:
-            out |= {fold(row.get("text") or "") for row in csv.DictReader(file)}
+            out |= {folded(row.get("text") or "") for row in csv.DictReader(file)}
     return out
 
 

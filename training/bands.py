@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge_agent.domain import folded
 from edge_agent.errors import ModelError
 from training import degrade, plots
-from training.data import DataError, data_folder, fold
+from training.data import DataError, data_folder
 from training.fonts import fonts
 from training.render import Printer, printer
 from training.shipped import Models
@@ -91,7 +92,7 @@ def read(models: Models, plates: Iterable[Plate], seen: Seen) -> Iterator[tuple[
 
 def read_share(models: Models, plates: Sequence[Plate], seen: Seen) -> float:
     """Share of plates read right, O as 0, as `seen` shows them."""
-    return round(float(np.mean([fold(said) == fold(text) for _, text, said in read(models, plates, seen)])), 3)
+    return round(float(np.mean([folded(said) == folded(text) for _, text, said in read(models, plates, seen)])), 3)
 
 
 def measure(models: Models, plates: Sequence[Plate]) -> dict[str, dict[str, float]]:
@@ -122,7 +123,7 @@ def failures(models: Models, press: Printer) -> dict[str, list[tuple[Gray, str, 
     return {
         name: list(
             itertools.islice(
-                (one for one in read(models, drawn(press), seen) if fold(one[1]) != fold(one[2])), EACH
+                (one for one in read(models, drawn(press), seen) if folded(one[1]) != folded(one[2])), EACH
             )
         )
         for name, seen in HARD.items()

@@ -10,8 +10,9 @@ import onnxruntime
 import torch
 from torch.nn import functional
 
+from edge_agent.domain import folded
 from training import boxes, ctc
-from training.data import DataError, fold, photographs, read_gray
+from training.data import DataError, photographs, read_gray
 from training.detector import chosen
 from training.reader import crop, taken, validation_plates
 from training.shapes import BLOCK, DETECTOR_INPUT, MIDDLE, SPREAD
@@ -53,7 +54,7 @@ def read_share(path: Path, folder: Path) -> float:
     run, right = run_of(path, "plate"), []
     for one in taken(validation_plates(folder)):
         image = crop(one)[0][None, None].astype(np.float32) / np.float32(255)
-        right.append(fold(ctc.decode(run(image)[0][0].argmax(-1).tolist())) == fold(one.plate.text))
+        right.append(folded(ctc.decode(run(image)[0][0].argmax(-1).tolist())) == folded(one.plate.text))
     return float(np.mean(right))
 
 

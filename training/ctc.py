@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.data import CHARSET, fold
+from edge_agent.domain import folded
+from training.data import CHARSET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +59,10 @@ def loss(logits: Tensor, labels: Sequence[Labelled]) -> Tensor:
     merged = scores.clone()
     merged[..., ZERO] = either
     merged[..., LETTER_O] = NEVER
-    folded = torch.tensor([label.folded for label in labels], device=logits.device)
-    scores = torch.where(folded[:, None, None], merged, scores)
+    alike = torch.tensor([label.folded for label in labels], device=logits.device)
+    scores = torch.where(alike[:, None, None], merged, scores)
     texts = {k: label.text for k, label in enumerate(labels) if label.text is not None}
-    targets = {k: encode(fold(text) if labels[k].folded else text) for k, text in texts.items()}
+    targets = {k: encode(folded(text) if labels[k].folded else text) for k, text in texts.items()}
     half = logits.shape[1] // 2
     known = [k for k in targets if labels[k].upper is not None]
     unknown = [k for k in targets if labels[k].upper is None]

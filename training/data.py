@@ -95,11 +95,6 @@ def clean(text: str) -> str:
     return "".join(c for c in text.upper() if c.isalnum())
 
 
-def fold(text: str) -> str:
-    """The text with letter O as digit 0, as the measure compares it."""
-    return clean(text).replace("O", "0")
-
-
 def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list[PlateText]:
     """The usable plates of reader.csv in one split (None: all). Raises DataError."""
     table = folder / "reader.csv"

@@ -25,9 +25,10 @@ import cv2
 import numpy as np
 
 from edge_agent.camera.pictures import decode
+from edge_agent.domain import folded
 from edge_agent.errors import ModelError, PictureError
 from training import boxes, plots
-from training.data import DataError, data_folder, fold
+from training.data import DataError, data_folder
 from training.manifest import record
 from training.shipped import Models
 from training.validation import APART, CAPTURED, MEASURES, PLATES
@@ -78,7 +79,7 @@ def measure_set(models: Models, folder: Path, name: str, wrong: list[str] | None
             best = max(range(len(seen)), key=lambda k: boxes.overlap(seen[k], truth.box), default=None)
             hit = best is not None and boxes.overlap(seen[best], truth.box) >= CAPTURED
             plates, found, texts = plates + 1, found + hit, texts + bool(truth.text)
-            ok = bool(truth.text and hit and best is not None and fold(said[best]) == fold(truth.text))
+            ok = bool(truth.text and hit and best is not None and folded(said[best]) == folded(truth.text))
             right += ok
             if wrong is not None and truth.text and not ok:
                 wrong.append(f"{picture} {truth.text} {said[best] if hit and best is not None else '-'}")

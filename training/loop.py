@@ -63,7 +63,6 @@ class Loop:
         """Go on from the folder's checkpoint where there is one."""
         path = self.folder / CHECKPOINT
         if not path.is_file():
-            self.save()  # what cannot be written is better known before the hours than after
             return False
         state = load(path, self.device)
         try:
@@ -100,6 +99,7 @@ class Loop:
         after_step: Callable[[int], None] | None = None,
     ) -> None:
         """Train until the schedule's seconds are spent, saving as it goes and when it is interrupted."""
+        self.save()  # what cannot be written is better known before the hours than after
         running, saved_s, logged = 0.0, self.spent_s, (time.monotonic(), self.step)
         while self.spent_s < self.schedule.seconds:
             began = time.monotonic()

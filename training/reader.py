@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_agent.domain import folded
 from training import boxes, ctc, degrade
 from training.ctc import Labelled
-from training.data import SLACK_PX, DataError, PlateText, data_folders, fold, plate_texts, read_gray, without_plates
+from training.data import SLACK_PX, DataError, PlateText, data_folders, plate_texts, read_gray, without_plates
 from training.detector import arguments, run
 from training.feed import Feed
 from training.loop import Loop, Schedule, load_weights
@@ -256,7 +257,7 @@ def judged(network: nn.Module, plates: list[Photographed]) -> Iterator[Photograp
     shares = (shares for shares, _ in seen(network, [image for image, _, _ in crops]))
     for one, (_, left, right), known in zip(plates, crops, shares, strict=True):
         said = ctc.decode(known.argmax(-1).tolist())
-        if fold(said) != fold(one.plate.text):
+        if folded(said) != folded(one.plate.text):
             if one.plate.quality != "noisy":
                 yield one
             continue
@@ -270,7 +271,7 @@ def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
     """Share read right (O as 0) of each kind of validation plate, and of regions told right, as one line."""
     right: dict[str, list[bool]] = collections.defaultdict(list)
     for (text, region), (_, plate) in zip(read(network, [c for c, _ in plates]), plates, strict=True):
-        right[kind(plate)].append(fold(text) == fold(plate.text))
+        right[kind(plate)].append(folded(text) == folded(plate.text))
         if plate.region in CODES:
             right["state" if plate.region in STATES else "country"].append(region == plate.region)
     return ", ".join(f"{k} {np.mean(v):.3f}/{len(v)}" for k, v in sorted(right.items()))

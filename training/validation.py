@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_agent.domain import folded
 from training import boxes, degrade
-from training.data import fold, photographs, read_gray, without_plates
+from training.data import photographs, read_gray, without_plates
 from training.detector import chosen
 from training.reader import kind, validation_plates
 from training.regions import CODES, NOWHERE, STATES
@@ -59,7 +60,7 @@ def measure_plates(models: Models, folder: Path) -> dict[str, Any]:
     hidden: dict[float, list[bool]] = {limit: [] for limit in HIDDEN_BELOW}
     for plate in validation_plates(folder):
         characters = models.read_plate(plate).characters
-        truth, said = fold(plate.text), characters.text().replace("O", "0")
+        truth, said = folded(plate.text), characters.text().replace("O", "0")
         right.setdefault(kind(plate), []).append(said == truth)
         plates_right.append((characters.confidence, said == truth))
         for limit, known in hidden.items():
@@ -192,11 +193,11 @@ def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
 
     `looked_at_once` is the mean over them without the second look at what is in doubt.
     """
-    plates = [(plate, fold(plate.text)) for plate in validation_plates(folder) if plate.box]
+    plates = [(plate, folded(plate.text)) for plate in validation_plates(folder) if plate.box]
 
     def right(move: tuple[float, float, float], *, once: bool) -> float:
         said = (models.read_plate(plate, move, once=once).characters.text() for plate, _ in plates)
-        return mean([fold(text) == truth for text, (_, truth) in zip(said, plates, strict=True)])
+        return mean([folded(text) == truth for text, (_, truth) in zip(said, plates, strict=True)])
 
     moved = {name: right(move, once=False) for name, move in MOVES.items()}
     return {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.domain import Read
+from edge_agent.domain import Read, folded
 from edge_agent.errors import TruthError
 
 COLUMNS = ("clip", "plate", "first_visible", "last_visible")
@@ -70,11 +70,6 @@ def load(table: Path, clip: str) -> list[TruePass]:
         clips = sorted({str(row["clip"]) for _, row in found})
         raise TruthError(f"{table}: names no {clip}, only {', '.join(clips) or 'nothing'}")
     return passes
-
-
-def folded(text: str) -> str:
-    """Letters and digits alone, O as 0: many plates draw them alike."""
-    return "".join(one for one in text.upper() if one.isalnum() or one == "?").replace("O", "0")
 
 
 def judge(passes: Sequence[TruePass], reads: Sequence[Read]) -> Verdict:

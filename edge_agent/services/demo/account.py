@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.camera.sim.truth import VehicleTruth
-from edge_agent.domain import Read
+from edge_agent.domain import Read, folded
 
 SAME_PLATE_IOU = 0.3
 READABLE_FRAMES = 2
@@ -46,7 +46,7 @@ def vehicle_of(read: Read, truth: Sequence[VehicleTruth]) -> VehicleTruth | None
 
 def is_right(vehicle: VehicleTruth, texts: Sequence[str]) -> bool:
     """Whether one of the texts is the vehicle's; 0 and O count as one, as plates draw them alike."""
-    return vehicle.text.replace("O", "0") in {text.replace("O", "0") for text in texts}
+    return folded(vehicle.text) in map(folded, texts)
 
 
 def stored_seqs(database: Path, vehicle: str) -> list[int]:
