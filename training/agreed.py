@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("training")
 
-COLUMNS = ("image", "x", "y", "w", "h", "text", "source", "quality", "split")
+COLUMNS = ("image", "x", "y", "w", "h", "text", "region", "source", "quality", "split")
 PICTURES = "plates"
 MARGIN = 0.25  # of the box, around it
 SAME = 0.5  # overlap of the program's box with the labelled one
@@ -80,7 +80,8 @@ def write(plates: Iterable[tuple[Photograph, Box, str]], folder: Path) -> int:
             if not cv2.imwrite(str(folder / name), read_gray(photograph.image)[top:bottom, left:right]):
                 message = f"{folder / name}: cannot be written"
                 raise DataError(message)
-            table.writerow((name, x - left, y - top, w, h, text, photograph.source, "noisy", "train"))
+            about = (photograph.region, photograph.source, "noisy", "train")
+            table.writerow((name, x - left, y - top, w, h, text, *about))
     return count
 
 

@@ -28,6 +28,7 @@ SHORTEST, LONGEST = 2, 10
 READER_COLUMNS = ("image", "x", "y", "w", "h", "text")
 DETECTOR_COLUMNS = ("image", "width", "height", "x", "y", "w", "h")
 UNUSABLE_FLAGS = ("trunc", "occluded", "symbol", "noisy")
+MIXED_REGIONS = ("world", "mixed")  # what a table says of photographs from several countries
 NEGATIVES_HELD_OUT = 10  # one picture without plates in so many
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 SLACK_PX = 2.0  # labels may stand this far outside their picture: rounding
@@ -61,6 +62,8 @@ class Photograph:
     boxes: tuple[Box, ...]
     source: str
     group: str
+    region: str
+    """The country's code in small letters; empty where the table does not say one."""
 
 
 def data_folder(given: str | None) -> Path:
@@ -135,7 +138,7 @@ def photographs(folder: Path) -> list[Photograph]:
     """Every photograph of detector.csv with its boxes. Raises DataError."""
     table = folder / "detector.csv"
     boxes: dict[str, list[Box]] = {}
-    first: dict[str, tuple[Path, str, str]] = {}
+    first: dict[str, tuple[Path, str, str, str]] = {}
     for place, row in _rows(table, DETECTOR_COLUMNS):
         name = row["image"]
         if name not in first:
@@ -143,6 +146,7 @@ def photographs(folder: Path) -> list[Photograph]:
                 _picture(folder, row, place),
                 row.get("source") or "",
                 row.get("group") or name,
+                "" if (region := (row.get("region") or "").lower()) in MIXED_REGIONS else region,
             )
         box = _box(row, place, _size(row, place))
         boxes.setdefault(name, []).extend([] if box is None else [box])

@@ -24,7 +24,7 @@ from torch.nn import functional
 from training import boxes
 from training.data import DataError, Photograph, data_folders, photographs, read_gray, without_plates
 from training.feed import Feed
-from training.loop import Loop, Schedule
+from training.loop import Loop, Schedule, half_precision
 from training.networks import Detector
 from training.render import printer
 from training.scenes import CELLS, WINDOW, Scene, Windows
@@ -113,7 +113,7 @@ def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Te
     images, maps = feed.next()
     x = torch.from_numpy(images).to(device).float().div_(255)
     x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16):
+    with half_precision(device):
         output = network(x)
     return loss_of(output, torch.from_numpy(maps).to(device))
 

@@ -25,7 +25,7 @@ from training.ctc import Labelled
 from training.data import SLACK_PX, DataError, PlateText, data_folders, plate_texts, read_gray, without_plates
 from training.detector import arguments, run
 from training.feed import Feed
-from training.loop import Loop, Schedule, load_weights
+from training.loop import Loop, Schedule, half_precision, load_weights
 from training.networks import Detector, Reader
 from training.regions import CODES, NO_PLATE, STATES, possible
 from training.render import printer
@@ -193,7 +193,7 @@ def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Te
     images, labels, regions = feed.next()
     x = torch.from_numpy(images).to(device).float().div_(255)
     x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16):
+    with half_precision(device):
         characters, region = network(x)
     return ctc.loss(characters, labels) + REGION_WEIGHT * region_loss(region, torch.from_numpy(regions).to(device))
 

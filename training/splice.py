@@ -2,6 +2,7 @@
 
 A few thousand photographs cannot say every text, and a network that sees each of them a hundred
 times learns them by heart. Their characters put together anew keep the real font, light and dirt.
+Now and then one of them gives way to an emblem, which is not to be read.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+from training.glyphs import emblem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 SLOPES = np.linspace(-0.36, 0.36, 37)  # of the row of characters, pixels down a pixel to the right
 NARROWEST = 0.45  # of the usual width: the least that a piece may be wide
 RARE = "IOQ"  # many countries do not issue them, and they are easily taken for others
+EMBLEMS = 0.15  # of the new texts
+FEWEST = 5  # characters of a plate that may lose one to an emblem
 ACROSS_PX = 96  # the width at which the slope is looked for
 
 
@@ -86,10 +91,32 @@ def spliced(image: Gray, box: Box, text: str, at: Cut, rng: np.random.Generator)
         _moved(image[:, edges[k] : edges[k + 1]], round(at.falls * (edges[place] - edges[k])))[top:bottom]
         for place, k in enumerate(chosen)
     ]
+    row = np.hstack(pieces)
+    said = [text[k] for k in chosen]
+    if len(said) >= FEWEST and rng.random() < EMBLEMS:
+        place = int(rng.integers(len(said)))
+        first = sum(piece.shape[1] for piece in pieces[:place])
+        row = _with_emblem(row, first, first + pieces[place].shape[1], rng)
+        del said[place]
     size = (edges[-1] - edges[0], bottom - top)
     out = image.copy()
-    out[top:bottom, edges[0] : edges[-1]] = cv2.resize(np.hstack(pieces), size, interpolation=cv2.INTER_LINEAR)
-    return out, "".join(text[k] for k in chosen)
+    out[top:bottom, edges[0] : edges[-1]] = cv2.resize(row, size, interpolation=cv2.INTER_LINEAR)
+    return out, "".join(said)
+
+
+def _with_emblem(row: Gray, first: int, last: int, rng: np.random.Generator) -> Gray:
+    """An emblem in place of the character in these columns: its ground from their edges, its tone from its ink."""
+    canvas = row.astype(np.float32)
+    part = canvas[:, first:last]
+    ground = np.linspace(part[:, 0], part[:, -1], part.shape[1], axis=1)
+    ink = part.flat[np.abs(part - ground).argmax()]
+    part[:] = ground
+    tone = float(ink + (ground.mean() - ink) * rng.uniform(0, 0.5))
+    tall = row.shape[0] * rng.uniform(0.35, 0.75)
+    wide = (last - first) * rng.uniform(0.7, 1.25)  # it may touch its neighbours
+    x = (first + last - wide) / 2
+    emblem(canvas, (x, rng.uniform(0.1, 0.95) * (row.shape[0] - tall), wide, tall), tone, rng)
+    return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
 def _calmest(band: Floats, low: float, high: float) -> int:

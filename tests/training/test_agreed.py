@@ -52,9 +52,9 @@ def test_the_plates_come_with_a_margin_and_count_as_noisy(folder: Path, monkeypa
     reads = [line(folder, "a.png", "AB-123"), line(folder, "b.png", "NEW99"), line(folder, "c.png", "CLIP1")]
     assert made(folder, monkeypatch, *reads) == 0
     plates = data.plate_texts(folder / "out", "train", noisy=True)
-    assert [(one.text, one.quality, one.source) for one in plates] == [
-        ("AB123", "noisy", "own"),
-        ("NEW99", "noisy", "own"),
+    assert [(one.text, one.region, one.quality, one.source) for one in plates] == [
+        ("AB123", "us", "noisy", "own"),
+        ("NEW99", "us", "noisy", "own"),
     ]
     assert plates[0].box == (15, 5, 60, 20)
     assert data.read_gray(plates[0].image).shape == (30, 90)

@@ -61,6 +61,12 @@ def test_boxes_of_one_photograph_are_gathered(folder: Path) -> None:
 def test_a_photograph_without_a_plate_is_kept(folder: Path) -> None:
     [one] = data.photographs(detector_table(folder, "a.png,80,40,,,,,own,us,g"))
     assert one.boxes == ()
+    assert one.region == "us"
+
+
+def test_a_mixed_region_says_nothing(folder: Path) -> None:
+    [one] = data.photographs(detector_table(folder, "a.png,80,40,,,,,own,WORLD,g"))
+    assert one.region == ""
 
 
 @pytest.mark.parametrize(

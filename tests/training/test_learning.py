@@ -11,6 +11,7 @@ pytest.importorskip("onnx", reason="export needs onnx (the training extra)")
 pytest.importorskip("matplotlib", reason="the plots need matplotlib (the training extra)")
 
 import numpy as np
+import onnx
 import onnxruntime
 from torch import Tensor, nn
 
@@ -237,3 +238,12 @@ def test_a_worker_that_has_died_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Feed, "_work", lambda _feed, _seed: os._exit(9))
     with Feed(lambda _rng, _stage: 0, workers=1, seed=1) as feed, pytest.raises(DataError, match="has died"):
         feed.next()
+
+
+@pytest.mark.parametrize("name", ["detector", "reader"])
+def test_shipped_weights_fit_processors_without_vnni(name: str) -> None:
+    graph = onnx.load(Path(export.__file__).parents[1] / "models" / f"{name}.onnx").graph
+    weights = [onnx.numpy_helper.to_array(one) for one in graph.initializer]
+    quantized = [one for one in weights if one.dtype == np.int8 and one.ndim > 1]
+    assert quantized
+    assert max(int(np.abs(one.astype(int)).max()) for one in quantized) <= 64

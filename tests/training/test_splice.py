@@ -72,3 +72,21 @@ def test_a_leaning_row_keeps_its_line(falls: float) -> None:
 @pytest.mark.parametrize("centres", [(25.0,), (25.0, 26.0, 27.0), (1.0, 31.0), (100.0, 139.0)])
 def test_pieces_that_no_character_fits_are_left_alone(centres: tuple[float, ...]) -> None:
     assert splice.cut(plate(), BOX, centres) is None
+
+
+def test_an_emblem_in_place_of_a_character_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splice, "EMBLEMS", 1.0)
+    monkeypatch.setattr(splice, "FEWEST", 4)
+    seen = set()
+    for seed in range(40):
+        image, text = splice.spliced(plate(), BOX, TEXT, Cut(BETWEEN, 0.0), np.random.default_rng(seed))
+        assert len(text) == len(TEXT) - 1
+        assert all(TONES[TEXT.index(character)] in image for character in text)
+        seen.add(text)
+    assert len(seen) > 8
+
+
+def test_a_short_text_keeps_all_its_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splice, "EMBLEMS", 1.0)
+    for seed in range(10):
+        assert len(splice.spliced(plate(), BOX, TEXT, Cut(BETWEEN, 0.0), np.random.default_rng(seed))[1]) == 4
