@@ -16,6 +16,7 @@ from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.config.settings import (
     ModelSettings,
     MqttSettings,
+    PassesSettings,
     ReadingSettings,
     StateSettings,
     TrackingSettings,
@@ -102,7 +103,13 @@ def measure(frame: Frame, *, render_ms: float, pipeline: Pipeline, keep: Keep) -
 def _keep(models: ModelSettings, outbox: Outbox) -> Keep:
     """The car's own way to the disk; its publisher is never started, so nothing is sent."""
     publisher = wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(host="127.0.0.1", tls=False), outbox=outbox)
-    return wiring.keep_reads(vehicle=VEHICLE, source=wiring.source(models), outbox=outbox, publisher=publisher)
+    return wiring.keep_reads(
+        vehicle=VEHICLE,
+        source=wiring.source(models),
+        passes=PassesSettings(),
+        outbox=outbox,
+        publisher=publisher,
+    )
 
 
 def _since(started: float) -> float:

@@ -206,11 +206,19 @@ class Candidate:
     confidence: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Read:
-    """One vehicle pass: the characters of all its frames, fused."""
+class ReadKey(NamedTuple):
+    """What a receipt confirms: a read as it was first said, or a correction of it."""
 
     id: UUID
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """One vehicle pass: the characters of all its frames, fused; a higher revision corrects what its id said."""
+
+    id: UUID
+    revision: int
     camera: str
     text: str
     confidence: float

@@ -24,22 +24,36 @@ from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import Now
+from edge_agent.domain import Now, ReadKey
 from edge_agent.errors import OutboxBusy, OutboxError, OutboxUnusable, StateDirectoryError
 
-SCHEMA_VERSION = 2
-_SCHEMA = """
+SCHEMA_VERSION = 3
+_READS = """
 CREATE TABLE reads (
     seq INTEGER PRIMARY KEY,
-    id BLOB NOT NULL UNIQUE,
+    id BLOB NOT NULL,
+    revision INTEGER NOT NULL,
     payload BLOB NOT NULL,
-    appended_ms INTEGER NOT NULL
+    appended_ms INTEGER NOT NULL,
+    UNIQUE (id, revision)
 ) STRICT;
+"""
+_SCHEMA = (
+    _READS
+    + """
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
 CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
 INSERT INTO counter VALUES (0, '');
 """
-_FROM_VERSION_1 = "ALTER TABLE counter ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+)
+_READS_OF_VERSION_2 = "ALTER TABLE reads RENAME TO old_reads;"
+_TAKE_OVER = "INSERT INTO reads SELECT seq, id, 0, payload, appended_ms FROM old_reads; DROP TABLE old_reads;"
+_STEPS = {
+    1: "ALTER TABLE counter ADD COLUMN owner TEXT NOT NULL DEFAULT '';",
+    2: _READS_OF_VERSION_2 + _READS + _TAKE_OVER,
+}
+"""How a file of each earlier version becomes one of the next."""
+
 _CURRENT = "SELECT last_seq, owner FROM counter ORDER BY rowid DESC LIMIT 1"
 """The count of whoever owns the outbox now; those of earlier owners stay, in case they come back."""
 _WAL_LIMIT_BYTES = 8 * 1024 * 1024
@@ -51,7 +65,7 @@ class Entry(Protocol):
     """What can be put into the outbox: it is written down once its place in the count is known."""
 
     @property
-    def id(self) -> UUID: ...
+    def key(self) -> ReadKey: ...
 
     def encode(self, seq: int) -> bytes: ...
 
@@ -61,7 +75,7 @@ class Row:
     """One read as it will be sent."""
 
     seq: int
-    id: UUID
+    key: ReadKey
     payload: bytes
 
 
@@ -141,9 +155,9 @@ class Outbox:
             last, owner = connection.execute(_CURRENT).fetchone()
             seqs = tuple(range(last + 1, last + 1 + len(entries)))
             connection.executemany(
-                "INSERT INTO reads VALUES (?, ?, ?, ?)",
+                "INSERT INTO reads VALUES (?, ?, ?, ?, ?)",
                 [
-                    (seq, entry.id.bytes, entry.encode(seq), appended_ms)
+                    (seq, *_columns(entry.key), entry.encode(seq), appended_ms)
                     for seq, entry in zip(seqs, entries, strict=True)
                 ],
             )
@@ -153,12 +167,15 @@ class Outbox:
     def take(self, *, limit: int, after_seq: int = 0) -> list[Row]:
         """Give the oldest pending reads after a place in the count; they stay in the outbox."""
         query = (
-            "SELECT seq, id, payload FROM reads WHERE seq > ?"
+            "SELECT seq, id, revision, payload FROM reads WHERE seq > ?"
             " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq) ORDER BY seq LIMIT ?"
         )
         with self._use() as connection:
             rows = connection.execute(query, (after_seq, limit)).fetchall()
-        return [Row(seq=seq, id=UUID(bytes=id_), payload=payload) for seq, id_, payload in rows]
+        return [
+            Row(seq=seq, key=ReadKey(UUID(bytes=id_), revision), payload=payload)
+            for seq, id_, revision, payload in rows
+        ]
 
     def mark_sent(self, seqs: Sequence[int]) -> None:
         """Note that the broker acknowledged these reads; one that is gone already stays gone."""
@@ -177,12 +194,15 @@ class Outbox:
             before_s = self._now().monotonic_s - older_than_s
             return int(connection.execute("DELETE FROM sent WHERE at_s <= ?", (before_s,)).rowcount)
 
-    def receipted(self, ids: Sequence[UUID]) -> int:
-        """Delete reads that the central store has, and return how many of the ids were here."""
-        keys = [(id_.bytes,) for id_ in ids]
+    def receipted(self, keys: Sequence[ReadKey]) -> int:
+        """Delete reads that the central store has, and return how many of the keys were here."""
+        columns = [_columns(key) for key in keys]
         with self._transaction() as connection:
-            connection.executemany("DELETE FROM sent WHERE seq = (SELECT seq FROM reads WHERE id = ?)", keys)
-            return int(connection.executemany("DELETE FROM reads WHERE id = ?", keys).rowcount)
+            connection.executemany(
+                "DELETE FROM sent WHERE seq = (SELECT seq FROM reads WHERE (id, revision) = (?, ?))", columns
+            )
+            gone = connection.executemany("DELETE FROM reads WHERE (id, revision) = (?, ?)", columns)
+            return int(gone.rowcount)
 
     def receipted_through(self, seq: int) -> int | None:
         """Delete the sent reads up to a place in the count, and return how many.
@@ -251,6 +271,10 @@ def why_not_ours(status: OutboxStatus, owner: str) -> str | None:
     )
 
 
+def _columns(key: ReadKey) -> tuple[bytes, int]:
+    return key.id.bytes, key.revision
+
+
 def _why_unreadable(path: Path) -> str | None:
     try:
         if stat.S_ISDIR(path.stat().st_mode):
@@ -317,10 +341,8 @@ def _connect(path: Path, key: bytes | None) -> Any:  # noqa: ANN401 - sqlcipher3
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             if _is_new(connection):
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-            elif _version(connection) == 1:
-                connection.executescript(
-                    f"BEGIN; {_FROM_VERSION_1} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                )
+            while (step := _STEPS.get(version := _version(connection))) is not None:
+                connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
             _check_version(path, connection)
         except BaseException:
             connection.close()

@@ -23,6 +23,7 @@ from edge_agent.mqtt import Broker, MqttLink, Tls
 from edge_agent.outbox import Outbox
 from edge_agent.pipeline import Pipeline, ReadsPlates
 from edge_agent.publisher import Publisher, last_will
+from edge_agent.reading.passes import Passes
 from edge_agent.reading.tracker import Rules, Tracker
 from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.easyocr import EasyOcrReader
@@ -54,7 +55,7 @@ def pipeline(
             rules=Rules(
                 emit_after_s=tracking.emit_after_s,
                 emit_at_latest_s=tracking.emit_at_latest_s,
-                min_hits=tracking.min_hits,
+                min_evidence=tracking.min_evidence,
                 min_plate_width_px=reading.min_plate_width_px,
                 unsure_below=reading.unsure_below,
             ),
@@ -182,9 +183,15 @@ def source(models: config.ModelSettings) -> Source:
 
 
 def keep_reads(
-    *, vehicle: config.VehicleSettings, source: Source, outbox: Outbox, publisher: Publisher
+    *,
+    vehicle: config.VehicleSettings,
+    source: Source,
+    passes: config.PassesSettings,
+    outbox: Outbox,
+    publisher: Publisher,
 ) -> Callable[[Sequence[Read]], None]:
     """The way of reads to the disk: committed when it returns; the publisher is told afterwards."""
+    seen = Passes(within_s=passes.within_s)
 
     def keep(reads: Sequence[Read]) -> None:
         clock = host.clock_state()
@@ -193,7 +200,13 @@ def keep_reads(
             try:
                 drafts.append(
                     draft(
-                        read, agency=vehicle.agency, vehicle=vehicle.id, source=source, clock=clock, position=None
+                        read,
+                        pass_id=seen.of(read),
+                        agency=vehicle.agency,
+                        vehicle=vehicle.id,
+                        source=source,
+                        clock=clock,
+                        position=None,
                     )
                 )
             except ContractError as error:  # one read that cannot be said must not stop the others

@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import Stamp
+from edge_agent.domain import ReadKey, Stamp
 from edge_agent.errors import OutboxBusy, OutboxError, OutboxUnusable, StateDirectoryError
 from edge_agent.outbox import SCHEMA_VERSION, Outbox, OutboxStatus, _explained, read_status
 
@@ -38,7 +38,7 @@ class Note:
     """An entry that shows its place in the count."""
 
     def __init__(self, size: int = 0) -> None:
-        self.id = uuid4()
+        self.key = ReadKey(uuid4())
         self._size = size
 
     def encode(self, seq: int) -> bytes:
@@ -70,8 +70,8 @@ def test_what_is_appended_can_be_taken_in_order(outbox: Outbox) -> None:
     notes = [Note() for _ in range(5)]
     assert outbox.append(notes[:2]) + outbox.append(notes[2:]) == (1, 2, 3, 4, 5)
     rows = outbox.take(limit=3, after_seq=1)
-    assert [(row.seq, row.id, row.payload) for row in rows] == [
-        (seq, notes[seq - 1].id, f"note {seq}".encode()) for seq in (2, 3, 4)
+    assert [(row.seq, row.key, row.payload) for row in rows] == [
+        (seq, notes[seq - 1].key, f"note {seq}".encode()) for seq in (2, 3, 4)
     ]
 
 
@@ -86,7 +86,7 @@ def test_a_sent_read_stays_until_it_is_receipted(outbox: Outbox) -> None:
     outbox.mark_sent([1])
     assert [row.seq for row in outbox.take(limit=9)] == [2]
     assert (outbox.status().pending, outbox.status().sent) == (1, 1)
-    assert outbox.receipted([note.id]) == 1
+    assert outbox.receipted([note.key]) == 1
     assert (outbox.status().pending, outbox.status().sent) == (1, 0)
 
 
@@ -94,7 +94,7 @@ def test_a_receipt_deletes_in_any_state_and_counts_what_was_here(outbox: Outbox)
     notes = [Note() for _ in range(3)]
     outbox.append(notes)
     outbox.mark_sent([2])
-    assert outbox.receipted([notes[0].id, notes[1].id, notes[0].id, uuid4()]) == 2
+    assert outbox.receipted([notes[0].key, notes[1].key, notes[0].key, ReadKey(uuid4())]) == 2
     assert [row.seq for row in outbox.take(limit=9)] == [3]
 
 
@@ -110,7 +110,7 @@ def test_a_receipt_by_place_deletes_sent_reads_only(outbox: Outbox) -> None:
 def test_marking_a_read_that_is_gone_leaves_no_trace(outbox: Outbox) -> None:
     note = Note()
     outbox.append([note])
-    outbox.receipted([note.id])
+    outbox.receipted([note.key])
     outbox.mark_sent([1])
     assert outbox.status().sent == 0
 
@@ -131,7 +131,7 @@ def test_the_count_goes_on_after_deletes_and_restarts(path: Path, clock: Clock) 
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append(notes)
         outbox.mark_sent([3])
-        outbox.receipted([note.id for note in notes])
+        outbox.receipted([note.key for note in notes])
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.status().last_seq == 3
         assert outbox.append([Note()]) == (4,)
@@ -160,7 +160,7 @@ def test_a_full_disk_takes_nothing_half_and_heals_by_receipts(outbox: Outbox) ->
     with pytest.raises(OutboxError, match="full"):
         outbox.append([Note(size=1000) for _ in range(40)])
     assert outbox.status().last_seq == 40
-    assert outbox.receipted([note.id for note in notes]) == 40
+    assert outbox.receipted([note.key for note in notes]) == 40
     assert outbox.append([Note(size=1000) for _ in range(10)]) == tuple(range(41, 51))
 
 
@@ -276,7 +276,7 @@ def test_reads_of_another_vehicle_must_leave_first_and_each_has_its_own_count(pa
     note = Note()
     with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
         outbox.append([note, Note()])
-        outbox.receipted([note.id])
+        outbox.receipted([note.key])
     with pytest.raises(
         OutboxUnusable, match="holds 1 reads of hpd/car-1, which hpd/car-2 must not deliver"
     ) as caught:
@@ -284,25 +284,61 @@ def test_reads_of_another_vehicle_must_leave_first_and_each_has_its_own_count(pa
     assert caught.value.exit_status == 78
     with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
         (left,) = outbox.take(limit=9)
-        outbox.receipted([left.id])
+        outbox.receipted([left.key])
     with Outbox(path=path, now=clock, owner="hpd/car-2") as outbox:
         (second,) = outbox.append([other := Note()])
         assert second == 1
         assert outbox.status().owner == "hpd/car-2"
-        outbox.receipted([other.id])
+        outbox.receipted([other.key])
     with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
         assert outbox.append([Note()]) == (3,)
         assert outbox.receipted_through(4) is None
 
 
-def test_an_outbox_of_the_first_format_is_taken_over_with_its_count(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.append([Note()])
-        outbox._connection.execute("ALTER TABLE counter DROP COLUMN owner")
-        outbox._connection.execute("PRAGMA user_version = 1")
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+FORMATS = {
+    1: """
+        CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, payload BLOB NOT NULL,
+            appended_ms INTEGER NOT NULL) STRICT;
+        CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
+        CREATE TABLE counter (last_seq INTEGER NOT NULL) STRICT;
+        INSERT INTO counter VALUES (1);
+    """,
+    2: """
+        CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, payload BLOB NOT NULL,
+            appended_ms INTEGER NOT NULL) STRICT;
+        CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
+        CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
+        INSERT INTO counter VALUES (1, 'hpd/car-1');
+    """,
+}
+
+
+@pytest.mark.parametrize("version", FORMATS)
+def test_an_outbox_of_an_earlier_format_is_taken_over_with_its_reads(
+    path: Path, clock: Clock, version: int
+) -> None:
+    path.parent.mkdir(parents=True)
+    note = Note()
+    with closing(sqlite.connect(str(path))) as old:
+        old.executescript(FORMATS[version])
+        old.execute("INSERT INTO reads VALUES (1, ?, ?, 0)", (note.key.id.bytes, b"waiting"))
+        old.execute(f"PRAGMA user_version = {version}")
+        old.commit()
+    with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
+        assert [(row.seq, row.key, row.payload) for row in outbox.take(limit=9)] == [(1, note.key, b"waiting")]
         assert outbox.append([Note()]) == (2,)
-        assert outbox.status().owner == OWNER
+        assert outbox.receipted([note.key]) == 1
+
+
+def test_a_receipt_for_a_read_does_not_delete_its_correction(outbox: Outbox) -> None:
+    said, corrected = Note(), Note()
+    corrected.key = ReadKey(said.key.id, 1)
+    outbox.append([said, corrected])
+    outbox.mark_sent([1, 2])
+    assert outbox.receipted([said.key]) == 1
+    assert outbox.resend() == 1
+    assert [row.key for row in outbox.take(limit=9)] == [corrected.key]
+    assert outbox.receipted([corrected.key]) == 1
 
 
 def test_another_programs_database_is_refused_and_left_alone(path: Path, clock: Clock) -> None:
@@ -353,7 +389,7 @@ def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
         outbox._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(OutboxUnusable, match="its format is 3, this program knows 2"):
+    with pytest.raises(OutboxUnusable, match="its format is 4, this program knows 3"):
         Outbox(path=path, now=clock, owner=OWNER).open()
     connection = sqlite.connect(str(path))
     assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)
@@ -410,7 +446,7 @@ class OutboxAgainstAList(RuleBasedStateMachine):
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
         self.outbox = self.open()
-        self.kept: dict[int, UUID] = {}
+        self.kept: dict[int, ReadKey] = {}
         self.sent: set[int] = set()
         self.last = 0
 
@@ -424,7 +460,7 @@ class OutboxAgainstAList(RuleBasedStateMachine):
         notes = [Note() for _ in range(count)]
         seqs = self.outbox.append(notes)
         assert seqs == tuple(range(self.last + 1, self.last + 1 + count))
-        self.kept |= {seq: note.id for seq, note in zip(seqs, notes, strict=True)}
+        self.kept |= {seq: note.key for seq, note in zip(seqs, notes, strict=True)}
         self.last += count
 
     @rule(data=st.data())
@@ -437,7 +473,7 @@ class OutboxAgainstAList(RuleBasedStateMachine):
     @rule(data=st.data())
     def receipt(self, data: st.DataObject) -> None:
         seqs = data.draw(st.sets(st.sampled_from(sorted(self.kept)), max_size=4))
-        assert self.outbox.receipted([*(self.kept[seq] for seq in seqs), uuid4()]) == len(seqs)
+        assert self.outbox.receipted([*(self.kept[seq] for seq in seqs), ReadKey(uuid4())]) == len(seqs)
         self._forget(seqs)
 
     @rule(seq=st.integers(0, 30))
@@ -463,7 +499,7 @@ class OutboxAgainstAList(RuleBasedStateMachine):
     @invariant()
     def they_agree(self) -> None:
         pending = [seq for seq in sorted(self.kept) if seq not in self.sent]
-        assert [(row.seq, row.id) for row in self.outbox.take(limit=1000)] == [
+        assert [(row.seq, row.key) for row in self.outbox.take(limit=1000)] == [
             (seq, self.kept[seq]) for seq in pending
         ]
         status = self.outbox.status()

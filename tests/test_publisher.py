@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from edge_agent.contract.topics import Topics
-from edge_agent.domain import Stamp
+from edge_agent.domain import ReadKey, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.mqtt import (
     Acknowledged,
@@ -39,7 +39,7 @@ OPEN_DOOR = Connected(receive_maximum=65535, maximum_packet_size=None)
 
 class Note:
     def __init__(self, size: int = 0) -> None:
-        self.id = uuid4()
+        self.key = ReadKey(uuid4())
         self._size = size
 
     def encode(self, seq: int) -> bytes:
@@ -151,7 +151,7 @@ class Chain:
     def append(self, count: int = 1, size: int = 0) -> None:
         notes = [Note(size) for _ in range(count)]
         self.outbox.append(notes)
-        self.ids.extend(note.id for note in notes)
+        self.ids.extend(note.key.id for note in notes)
         self.publisher.notify()
 
     def run(self, seconds: float = 0.5) -> None:

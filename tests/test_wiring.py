@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent import host, wiring
-from edge_agent.config.settings import ModelSettings, MqttSettings, VehicleSettings
+from edge_agent.config.settings import ModelSettings, MqttSettings, PassesSettings, VehicleSettings
 from edge_agent.contract.record import decode_read
 from edge_agent.errors import ConfigurationError
 from edge_agent.outbox import Outbox
@@ -19,7 +19,11 @@ def test_a_read_that_the_contract_cannot_say_does_not_stop_the_others(
     outbox = Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
     publisher = wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(), outbox=outbox)
     keep = wiring.keep_reads(
-        vehicle=VEHICLE, source=wiring.source(ModelSettings()), outbox=outbox, publisher=publisher
+        vehicle=VEHICLE,
+        source=wiring.source(ModelSettings()),
+        passes=PassesSettings(),
+        outbox=outbox,
+        publisher=publisher,
     )
     with outbox, caplog.at_level(logging.ERROR):
         keep([make_read("AB12"), make_read("TOOLONGFORAPLATE"), make_read("CD34")])

@@ -158,8 +158,11 @@ class ReadingSettings(Settings):
 class TrackingSettings(Settings):
     """How the frames of one passing vehicle become one read."""
 
-    min_hits: int = Field(
-        default=2, ge=1, le=50, description="Frames in which a plate must be seen before it is a read."
+    min_evidence: float = Field(
+        default=1.1,
+        ge=0.1,
+        le=50,
+        description="Frames' worth of agreement that a read needs: the shares its frames give its text, summed.",
     )
     emit_after_s: float = Field(
         default=1.5,
@@ -171,7 +174,7 @@ class TrackingSettings(Settings):
         default=3.0,
         ge=0.1,
         le=60,
-        description="Seconds after the first sight at which a read is given in any case.",
+        description="Seconds after the first good sight at which a read is given in any case.",
     )
 
     @field_validator("emit_at_latest_s")
@@ -181,6 +184,18 @@ class TrackingSettings(Settings):
         if after is not None and value < after:
             raise wrong_value(f"should be at least emit_after_s ({after})", beside="emit_after_s")
         return value
+
+
+class PassesSettings(Settings):
+    """What several cameras of the car read of one vehicle."""
+
+    within_s: float = Field(
+        default=10.0,
+        ge=0,
+        le=600,
+        description="Seconds after one camera lost a plate within which another may see it in the same pass: their"
+        " reads carry the same pass_id.",
+    )
 
 
 class LoggingSettings(Settings):
@@ -203,6 +218,9 @@ class AgentSettings(Settings):
     )
     tracking: TrackingSettings = Field(
         default=TrackingSettings(), description="How frames become a read; a camera's file may differ."
+    )
+    passes: PassesSettings = Field(
+        default=PassesSettings(), description="How reads of several cameras belong together."
     )
     logging: LoggingSettings = Field(
         default=LoggingSettings(), description="What the program tells of its own work."

@@ -144,8 +144,16 @@ class ReadRecord(_Part):
     """One vehicle pass."""
 
     schema_: Literal["lpr.read/1"] = Field(alias="schema")
-    id: UUID = Field(description="UUID version 7; the store's key, so that a repeat is harmless.")
+    id: UUID = Field(description="UUID version 7; with revision the store's key, so that a repeat is harmless.")
+    revision: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        default=0,
+        description="Absent or 0 as first said; a higher one of the same id corrects what lower ones say.",
+    )
     seq: Annotated[int, Field(ge=1, le=_LONGEST_SEQ)] = Field(description="Counts the vehicle's reads: no gap.")
+    pass_id: UUID | None = Field(
+        default=None,
+        description="The id of the read with which another camera of the car began the pass; absent for none.",
+    )
     agency: Name
     vehicle: Name
     camera: Name
@@ -159,9 +167,14 @@ class ReadRecord(_Part):
     image: PlateImage | None
     source: Source
 
+    @property
+    def key(self) -> domain.ReadKey:
+        """What a receipt names it by."""
+        return domain.ReadKey(self.id, self.revision)
+
     def encode(self) -> bytes:
         """Write the record as compact JSON."""
-        return self.model_dump_json(by_alias=True).encode()
+        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
 class ReadDraft:
@@ -171,8 +184,8 @@ class ReadDraft:
         self._record = record
 
     @property
-    def id(self) -> UUID:
-        return self._record.id
+    def key(self) -> domain.ReadKey:
+        return self._record.key
 
     def encode(self, seq: int) -> bytes:
         """Write the final record within BUDGET_BYTES: the last candidates give way.
@@ -235,6 +248,7 @@ def draft(
     source: Source,
     clock: domain.ClockState,
     position: domain.Position | None,
+    pass_id: UUID | None = None,
 ) -> ReadDraft:
     """Write a read down as the contract has it. Raises ContractError for one that the contract cannot express."""
     x1, y1, x2, y2 = (round(edge) for edge in read.box)
@@ -242,7 +256,9 @@ def draft(
         record = ReadRecord(
             schema="lpr.read/1",
             id=read.id,
+            revision=read.revision,
             seq=_LONGEST_SEQ,
+            pass_id=pass_id,
             agency=agency,
             vehicle=vehicle,
             camera=read.camera,

@@ -4,9 +4,9 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, Protocol
-from uuid import UUID
 
 from edge_agent.contract.receipt import decode_receipt
+from edge_agent.domain import ReadKey
 from edge_agent.errors import ContractError
 from edge_agent.outbox import Row
 
@@ -20,7 +20,7 @@ class Settles(Protocol):
     """What the ledger needs from the outbox."""
 
     def mark_sent(self, seqs: Sequence[int]) -> None: ...
-    def receipted(self, ids: Sequence[UUID]) -> int: ...
+    def receipted(self, keys: Sequence[ReadKey]) -> int: ...
     def receipted_through(self, seq: int) -> int | None: ...
 
 
@@ -33,14 +33,14 @@ class Ledger:
         self._confirm = confirm
         self._tally = tally
         self._sent: list[Row] = []
-        self._ids: list[UUID] = []
+        self._keys: list[ReadKey] = []
         self._through_seq = 0
 
     def sent(self, row: Row) -> None:
         """Take note that the broker acknowledged a read."""
         self._tally["sent"] += 1
         if self._confirm == "broker":
-            self._ids.append(row.id)
+            self._keys.append(row.key)
         else:
             self._sent.append(row)
 
@@ -54,7 +54,7 @@ class Ledger:
         except ContractError as error:
             self._bad(str(error))
             return
-        self._ids.extend(receipt.ids)
+        self._keys.extend(receipt.keys)
         self._through_seq = max(self._through_seq, receipt.through_seq or 0)
 
     def settle(self) -> int:
@@ -62,14 +62,14 @@ class Ledger:
 
         What could not be written is dropped: those reads stay, are sent again and receipted again.
         """
-        sent, ids, through_seq = self._sent, self._ids, self._through_seq
-        self._sent, self._ids, self._through_seq = [], [], 0
+        sent, keys, through_seq = self._sent, self._keys, self._through_seq
+        self._sent, self._keys, self._through_seq = [], [], 0
         gone = 0
         if sent:
             self._outbox.mark_sent([row.seq for row in sent])
-        if ids:
-            gone = self._outbox.receipted(ids)
-            self._unknown(len(set(ids)) - gone)
+        if keys:
+            gone = self._outbox.receipted(keys)
+            self._unknown(len(set(keys)) - gone)
         if through_seq:
             through = self._outbox.receipted_through(through_seq)
             if through is None:

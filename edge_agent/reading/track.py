@@ -1,15 +1,27 @@
 """One plate in sight: where it is, how it moves, what its frames said."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
+from uuid import UUID
 
-from edge_agent.domain import Box, CharacterProbabilities, Frame, Image, Reading, Region, Stamp
-from edge_agent.reading.vote import Ballot, ballot, fuse, fuse_regions
-
-VELOCITY_GAIN = 0.6
-"""Share of a newly measured velocity in the kept one (alpha-beta filter); vibration averages out."""
+from edge_agent.domain import (
+    NO_REGIONS,
+    Box,
+    CharacterProbabilities,
+    Frame,
+    Image,
+    Reading,
+    RegionProbabilities,
+    Stamp,
+)
+from edge_agent.reading.motion import Motion
+from edge_agent.reading.vote import Ballot, Fused, alike, ballot, fuse, fuse_regions
 
 MOST_BALLOTS = 60
 """A car followed for minutes keeps its best frames, not all of them."""
+
+SURE, ALIKE = 0.6, 0.5
+"""Two readings that are so sure of their weakest characters and have less than this in common are of two plates."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +33,7 @@ class Sight:
     number: int
     box: Box
     frame_size: tuple[int, int]
+    characters: CharacterProbabilities
     patch: Image
 
 
@@ -29,68 +42,61 @@ def sight(frame: Frame, reading: Reading, weight: float) -> Sight:
     box = reading.detection.box
     x1, y1 = max(0, int(box.x1)), max(0, int(box.y1))
     patch = frame.image[y1 : max(y1 + 1, round(box.y2)), x1 : max(x1 + 1, round(box.x2))].copy()
-    return Sight(weight=weight, stamp=frame.stamp, number=frame.number, box=box, frame_size=frame.size, patch=patch)
+    return Sight(
+        weight=weight,
+        stamp=frame.stamp,
+        number=frame.number,
+        box=box,
+        frame_size=frame.size,
+        characters=reading.characters,
+        patch=patch,
+    )
 
 
 @dataclass(slots=True, eq=False)
 class Given:
-    """A pass that became a read: what it said, and when its plate was last in sight."""
+    """A pass that became a read: what it said last, and when and where its plate was last in sight."""
 
+    id: UUID
     characters: CharacterProbabilities
+    evidence: float
+    motion: Motion
     last: Stamp
+    revision: int = 0
 
 
-@dataclass(slots=True)
 class Track:
-    """A plate followed from frame to frame; velocity in pixels a second."""
+    """A plate followed from frame to frame."""
 
-    camera: str
-    box: Box
-    first: Stamp
-    last: Stamp
-    numbers: tuple[int, int]
-    best: Sight
-    due_s: float
-    """When it is to be read at the latest, monotonic."""
-    velocity: tuple[float, float] = (0.0, 0.0)
-    hits: int = 0
-    ballots: list[Ballot] = field(default_factory=list)
-    given: Given | None = None
-    """The read of its pass, once there is one."""
-
-    @classmethod
-    def start(cls, frame: Frame, reading: Reading, *, due_s: float) -> "Track":
+    def __init__(self, frame: Frame, reading: Reading) -> None:
         """Begin with a plate's first sight."""
-        track = cls(
-            camera=frame.camera,
-            box=reading.detection.box,
-            first=frame.stamp,
-            last=frame.stamp,
-            numbers=(frame.number, frame.number),
-            best=sight(frame, reading, ballot(reading).weight),
-            due_s=due_s,
-        )
-        track._count(frame, reading)
-        return track
+        self.camera = frame.camera
+        self.first = self.last = frame.stamp
+        self.numbers = (frame.number, frame.number)
+        self.motion = Motion(reading.detection.box, frame.stamp.monotonic_s)
+        self.first_box = reading.detection.box
+        self.best = sight(frame, reading, ballot(reading).weight)
+        self.hits = 0
+        self.given: Given | None = None
+        """The read of its pass, once there is one."""
+        self.due_s = math.inf
+        """When it is to be read at the latest, monotonic; once it was read, when to look whether it says more."""
+        self.shares = 0.0
+        """Of the weakest characters of its frames, added up: it can have no more evidence than that."""
+        self._ballots: list[Ballot] = []
+        self._count(frame, reading)
 
-    def center_at(self, stamp: Stamp) -> tuple[float, float]:
-        """Predict the plate's centre, pixels."""
-        elapsed_s = stamp.monotonic_s - self.last.monotonic_s
-        x, y = self.box.center
-        return x + self.velocity[0] * elapsed_s, y + self.velocity[1] * elapsed_s
+    def cost(self, frame: Frame, reading: Reading) -> float:
+        """How unlikely it is that the reading is of this plate: lower is likelier, infinite where it cannot be."""
+        cost = self.motion.cost(reading.detection.box, frame.stamp.monotonic_s)
+        if cost < math.inf and min(self.best.characters.confidence, reading.characters.confidence) >= SURE:
+            return cost if alike(self.best.characters, reading.characters) >= ALIKE else math.inf
+        return cost
 
     def follow(self, frame: Frame, reading: Reading) -> None:
         """Take the plate's next sight."""
-        box = reading.detection.box
-        elapsed_s = frame.stamp.monotonic_s - self.last.monotonic_s
-        if elapsed_s > 0:
-            gain = VELOCITY_GAIN if self.hits > 1 else 1.0
-            (old_x, old_y), (new_x, new_y), (vx, vy) = self.box.center, box.center, self.velocity
-            self.velocity = (
-                vx + gain * ((new_x - old_x) / elapsed_s - vx),
-                vy + gain * ((new_y - old_y) / elapsed_s - vy),
-            )
-        self.box, self.last, self.numbers = box, frame.stamp, (self.numbers[0], frame.number)
+        self.motion.follow(reading.detection.box, frame.stamp.monotonic_s)
+        self.last, self.numbers = frame.stamp, (self.numbers[0], frame.number)
         self._count(frame, reading)
 
     def _count(self, frame: Frame, reading: Reading) -> None:
@@ -99,14 +105,15 @@ class Track:
         if one.weight > self.best.weight:
             self.best = sight(frame, reading, one.weight)
         if len(reading.characters):
-            self.ballots.append(one)
-        if len(self.ballots) > MOST_BALLOTS:
-            self.ballots.remove(min(self.ballots, key=lambda kept: kept.weight))
+            self._ballots.append(one)
+            self.shares += reading.characters.confidence
+        if len(self._ballots) > MOST_BALLOTS:
+            self._ballots.remove(min(self._ballots, key=lambda kept: kept.weight))
 
-    def characters(self) -> CharacterProbabilities | None:
-        """Fuse the frames; None when no frame showed a character."""
-        return fuse(self.ballots) if self.ballots else None
+    def fused(self) -> Fused | None:
+        """What the frames say together; None when no frame showed a character."""
+        return fuse(self._ballots) if self._ballots else None
 
-    def region(self) -> Region | None:
-        """What the frames together tell of where the plate was issued; None where that is too little."""
-        return fuse_regions(self.ballots).region if self.ballots else None
+    def regions(self) -> RegionProbabilities:
+        """What the frames together tell of where the plate was issued, and of whether it is one."""
+        return fuse_regions(self._ballots) if self._ballots else NO_REGIONS

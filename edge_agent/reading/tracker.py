@@ -1,38 +1,38 @@
-"""Follows plates from frame to frame and gives one read a vehicle pass.
+"""Follows plates from frame to frame and gives one read a vehicle pass, and corrections of it.
 
-Matching is greedy on the predicted place, as in SORT (Bewley et al., 2016), with a gate on distance in place of
-overlap: at patrol speeds a plate moves by more than its own width between two frames.
+Plates are matched by where they are predicted to be (motion.py), certain ones first, doubted ones with what is
+left, as in ByteTrack (Zhang et al., 2022), likeliest pairs first; one that surely says something else is none.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_agent.domain import (
-    CharacterProbabilities,
-    Frame,
-    NewId,
-    Read,
-    Reading,
-    Stamp,
-)
+from edge_agent.domain import NO_PLATE_FROM, Frame, NewId, Read, Reading
 from edge_agent.reading.track import Given, Track
-from edge_agent.reading.vote import candidates, same_plate
-
-GATE_PLATE_WIDTHS = 1.5
-LARGEST_SIZE_RATIO = 1.8
+from edge_agent.reading.vote import Fused, alike, candidates, same_plate
 
 SAME_VEHICLE_WITHIN_S = 20.0
 """A plate hidden for no longer than this and seen again is the same pass."""
 
+SAME_PLACE_WITHIN_S, SAME_PLACE_ALIKE = 1.5, 0.6
+"""A plate found anew where another was expected, within so long, with so much of its text: the same."""
+
+AGREED_FROM = 0.3
+"""What part of what the frames are sure of must say what they say together: less is a quarrel, not a reading. Of
+held-out plates read right from a moving camera none had less than 0.35."""
+
+CORRECTED_FROM = 1.5
+"""So many times the evidence of what was said makes another text a correction of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a pass is complete and what counts as one; unsure_below is a share, 0..1."""
+    """When a pass is complete and what counts as one; unsure_below is a share, 0..1, min_evidence counts frames."""
 
     emit_after_s: float
     emit_at_latest_s: float
-    min_hits: int
+    min_evidence: float
     min_plate_width_px: float
     unsure_below: float
 
@@ -48,90 +48,115 @@ class Tracker:
 
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
         """Take one frame's readings; give the passes that are complete at its time."""
-        wide_enough = [r for r in readings if r.detection.box.width >= self._rules.min_plate_width_px]
-        pairs = _match(self._tracks, wide_enough, frame.stamp)
-        for track, reading in pairs:
-            track.follow(frame, reading)
-        matched = {id(reading) for _, reading in pairs}
-        due_s = frame.stamp.monotonic_s + self._rules.emit_at_latest_s
-        self._tracks += [Track.start(frame, one, due_s=due_s) for one in wide_enough if id(one) not in matched]
+        left = [one for one in readings if one.detection.box.width >= self._rules.min_plate_width_px]
+        tracks = list(self._tracks)
+        for certain in (True, False):
+            chosen = [one for one in left if one.detection.certain is certain]
+            for track, reading in _match(tracks, chosen, frame):
+                track.follow(frame, reading)
+                tracks.remove(track)
+                left.remove(reading)
+        self._tracks += [Track(frame, one) for one in left]
         return self.advance(frame.stamp.monotonic_s)
-
-    def finish(self) -> list[Read]:
-        """Give the passes still open."""
-        reads = [read for track in self._tracks if track.given is None for read in self._decide(track)]
-        self._tracks = []
-        return reads
 
     def advance(self, now_s: float) -> list[Read]:
         """Give the passes that are complete by a monotonic time, with a new frame or without."""
         rules = self._rules
-        reads = []
+        reads: list[Read] = []
         for track in self._tracks:
-            lost = now_s - track.last.monotonic_s >= rules.emit_after_s
             if track.given is not None:
-                track.given.last = track.last
-            elif lost or now_s >= track.due_s:
+                track.given.last, track.given.motion = track.last, track.motion
+            if track.due_s == math.inf and track.shares >= rules.min_evidence:
+                track.due_s = now_s + rules.emit_at_latest_s
+            lost = now_s - track.last.monotonic_s >= rules.emit_after_s
+            if lost or now_s >= track.due_s:
                 reads += self._decide(track)
-                track.due_s = now_s + rules.emit_after_s  # what cannot be read yet may come nearer
+                track.due_s = now_s + rules.emit_at_latest_s
         self._tracks = [t for t in self._tracks if now_s - t.last.monotonic_s < rules.emit_after_s]
         self._given = [one for one in self._given if now_s - one.last.monotonic_s < SAME_VEHICLE_WITHIN_S]
         return reads
 
-    def _decide(self, track: Track) -> list[Read]:
-        """Give the track's read, unless it is no plate yet or the pass that a moment ago was given."""
-        characters = track.characters()
-        if characters is None or track.hits < self._rules.min_hits:
-            return []
-        track.given = next((one for one in self._given if same_plate(characters, one.characters)), None)
-        if track.given is not None:
-            track.given.last = track.last
-            return []
-        text = characters.plate_text(unsure_below=self._rules.unsure_below)
-        if not text:
-            return []
-        track.given = Given(characters=characters, last=track.last)
-        self._given.append(track.given)
-        return [self._read(track, characters, text)]
+    def finish(self) -> list[Read]:
+        """Give the passes still open."""
+        reads = [read for track in self._tracks for read in self._decide(track)]
+        self._tracks = []
+        return reads
 
-    def _read(self, track: Track, characters: CharacterProbabilities, text: str) -> Read:
-        best = track.best
-        return Read(
-            id=self._new_id(best.stamp.utc),
-            camera=track.camera,
-            text=text,
-            confidence=characters.confidence,
-            character_confidences=characters.confidences,
-            candidates=candidates(characters, text=text),
-            region=track.region(),
-            box=best.box,
-            frame_size=best.frame_size,
-            captured=best.stamp,
-            captured_frame=best.number,
-            first=track.first,
-            last=track.last,
-            frames=track.hits,
-            frame_numbers=track.numbers,
-            patch=best.patch,
-        )
+    def _decide(self, track: Track) -> Iterator[Read]:
+        """Give the track's read or its correction, unless there is nothing new to say, or too little to say it."""
+        fused = track.fused()
+        if fused is None or fused.evidence < self._rules.min_evidence or fused.agreement < AGREED_FROM:
+            return
+        text = fused.characters.plate_text(unsure_below=self._rules.unsure_below)
+        if not text or track.regions().no_plate >= NO_PLATE_FROM:
+            return
+        given = track.given or next((one for one in self._given if _same_pass(track, fused, one)), None)
+        if given is None:
+            given = Given(
+                id=self._new_id(track.best.stamp.utc),
+                characters=fused.characters,
+                evidence=fused.evidence,
+                motion=track.motion,
+                last=track.last,
+            )
+            self._given.append(given)
+        else:
+            given.last, given.motion = track.last, track.motion
+            said = given.characters.plate_text(unsure_below=self._rules.unsure_below)
+            track.given = given
+            if text == said or fused.evidence < CORRECTED_FROM * given.evidence:
+                return
+            given.characters, given.evidence = fused.characters, fused.evidence
+            given.revision += 1
+        track.given = given
+        yield _read(track, fused, text=text, given=given)
 
 
-def _match(tracks: Sequence[Track], readings: Sequence[Reading], stamp: Stamp) -> list[tuple[Track, Reading]]:
-    """Pair each track with at most one reading, nearest pairs first; distance in plate widths."""
-    costs = []
-    for t, track in enumerate(tracks):
-        x, y = track.center_at(stamp)
-        for r, reading in enumerate(readings):
-            box = reading.detection.box
-            ratio = box.width / track.box.width
-            if not 1 / LARGEST_SIZE_RATIO <= ratio <= LARGEST_SIZE_RATIO:
-                continue
-            center_x, center_y = box.center
-            distance = math.hypot(center_x - x, center_y - y) / max(box.width, track.box.width)
-            if distance <= GATE_PLATE_WIDTHS:
-                costs.append((distance, t, r))
+def _same_pass(track: Track, fused: Fused, given: Given) -> bool:
+    """Whether a track is of a plate that was given a moment ago."""
+    if same_plate(fused.characters, given.characters):
+        return True
+    first_s = track.first.monotonic_s
+    return (
+        first_s - given.motion.at_s <= SAME_PLACE_WITHIN_S
+        and given.motion.widths_off(track.first_box, first_s) <= 1
+        and alike(fused.characters, given.characters) >= SAME_PLACE_ALIKE
+    )
+
+
+def _read(track: Track, fused: Fused, *, text: str, given: Given) -> Read:
+    best = track.best
+    return Read(
+        id=given.id,
+        revision=given.revision,
+        camera=track.camera,
+        text=text,
+        confidence=fused.characters.confidence,
+        character_confidences=fused.characters.confidences,
+        candidates=candidates(fused.characters, text=text),
+        region=track.regions().region,
+        box=best.box,
+        frame_size=best.frame_size,
+        captured=best.stamp,
+        captured_frame=best.number,
+        first=track.first,
+        last=track.last,
+        frames=track.hits,
+        frame_numbers=track.numbers,
+        patch=best.patch,
+    )
+
+
+def _match(tracks: Sequence[Track], readings: Sequence[Reading], frame: Frame) -> list[tuple[Track, Reading]]:
+    """Pair each track with at most one reading, likeliest pairs first."""
+    costs = sorted(
+        (cost, t, r)
+        for t, track in enumerate(tracks)
+        for r, reading in enumerate(readings)
+        if (cost := track.cost(frame, reading)) < math.inf
+    )
     pairs, used_tracks, used_readings = [], set(), set()
-    for _, t, r in sorted(costs):
+    for _, t, r in costs:
         if t not in used_tracks and r not in used_readings:
             used_tracks.add(t)
             used_readings.add(r)

@@ -4,17 +4,20 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.domain import (
     ALPHABET,
+    ROUND,
     UNREADABLE,
     Candidate,
     CharacterProbabilities,
     Reading,
     RegionProbabilities,
+    folded,
 )
 from edge_agent.reading.formats import is_known_format
 
@@ -24,8 +27,13 @@ FLOOR = 1e-4
 GAP = math.log(1 / 37)
 """What leaving a place unmatched costs when two readings are aligned: as much as a row that knows nothing."""
 
+_ROUND_COLUMNS = [1 + ALPHABET.index(one) for one in ROUND]
+
 FULL_WEIGHT_WIDTH_PX = 120.0
 LEAST_CONFIDENCE = 0.05
+TRUST = 2
+"""Exponent of a plate's size and of its weakest character's share in its weight: the many frames of a far plate
+must not outvote the few of a near one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +48,48 @@ class Ballot:
 def ballot(reading: Reading) -> Ballot:
     """Weigh a reading: a larger plate and a surer weakest character count more."""
     size = min(1.0, reading.detection.box.width / FULL_WEIGHT_WIDTH_PX)
+    sure = max(LEAST_CONFIDENCE, reading.characters.confidence)
     return Ballot(
         characters=reading.characters,
         regions=reading.regions,
-        weight=size * reading.detection.confidence * max(LEAST_CONFIDENCE, reading.characters.confidence),
+        weight=reading.detection.confidence * (size * sure) ** TRUST,
     )
 
 
-def fuse(ballots: Sequence[Ballot]) -> CharacterProbabilities:
+@dataclass(frozen=True, slots=True, eq=False)
+class Fused:
+    """What frames say together.
+
+    Evidence is how many frames' worth of them says just that, agreement what part of all they are sure of that is.
+    """
+
+    characters: CharacterProbabilities
+    evidence: float
+    agreement: float
+
+
+def fuse(ballots: Sequence[Ballot]) -> Fused:
     """Align every ballot to the most trusted one and take the weighted mean of the log shares, place by place.
 
-    Neighbouring frames err together, so n frames count as sqrt(n) independent ones. Places that most frames
-    do not have fall out.
+    Neighbouring frames err together, so n frames count as sqrt(n) independent ones; n as Kish has it, where weights
+    differ. Places that most frames do not have fall out. A frame's part of the evidence is the share that it gives
+    the weakest character of what all say: one that is sure of this text adds 1, one that says another hardly any.
     """
     reference = _reference(ballots)
-    total = np.zeros(reference.table.shape, np.float64)
-    weights = sum(one.weight for one in ballots)
-    for one in ballots:
-        total += one.weight * np.log(np.maximum(_align(reference.table, one.characters.table), FLOOR))
-    logs = total / weights * math.sqrt(len(ballots))
+    weights = np.array([one.weight for one in ballots])
+    aligned = np.stack([_align(reference.table, one.characters.table) for one in ballots])
+    logs = np.tensordot(weights, np.log(np.maximum(aligned, FLOOR)), axes=1) / weights.sum()
+    logs *= math.sqrt(weights.sum() ** 2 / np.square(weights).sum())
     shares = np.exp(logs - logs.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
-    return CharacterProbabilities(shares[shares.argmax(axis=1) > 0].astype(np.float32))
+    said = shares.argmax(axis=1)
+    aligned[:, :, _ROUND_COLUMNS] = aligned[:, :, _ROUND_COLUMNS].sum(axis=2, keepdims=True)
+    evidence = float(aligned[:, np.arange(len(said)), said].min(axis=1, initial=1.0).sum())
+    return Fused(
+        characters=CharacterProbabilities(shares[said > 0].astype(np.float32)),
+        evidence=evidence,
+        agreement=evidence / max(FLOOR, sum(one.characters.confidence for one in ballots)),
+    )
 
 
 def fuse_regions(ballots: Sequence[Ballot]) -> RegionProbabilities:
@@ -105,6 +133,11 @@ def _align(reference: NDArray[np.float32], other: NDArray[np.float32]) -> NDArra
         else:
             j -= 1
     return aligned
+
+
+def alike(one: CharacterProbabilities, other: CharacterProbabilities) -> float:
+    """How much of two texts is the same, 0..1, wherever it stands (Ratcliff and Obershelp, 1988)."""
+    return SequenceMatcher(None, folded(one.text()), folded(other.text()), autojunk=False).ratio()
 
 
 def same_plate(one: CharacterProbabilities, other: CharacterProbabilities) -> bool:

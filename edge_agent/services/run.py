@@ -22,7 +22,9 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     outbox = wiring.outbox(settings.state, settings.vehicle)
     publisher = wiring.publisher(vehicle=settings.vehicle, mqtt=settings.mqtt, outbox=outbox)
     source = wiring.source(settings.models)
-    keep = wiring.keep_reads(vehicle=settings.vehicle, source=source, outbox=outbox, publisher=publisher)
+    keep = wiring.keep_reads(
+        vehicle=settings.vehicle, source=source, passes=settings.passes, outbox=outbox, publisher=publisher
+    )
     lines = []
     for camera in configuration.cameras:
         latest: Latest[Frame] = Latest()

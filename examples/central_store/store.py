@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
-from uuid import UUID
 
 from edge_agent.contract.receipt import Receipt
 from edge_agent.contract.record import ReadRecord, decode_read, time_text
 from edge_agent.contract.topics import Topics, every_vehicles_reads, sender
+from edge_agent.domain import ReadKey
 from edge_agent.errors import BrokerError, ContractError, EdgeAgentError
 from edge_agent.mqtt import (
     Acknowledged,
@@ -43,9 +43,10 @@ from edge_agent.publisher.schedule import Backoff
 
 _log = logging.getLogger("central_store")
 
-_SCHEMA = """
+_READS = """
 CREATE TABLE IF NOT EXISTS reads (
-    id TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
     agency TEXT NOT NULL,
     vehicle TEXT NOT NULL,
     seq INTEGER NOT NULL,
@@ -55,9 +56,14 @@ CREATE TABLE IF NOT EXISTS reads (
     confidence REAL NOT NULL,
     record TEXT NOT NULL,
     stored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    deliveries INTEGER NOT NULL DEFAULT 1
+    deliveries INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (id, revision)
 );
+"""
+_OTHERS = """
 CREATE INDEX IF NOT EXISTS reads_by_place ON reads (agency, vehicle, seq);
+CREATE VIEW IF NOT EXISTS latest_reads AS
+    SELECT * FROM reads WHERE (id, revision) IN (SELECT id, MAX(revision) FROM reads GROUP BY id);
 CREATE TABLE IF NOT EXISTS rejected (
     sha256 TEXT PRIMARY KEY,
     topic TEXT NOT NULL,
@@ -67,10 +73,16 @@ CREATE TABLE IF NOT EXISTS rejected (
     deliveries INTEGER NOT NULL DEFAULT 1
 );
 """
+_AS_IT_WAS = "DROP INDEX IF EXISTS reads_by_place; ALTER TABLE reads RENAME TO old_reads;"
+_TAKE_OVER = """
+INSERT INTO reads SELECT id, 0, agency, vehicle, seq, camera, captured_at, plate, confidence, record, stored_at,
+    deliveries FROM old_reads;
+DROP TABLE old_reads;
+"""
 _INSERT = """
-INSERT INTO reads (id, agency, vehicle, seq, camera, captured_at, plate, confidence, record)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET deliveries = deliveries + 1 WHERE record = excluded.record
+INSERT INTO reads (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, revision) DO UPDATE SET deliveries = deliveries + 1 WHERE record = excluded.record
 """
 _REJECT = """
 INSERT INTO rejected (sha256, topic, payload, reason) VALUES (?, ?, ?, ?)
@@ -112,7 +124,10 @@ class Database:
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")  # so that others can read meanwhile
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
+            columns = [name for _, name, *_ in self._connection.execute("PRAGMA table_info(reads)")]
+            if columns and "revision" not in columns:
+                self._connection.executescript(f"BEGIN; {_AS_IT_WAS} {_READS} {_TAKE_OVER} COMMIT;")
+            self._connection.executescript(_READS + _OTHERS)
 
     def close(self) -> None:
         self._connection.close()
@@ -134,6 +149,7 @@ class Database:
         """Keep a read; a repeat is counted. Raises ContractError when another read has its id."""
         values = (
             str(record.id),
+            record.revision,
             record.agency,
             record.vehicle,
             record.seq,
@@ -196,7 +212,7 @@ class Store:
         self._trouble = ""
         self._window = 0  # receipts that may be on their way
         self._in_flight: set[int] = set()
-        self._owed: deque[tuple[str, UUID]] = deque()
+        self._owed: deque[tuple[str, ReadKey]] = deque()
 
     def run(self, stop: threading.Event) -> None:
         try:
@@ -254,7 +270,7 @@ class Store:
                     _log.warning("rejected on %s: %s", message.topic, error)
                     self._database.reject(message.topic, message.payload, str(error))
                 else:
-                    stored.append((vehicle.receipts, record.id))
+                    stored.append((vehicle.receipts, record.key))
         self._owed.extend(sorted(stored))  # a vehicle's together: fewer receipts
         while len(self._owed) > _OWED_AT_MOST:  # those cars will send again, and get another
             self._owed.popleft()
@@ -262,10 +278,10 @@ class Store:
     def _send_receipts(self) -> None:
         while self._owed and len(self._in_flight) < self._window:
             topic = self._owed[0][0]
-            ids: list[UUID] = []
-            while self._owed and self._owed[0][0] == topic and len(ids) < _IDS_A_RECEIPT:
-                ids.append(self._owed.popleft()[1])
-            mid = self._link.publish(Message(topic, Receipt(ids=tuple(ids)).encode()))
+            keys: list[ReadKey] = []
+            while self._owed and self._owed[0][0] == topic and len(keys) < _IDS_A_RECEIPT:
+                keys.append(self._owed.popleft()[1])
+            mid = self._link.publish(Message(topic, Receipt.of(keys).encode()))
             if mid is not None:
                 self._in_flight.add(mid)
 

@@ -53,7 +53,7 @@ def check(directory: Path) -> list[str]:
 def test_defaults_agent_camera_and_tuner_lie_over_each_other(write: Write) -> None:
     directory = write(
         **{
-            "agent": VEHICLE + '[state]\ndirectory = "state"\n[tracking]\nmin_hits = 4\nemit_after_s = 2\n',
+            "agent": VEHICLE + '[state]\ndirectory = "state"\n[tracking]\nmin_evidence = 4\nemit_after_s = 2\n',
             "cameras/front": 'kind = "sim"\n[tracking]\nemit_after_s = 2.5\n',
             "state/tuned/front": "[tracking]\nemit_at_latest_s = 7.0\n",
         }
@@ -61,12 +61,16 @@ def test_defaults_agent_camera_and_tuner_lie_over_each_other(write: Write) -> No
     configuration = load(directory)
     front, sim = configuration.cameras
     assert (front.name, sim.name) == ("front", "sim")
-    assert (front.tracking.min_hits, front.tracking.emit_after_s, front.tracking.emit_at_latest_s) == (4, 2.5, 7.0)
-    assert (sim.tracking.min_hits, sim.tracking.emit_after_s, sim.tracking.emit_at_latest_s) == (4, 2.0, 3.0)
+    assert (front.tracking.min_evidence, front.tracking.emit_after_s, front.tracking.emit_at_latest_s) == (
+        4,
+        2.5,
+        7.0,
+    )
+    assert (sim.tracking.min_evidence, sim.tracking.emit_after_s, sim.tracking.emit_at_latest_s) == (4, 2.0, 3.0)
     assert configuration.agent.state.directory == directory / "state"
     assert configuration.warnings == ()
     layers = configuration.camera_layers["front"]
-    assert layers.origin(("tracking", "min_hits")) == ("agent.toml", 7)
+    assert layers.origin(("tracking", "min_evidence")) == ("agent.toml", 7)
     assert layers.origin(("tracking", "emit_after_s")) == ("cameras/front.toml", 3)
     assert layers.origin(("tracking", "emit_at_latest_s")) == (f"{directory}/state/tuned/front.toml", 2)
     assert layers.origin(("reading", "unsure_below")) is None
@@ -93,10 +97,10 @@ def test_every_problem_of_a_directory_comes_at_once_with_file_line_and_hint(writ
     directory = write(
         **{
             "agent": '[vehicle]\nagency = "a/b"\n\n[mqtt]\nhots = "b"\nport = 88883\nkeepalive_s = "20"\n'
-            'confirm = "stor"\ntls = 1\n\n[tracking]\nmin_hits = 2.5\nemit_after_s = 9\n',
+            'confirm = "stor"\ntls = 1\n\n[tracking]\nmin_evidence = true\nemit_after_s = 9\n',
             "cameras/a": 'kind = "rtsp"\nname = "front"\nurl = "rtsp://10.0.0.2/s1"\nread_timeout = 3\n',
             "cameras/b": 'kind = "rstp"\nname = "front"\n',
-            "cameras/c": 'kind = "v4l2"\nexposure = "off"\ngain = [1]\n[tracking]\nmin_hit = 3\n',
+            "cameras/c": 'kind = "v4l2"\nexposure = "off"\ngain = [1]\n[tracking]\nmin_evidenc = 3\n',
             "cameras/d": 'kind = "sim"\nseed = \n',
             "cameras/e f": 'kind = "sim"\nreading = 3\n',
         }
@@ -109,7 +113,7 @@ def test_every_problem_of_a_directory_comes_at_once_with_file_line_and_hint(writ
         "agent.toml:7: mqtt.keepalive_s: should be a whole number, got '20'",
         "agent.toml:8: mqtt.confirm: should be 'store' or 'broker', got 'stor'",
         "agent.toml:9: mqtt.tls: should be true or false, got 1",
-        "agent.toml:12: tracking.min_hits: should be a whole number, got 2.5",
+        "agent.toml:12: tracking.min_evidence: should be a number, got true",
         "agent.toml:13: tracking.emit_at_latest_s: should be at least emit_after_s (9.0), got 3.0",
         'cameras/a.toml:4: read_timeout: unknown key. Did you mean "read_timeout_s"?',
         "cameras/b.toml:2: name: 'front' is already the camera of cameras/a.toml:2",
@@ -117,7 +121,7 @@ def test_every_problem_of_a_directory_comes_at_once_with_file_line_and_hint(writ
         f"cameras/c.toml: device: is missing. {V4l2Camera.model_fields['device'].description}",
         "cameras/c.toml:2: exposure: should be \"auto\" or a whole number of 0.1 ms from 1 to 100000, got 'off'",
         "cameras/c.toml:3: gain: should be a whole number, got an array",
-        'cameras/c.toml:5: tracking.min_hit: unknown key. Did you mean "min_hits"?',
+        'cameras/c.toml:5: tracking.min_evidenc: unknown key. Did you mean "min_evidence"?',
         "cameras/d.toml:2: is not TOML: Invalid value, column 8",
         f"cameras/e f.toml: name: {NAME}, got 'e f'",
         "cameras/e f.toml:2: reading: should be a table, got 3",
@@ -227,7 +231,7 @@ class TestTunedFile:
         ("text", "problem"),
         [
             ("[tracking\n", "{file}:1: is not TOML: Expected ']' at the end of a table declaration, column 10"),
-            ("[tracking]\nmin_hits = 99\n", "{file}:2: tracking.min_hits: should be at most 50, got 99"),
+            ("[tracking]\nmin_evidence = 99\n", "{file}:2: tracking.min_evidence: should be at most 50.0, got 99"),
             ("colour = 3\n", "{file}:1: colour: unknown key. Known here: "),
             ('name = "other"\n', "{file}:1: name: cannot be tuned"),
         ],
@@ -364,8 +368,8 @@ port = 1
 port.x = 2
 tls = nan
 [tracking]
-min_hits = -1
-[tracking.min_hits]
+min_evidence = -1
+[tracking.min_evidence]
 kind = "sim"
 kind = {}
 kind = ["sim"]

@@ -17,7 +17,7 @@ def configuration(tmp_path: Path) -> Configuration:
     (tmp_path / "password").chmod(0o600)
     (tmp_path / "agent.toml").write_text(
         '[vehicle]\nagency = "example"\nid = "car-1"\n'
-        '[mqtt]\nusername = "\\"ä"\npassword_file = "password"\n[tracking]\nmin_hits = 5\n'
+        '[mqtt]\nusername = "\\"ä"\npassword_file = "password"\n[tracking]\nmin_evidence = 5\n'
     )
     (tmp_path / "cameras/front.toml").write_text('kind = "rtsp"\nurl = "rtsp://h/1"\ncredentials_file = "password"')
     return load(tmp_path)
@@ -34,7 +34,7 @@ def test_each_value_tells_its_origin_if_asked(configuration: Configuration) -> N
     with_origin = [re.sub(" +", " ", line) for line in show(configuration, origin=True)]
     assert 'agency = "example" # agent.toml:2' in with_origin
     assert "port = 8883 # default" in with_origin
-    assert with_origin.count("min_hits = 5 # agent.toml:8") == 2
+    assert with_origin.count("min_evidence = 5.0 # agent.toml:8") == 2
     assert 'url = "rtsp://h/1" # cameras/front.toml:2' in with_origin
     assert "port = 8883" in show(configuration)
 

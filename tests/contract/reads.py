@@ -34,6 +34,7 @@ def make_read(
 ) -> Read:
     return Read(
         id=id or new_id(NOON),
+        revision=0,
         camera=camera,
         text=text,
         confidence=0.93219,

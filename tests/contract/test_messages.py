@@ -13,6 +13,7 @@ from edge_agent.contract.record import draft
 from edge_agent.contract.schema import documents, main
 from edge_agent.contract.state import State
 from edge_agent.contract.topics import Topics, every_vehicles_reads, sender
+from edge_agent.domain import ReadKey
 from edge_agent.errors import ContractError
 from tests.contract.reads import CLOCK, POSITION, SOURCE, make_read
 
@@ -76,6 +77,13 @@ def test_a_receipt_comes_back() -> None:
     receipt = Receipt(ids=(uuid4(), uuid4()))
     assert decode_receipt(receipt.encode()) == receipt
     assert Receipt(through_seq=3).encode() == b'{"through_seq":3}'
+
+
+def test_a_receipt_tells_reads_and_corrections_apart() -> None:
+    one, other = ReadKey(uuid4()), ReadKey(uuid4(), 2)
+    receipt = decode_receipt(Receipt.of([other, one]).encode())
+    assert receipt.keys == (one, other)
+    assert receipt.ids == (one.id,)
 
 
 def test_states_are_plain_words() -> None:

@@ -70,7 +70,7 @@ def test_what_was_encoded_decodes_to_the_same() -> None:
 def test_the_draft_keeps_the_reads_id() -> None:
     read = make_read()
     entry = draft(read, agency="a", vehicle="v", source=SOURCE, clock=CLOCK, position=None)
-    assert entry.id == read.id
+    assert entry.key.id == read.id
 
 
 FORBIDDEN = ("name", "address", "owner", "date_of_birth", "immigration_status", "citizenship", "note")

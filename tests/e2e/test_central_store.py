@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,16 @@ CAR = Topics("lpr", "hpd", "car-1")
 OTHER = Topics("lpr", "hpd", "car-2")
 
 
-def payload(seq: int, topics: Topics = CAR, text: str = "AB12CD3", id_text: str | None = None) -> bytes:
+def payload(
+    seq: int, topics: Topics = CAR, text: str = "AB12CD3", id_text: str | None = None, revision: int = 0
+) -> bytes:
     entry = draft(
-        make_read(text), agency=topics.agency, vehicle=topics.vehicle, source=SOURCE, clock=CLOCK, position=POSITION
+        replace(make_read(text), revision=revision),
+        agency=topics.agency,
+        vehicle=topics.vehicle,
+        source=SOURCE,
+        clock=CLOCK,
+        position=POSITION,
     )
     message = json.loads(entry.encode(seq))
     return json.dumps(message | ({"id": id_text} if id_text else {})).encode()
@@ -90,6 +98,34 @@ def test_a_repeat_is_counted_not_stored_and_receipted_again(store: Store, link: 
         (id_, "car-1", 1, "AB12CD3", "2026-07-04T12:00:00.123Z", 3)
     ]
     assert receipts(link) == [(CAR.receipts, [id_, id_]), (CAR.receipts, [id_])]
+
+
+def test_a_correction_is_kept_beside_what_it_corrects(store: Store, link: FakeLink, tmp_path: Path) -> None:
+    first = payload(1, text="A812CD3")
+    id_ = str(decode_read(first).id)
+    link.events += [Received(CAR.reads, first), Received(CAR.reads, payload(2, id_text=id_, revision=1))]
+    store.step()
+    assert rows(tmp_path, "SELECT plate, revision FROM reads ORDER BY revision") == [("A812CD3", 0), ("AB12CD3", 1)]
+    assert rows(tmp_path, "SELECT plate FROM latest_reads") == [("AB12CD3",)]
+    assert [json.loads(one.payload) for one in link.published] == [{"ids": [id_], "corrections": [[id_, 1]]}]
+
+
+def test_a_database_from_before_corrections_is_taken_over(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.db")) as old:
+        old.executescript(
+            """
+            CREATE TABLE reads (id TEXT PRIMARY KEY, agency TEXT NOT NULL, vehicle TEXT NOT NULL,
+                seq INTEGER NOT NULL,
+                camera TEXT NOT NULL, captured_at TEXT NOT NULL, plate TEXT NOT NULL, confidence REAL NOT NULL,
+                record TEXT NOT NULL, stored_at TEXT NOT NULL, deliveries INTEGER NOT NULL DEFAULT 1);
+            CREATE INDEX reads_by_place ON reads (agency, vehicle, seq);
+            INSERT INTO reads VALUES ('x', 'hpd', 'car-1', 2, 'front', 't', 'AB12CD3', 0.9, '{}', 's', 3);
+            """
+        )
+    for _ in range(2):
+        with closing(Database(tmp_path / "store.db")) as database:
+            assert database.gaps() == [Gap("hpd", "car-1", 1, 1)]
+    assert rows(tmp_path, "SELECT id, revision, plate, deliveries FROM latest_reads") == [("x", 0, "AB12CD3", 3)]
 
 
 def test_a_receipt_goes_out_after_the_commit_alone(

@@ -8,7 +8,7 @@ from edge_agent.reading.tracker import Rules, Tracker
 from tests import fakes
 
 RATE = 10
-RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_hits=2, min_plate_width_px=32, unsure_below=0.5)
+RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_evidence=1.1, min_plate_width_px=32, unsure_below=0.5)
 
 
 def drive(
@@ -114,3 +114,81 @@ def test_the_best_frame_gives_time_box_and_patch() -> None:
     assert read.captured == fakes.stamp(0.9)
     assert read.box.width == pytest.approx(85)
     assert read.patch.shape == (42, 85)
+
+
+def test_a_better_look_corrects_the_read_under_the_same_id() -> None:
+    def seen(at: float) -> list[Reading]:
+        far = at < 4
+        return [fakes.reading("A8C123" if far else "ABC123", share=0.75 if far else 0.97, width=50 if far else 110)]
+
+    reads = [read for _, read in drive(seen, seconds=12)]
+    assert [(read.text, read.revision) for read in reads] == [("A8C123", 0), ("ABC123", 1)]
+    assert reads[0].id == reads[1].id
+
+
+def test_an_equal_look_later_corrects_nothing() -> None:
+    assert [read.revision for _, read in drive(lambda _: [fakes.reading("ABC123")], seconds=30)] == [0]
+
+
+def test_frames_that_quarrel_are_no_read() -> None:
+    texts = ["ABC123", "XBC789", "A8O12", "MNO173"]
+    assert not drive(
+        lambda at: between(0, 2, at, fakes.reading(texts[round(at * RATE) % 4], share=0.55)), seconds=5
+    )
+
+
+def test_a_passing_plate_is_not_credited_with_a_parked_one() -> None:
+    def seen(at: float) -> list[Reading]:
+        parked = fakes.reading("PARKED", x=300)
+        passing = fakes.reading("MOV1NG", x=100 + 400 * at)
+        hidden = abs(passing.detection.box.x1 - 300) < 60
+        return [passing] if hidden else [parked, passing]
+
+    reads = [read for _, read in drive(seen, seconds=1.4)]
+    assert sorted(read.text for read in reads) == ["MOV1NG", "PARKED"]
+
+
+def test_plates_that_cross_keep_their_texts() -> None:
+    reads = [
+        read
+        for _, read in drive(
+            lambda at: [
+                fakes.reading("AAA111", x=50 + 250 * at),
+                fakes.reading("ZZZ999", x=450 - 250 * at, y=110),
+            ],
+            seconds=1.6,
+        )
+    ]
+    assert sorted((read.text, read.frames) for read in reads) == [("AAA111", 16), ("ZZZ999", 16)]
+
+
+def test_a_plate_missed_for_some_frames_while_it_moves_is_one_track() -> None:
+    reads = drive(
+        lambda at: [] if 0.4 < at < 0.9 else between(0, 1.3, at, fakes.reading("ABC123", x=20 + 350 * at)),
+        seconds=4,
+    )
+    assert [read.frames for _, read in reads] == [9]
+
+
+def test_the_same_plate_read_otherwise_where_it_was_expected_is_no_second_read() -> None:
+    reads = drive(
+        lambda at: (
+            between(0, 0.6, at, fakes.reading("ROCKESO", width=80))
+            + between(0.6, 2, at, fakes.reading("ROCKES0", width=170, x=70))
+        ),
+        seconds=6,
+    )
+    assert len({read.id for _, read in reads}) == 1
+
+
+def test_vibration_does_not_tear_a_track() -> None:
+    reads = drive(
+        lambda at: between(0, 2, at, fakes.reading("ABC123", x=100 + 25 * (round(at * RATE) % 2), y=100 + 60 * at)),
+        seconds=5,
+    )
+    assert [read.frames for _, read in reads] == [20]
+
+
+def test_two_hundred_plates_in_a_frame() -> None:
+    plates = [fakes.reading(f"AB{k:03}CD", x=(k % 20) * 300, y=k // 20 * 100, width=60) for k in range(200)]
+    assert len(drive(lambda at: between(0, 0.5, at, plates[0]) and plates, seconds=3)) == 200

@@ -7,7 +7,8 @@ from tests import fakes
 
 
 def fused(*ballots: tuple[str, float, float]) -> CharacterProbabilities:
-    return fuse([Ballot(fakes.characters(text, share), NO_REGIONS, weight) for text, share, weight in ballots])
+    ballots_ = [Ballot(fakes.characters(text, share), NO_REGIONS, weight) for text, share, weight in ballots]
+    return fuse(ballots_).characters
 
 
 def test_several_unsure_frames_outvote_one_wrong_frame() -> None:

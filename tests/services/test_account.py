@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from edge_agent.camera.sim.truth import Sighting, VehicleTruth
 from edge_agent.domain import Box, Read
 from edge_agent.reading.tracker import Rules, Tracker
@@ -7,6 +9,9 @@ from tests import fakes
 PLATE = Box(100, 100, 200, 150)
 
 
+NEW_ID = fakes.CountingIds()
+
+
 def vehicle(number: int, text: str, *, frames: range, box: Box = PLATE) -> VehicleTruth:
     seen = tuple(Sighting(frame, frame / 10, box, 1.0) for frame in frames)
     return VehicleTruth(number, "oncoming", text, "us-ct", seen)
@@ -14,8 +19,8 @@ def vehicle(number: int, text: str, *, frames: range, box: Box = PLATE) -> Vehic
 
 def read(text: str, *, frame: int) -> Read:
     """A read whose best frame is that one, with the plate at PLATE."""
-    rules = Rules(emit_after_s=1.5, emit_at_latest_s=3, min_hits=1, min_plate_width_px=1, unsure_below=0.5)
-    tracker = Tracker(rules=rules, new_id=fakes.CountingIds())
+    rules = Rules(emit_after_s=1.5, emit_at_latest_s=3, min_evidence=0.1, min_plate_width_px=1, unsure_below=0.5)
+    tracker = Tracker(rules=rules, new_id=NEW_ID)
     tracker.update(fakes.frame(frame, frame / 10), [fakes.reading(text)])
     return tracker.finish()[0]
 
@@ -55,3 +60,14 @@ def test_a_missing_a_repeated_and_an_undelivered_read_are_losses() -> None:
     assert not account([], [], committed=3, stored=[1, 2, 2, 3]).nothing_lost
     assert not account([], [], committed=3, stored=[1, 2, 3], undelivered=1).nothing_lost
     assert account([], [], committed=0, stored=[]).nothing_lost
+
+
+def test_a_correction_takes_the_place_of_what_it_corrects() -> None:
+    first = read("BAA111", frame=5)
+    found = account(
+        [vehicle(1, "AAA111", frames=range(10))],
+        [first, replace(first, revision=1, text="AAA111")],
+        committed=2,
+        stored=[1, 2],
+    )
+    assert (found.captured, found.right, found.wrong, found.duplicates) == (1, 1, 0, 0)

@@ -15,7 +15,7 @@ from edge_agent.services.line import CameraLine, KeepReads
 from tests import fakes
 from tests.contract.reads import make_read
 
-RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_hits=2, min_plate_width_px=1, unsure_below=0.5)
+RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_evidence=1.1, min_plate_width_px=1, unsure_below=0.5)
 
 
 class PatientLatest(Latest[Frame]):

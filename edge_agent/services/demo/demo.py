@@ -17,6 +17,7 @@ from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.config.settings import (
     ModelSettings,
     MqttSettings,
+    PassesSettings,
     ReadingSettings,
     StateSettings,
     TrackingSettings,
@@ -139,7 +140,11 @@ class Demo:
         )
         models, reading = ModelSettings(threads=1), ReadingSettings()
         keep = wiring.keep_reads(
-            vehicle=VEHICLE, source=wiring.source(models), outbox=self._outbox, publisher=self._publisher
+            vehicle=VEHICLE,
+            source=wiring.source(models),
+            passes=PassesSettings(),
+            outbox=self._outbox,
+            publisher=self._publisher,
         )
 
         def keep_and_note(reads: Sequence[Read]) -> None:
