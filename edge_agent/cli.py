@@ -17,10 +17,11 @@ from rich.progress import Progress
 from typer.exceptions import TyperException
 
 from edge_agent import __version__, wiring
+from edge_agent.camera.pace import Pace
 from edge_agent.config import loader
 from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
-from edge_agent.domain import Read
+from edge_agent.domain import corrected
 from edge_agent.errors import ConfigurationError, EdgeAgentError, ModelError
 from edge_agent.outbox import read_status
 from edge_agent.services import check as checking
@@ -29,6 +30,9 @@ from edge_agent.services import run as running
 from edge_agent.services import stills
 from edge_agent.services import truth as truths
 from edge_agent.services.demo import demo as demonstration
+from edge_agent.services.report import file as report_file
+from edge_agent.services.report.page import page
+from edge_agent.services.report.recorder import Recorder
 from edge_agent.vision.models import content
 
 MANY_PICTURES = 20
@@ -267,22 +271,40 @@ def replay(
             help="What the recording shows: clip,plate,first_visible,last_visible; the reads are judged by it.",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            dir_okay=False,
+            help="Write a page: every read with the frames that voted, and what was left out and why.",
+        ),
+    ] = None,
+    pace: Annotated[
+        Pace, typer.Option(help="As fast as this computer can, or no faster than it was recorded.")
+    ] = "fast",
     models: ModelsOption = None,
     engine: EngineOption = "onnx",
     threads: Threads = 1,
 ) -> None:
-    """Read a recording as the car would, as fast as this computer can."""
+    """Read a recording as the car would, frame by frame; what is printed is as its last correction has it."""
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
     passes = truths.load(truth, video.name) if truth else []
-    recording, reads = replaying.recording(video), list[Read]()
-    with _output(), _progress(None, "replaying") as advance:
-        for one in replaying.replay(recording, models=networks, advance=advance):
-            reads.append(one)
-            print(replaying.as_json(one) if jsonl else replaying.as_line(one), flush=True)
+    recorder = Recorder() if report else None
+    recording = replaying.recording(video, pace=pace)
+    with contextlib.ExitStack() as stack:
+        write = stack.enter_context(report_file.opened(report)) if report else None
+        stack.enter_context(_output())
+        advance = stack.enter_context(_progress(recording.length, "replaying"))
+        reads = corrected(replaying.replay(recording, models=networks, recorder=recorder, advance=advance))
+        for one in reads:
+            print(replaying.as_json(one) if jsonl else replaying.as_line(one))
         if not reads and not jsonl:
             print(f"{video}: no plate was read")
-        if truth:
-            print(truths.judge(passes, reads), file=sys.stderr if jsonl else None)
+        verdict = truths.judge(passes, reads) if truth else None
+        if verdict:
+            print(verdict, file=sys.stderr if jsonl else None)
+        if recorder and write:
+            write(page(video.name, recorder, reads, passes, verdict))
     if recording.damaged:
         raise typer.Exit(1)
 

@@ -1,6 +1,6 @@
 """The values that travel between the stages: one frozen value an arrow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -235,6 +235,11 @@ class Read:
     frame_numbers: tuple[int, int]
     patch: Image
     """The plate as the best frame shows it, which box, frame_size, captured and captured_frame are of."""
+
+
+def corrected(reads: Iterable[Read]) -> list[Read]:
+    """The reads as their last corrections have them."""
+    return list({read.id: read for read in reads}.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,3 +73,7 @@ class OutboxUnusable(OutboxError):
 
 class BrokerError(EdgeAgentError):
     """The broker cannot be reached, refuses, or speaks less than MQTT 5."""
+
+
+class ReportError(EdgeAgentError):
+    """The report of a recording cannot be written."""

@@ -32,9 +32,10 @@ class FollowsVehicles(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What one picture shows, and the time it took."""
+    """What one picture shows, and the time it took; disbelieved is what was found and then taken for no plate."""
 
     readings: tuple[Reading, ...]
+    disbelieved: tuple[Reading, ...]
     detect_ms: float
     read_ms: float
 
@@ -52,9 +53,14 @@ class Pipeline:
         started = time.perf_counter()
         detections = self._detector.find(image, quarters=quarters)
         found = time.perf_counter()
-        readings = tuple(one for one in self._reader.read(image, detections) if one.believed)
+        readings = self._reader.read(image, detections)
         done = time.perf_counter()
-        return Look(readings=readings, detect_ms=(found - started) * 1e3, read_ms=(done - found) * 1e3)
+        return Look(
+            readings=tuple(one for one in readings if one.believed),
+            disbelieved=tuple(one for one in readings if not one.believed),
+            detect_ms=(found - started) * 1e3,
+            read_ms=(done - found) * 1e3,
+        )
 
     def step(self, frame: Frame, *, quarters: Iterable[int] = ()) -> list[Read]:
         """Take one frame further; give the vehicle passes that are complete by its time stamp."""

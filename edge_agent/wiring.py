@@ -23,6 +23,7 @@ from edge_agent.mqtt import Broker, MqttLink, Tls
 from edge_agent.outbox import Outbox
 from edge_agent.pipeline import Pipeline, ReadsPlates
 from edge_agent.publisher import Publisher, last_will
+from edge_agent.reading.journal import Journal
 from edge_agent.reading.passes import Passes
 from edge_agent.reading.tracker import Rules, Tracker
 from edge_agent.vision.detector import CentreMapDetector
@@ -42,7 +43,11 @@ def manifest(models: config.ModelSettings) -> Manifest:
 
 
 def pipeline(
-    *, models: config.ModelSettings, reading: config.ReadingSettings, tracking: config.TrackingSettings
+    *,
+    models: config.ModelSettings,
+    reading: config.ReadingSettings,
+    tracking: config.TrackingSettings,
+    journal: Journal | None = None,
 ) -> Pipeline:
     """A camera's pipeline with its networks loaded. Raises ModelError."""
     networks = manifest(models)
@@ -60,6 +65,7 @@ def pipeline(
                 unsure_below=reading.unsure_below,
             ),
             new_id=new_id,
+            journal=journal,
         ),
     )
 

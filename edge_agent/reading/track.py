@@ -68,14 +68,17 @@ class Given:
 class Track:
     """A plate followed from frame to frame."""
 
-    def __init__(self, frame: Frame, reading: Reading) -> None:
+    def __init__(self, number: int, frame: Frame, reading: Reading) -> None:
         """Begin with a plate's first sight."""
+        self.number = number
         self.camera = frame.camera
         self.first = self.last = frame.stamp
         self.numbers = (frame.number, frame.number)
         self.motion = Motion(reading.detection.box, frame.stamp.monotonic_s)
         self.first_box = reading.detection.box
         self.best = sight(frame, reading, ballot(reading).weight)
+        self.weight = self.best.weight
+        """Of the last sight."""
         self.hits = 0
         self.given: Given | None = None
         """The read of its pass, once there is one."""
@@ -102,6 +105,7 @@ class Track:
     def _count(self, frame: Frame, reading: Reading) -> None:
         self.hits += 1
         one = ballot(reading)
+        self.weight = one.weight
         if one.weight > self.best.weight:
             self.best = sight(frame, reading, one.weight)
         if len(reading.characters):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edge_agent.domain import NO_PLATE_FROM, Frame, NewId, Read, Reading
+from edge_agent.reading.journal import Journal, NoJournal, Refusal
 from edge_agent.reading.track import Given, Track
 from edge_agent.reading.vote import Fused, alike, candidates, same_plate
 
@@ -40,23 +41,35 @@ class Rules:
 class Tracker:
     """Turns one camera's readings into reads: once a plate is out of sight, or was in sight long enough."""
 
-    def __init__(self, *, rules: Rules, new_id: NewId) -> None:
+    def __init__(self, *, rules: Rules, new_id: NewId, journal: Journal | None = None) -> None:
         self._rules = rules
         self._new_id = new_id
+        self._journal = journal or NoJournal()
         self._tracks: list[Track] = []
+        self._begun = 0
         self._given: list[Given] = []
 
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
         """Take one frame's readings; give the passes that are complete at its time."""
-        left = [one for one in readings if one.detection.box.width >= self._rules.min_plate_width_px]
+        left = []
+        for one in readings:
+            if one.detection.box.width >= self._rules.min_plate_width_px:
+                left.append(one)
+            else:
+                self._journal.too_narrow(one)
         tracks = list(self._tracks)
         for certain in (True, False):
             chosen = [one for one in left if one.detection.certain is certain]
             for track, reading in _match(tracks, chosen, frame):
                 track.follow(frame, reading)
+                self._journal.seen(track.number, frame, reading, weight=track.weight)
                 tracks.remove(track)
                 left.remove(reading)
-        self._tracks += [Track(frame, one) for one in left]
+        for one in left:
+            track = Track(self._begun, frame, one)
+            self._journal.seen(track.number, frame, one, weight=track.weight)
+            self._tracks.append(track)
+            self._begun += 1
         return self.advance(frame.stamp.monotonic_s)
 
     def advance(self, now_s: float) -> list[Read]:
@@ -85,14 +98,15 @@ class Tracker:
     def _decide(self, track: Track) -> Iterator[Read]:
         """Give the track's read or its correction, unless there is nothing new to say, or too little to say it."""
         fused = track.fused()
-        if fused is None or fused.evidence < self._rules.min_evidence or fused.agreement < AGREED_FROM:
-            return
-        text = fused.characters.plate_text(unsure_below=self._rules.unsure_below)
-        if not text or track.regions().no_plate >= NO_PLATE_FROM:
+        text = fused.characters.plate_text(unsure_below=self._rules.unsure_below) if fused else ""
+        refusal = self._refusal(track, fused, text)
+        if fused is None or refusal is not None:
+            said, evidence = (fused.characters.text(), fused.evidence) if fused else ("", 0.0)
+            self._journal.refused(track.number, refusal or Refusal.ILLEGIBLE, text=said, evidence=evidence)
             return
         given = track.given or next((one for one in self._given if _same_pass(track, fused, one)), None)
         if given is None:
-            given = Given(
+            track.given = given = Given(
                 id=self._new_id(track.best.stamp.utc),
                 characters=fused.characters,
                 evidence=fused.evidence,
@@ -101,15 +115,30 @@ class Tracker:
             )
             self._given.append(given)
         else:
+            is_new, track.given = track.given is None, given
             given.last, given.motion = track.last, track.motion
             said = given.characters.plate_text(unsure_below=self._rules.unsure_below)
-            track.given = given
             if text == said or fused.evidence < CORRECTED_FROM * given.evidence:
+                if is_new:
+                    self._journal.refused(track.number, Refusal.READ_ALREADY, text=text, evidence=fused.evidence)
                 return
             given.characters, given.evidence = fused.characters, fused.evidence
             given.revision += 1
-        track.given = given
-        yield _read(track, fused, text=text, given=given)
+        read = _read(track, fused, text=text, given=given)
+        self._journal.given(track.number, read, evidence=fused.evidence)
+        yield read
+
+    def _refusal(self, track: Track, fused: Fused | None, text: str) -> Refusal | None:
+        """Why the track is no read yet."""
+        if fused is None or not len(fused.characters):
+            return Refusal.ILLEGIBLE
+        if fused.evidence < self._rules.min_evidence:
+            return Refusal.TOO_LITTLE
+        if fused.agreement < AGREED_FROM:
+            return Refusal.QUARREL
+        if not text:
+            return Refusal.UNREADABLE
+        return Refusal.NO_PLATE if track.regions().no_plate >= NO_PLATE_FROM else None
 
 
 def _same_pass(track: Track, fused: Fused, given: Given) -> bool:

@@ -7,22 +7,35 @@ from pathlib import Path
 
 from edge_agent import host, wiring
 from edge_agent.camera.files import FilesCamera
+from edge_agent.camera.pace import Pace
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.domain import Read
+from edge_agent.services.report.recorder import Recorder
 
 
-def recording(path: Path) -> FilesCamera:
-    """A video or a directory of pictures as a camera that gives every frame."""
-    return FilesCamera(name="replay", path=path, pace="fast", now=host.now)
-
-
-def replay(camera: FilesCamera, *, models: ModelSettings, advance: Callable[[], None]) -> Iterator[Read]:
-    """Give each vehicle pass of a recording; advance is called once a frame. Raises CameraError."""
-    pipeline = wiring.pipeline(models=models, reading=ReadingSettings(), tracking=TrackingSettings())
+def recording(path: Path, *, pace: Pace) -> FilesCamera:
+    """A video or a directory of pictures as a camera that gives every frame, open. Raises CameraError."""
+    camera = FilesCamera(name="replay", path=path, pace=pace, now=host.now)
     camera.open()
+    return camera
+
+
+def replay(
+    camera: FilesCamera, *, models: ModelSettings, recorder: Recorder | None, advance: Callable[[], None]
+) -> Iterator[Read]:
+    """Give each vehicle pass of a recording, and each correction; advance is called once a frame.
+
+    Raises CameraError.
+    """
+    pipeline = wiring.pipeline(
+        models=models, reading=ReadingSettings(), tracking=TrackingSettings(), journal=recorder
+    )
     try:
         for frame in iter(camera.read, None):
-            yield from pipeline.step(frame)
+            look = pipeline.look(frame.image)
+            if recorder:
+                recorder.looked(frame, look)
+            yield from pipeline.follow(frame, look)
             advance()
         yield from pipeline.finish()
     finally:

@@ -215,3 +215,19 @@ def test_a_recording_that_is_damaged_in_part_is_read_and_said_with_status_1(
     assert text in done.stdout
     assert done.stderr.startswith("edge-agent: camera replay: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_report_of_a_replay_is_one_page(drive: tuple[Path, str], tmp_path: Path) -> None:
+    path, text = drive
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("b.png", "c.png", "d.png"):
+        (pictures / name).write_bytes(path.read_bytes())
+    done = edge_agent("replay", pictures, "--report", tmp_path / "report.html", "--jsonl")
+    assert done.returncode == 0, done.stderr
+    assert text in [json.loads(line)["text"] for line in done.stdout.splitlines()]
+    assert f'<span class="plate">{text}</span>' in (tmp_path / "report.html").read_text(encoding="utf-8")
+    done = edge_agent("replay", pictures, "--report", tmp_path / "no" / "report.html")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "the report cannot be written: No such file or directory" in done.stderr

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.camera.sim.truth import VehicleTruth
-from edge_agent.domain import Read, folded
+from edge_agent.domain import Read, corrected, folded
 
 SAME_PLATE_IOU = 0.3
 READABLE_FRAMES = 2
@@ -44,11 +44,6 @@ def vehicle_of(read: Read, truth: Sequence[VehicleTruth]) -> VehicleTruth | None
     return vehicle if seen is not None and read.box.iou(seen.box) >= SAME_PLATE_IOU else None
 
 
-def latest(reads: Sequence[Read]) -> list[Read]:
-    """The reads as their last corrections have them."""
-    return list({read.id: read for read in reads}.values())
-
-
 def is_right(vehicle: VehicleTruth, texts: Sequence[str]) -> bool:
     """Whether one of the texts is the vehicle's; 0 and O count as one, as plates draw them alike."""
     return folded(vehicle.text) in map(folded, texts)
@@ -68,7 +63,7 @@ def settle(
     expected = [vehicle for vehicle in truth if len(vehicle.readable()) >= READABLE_FRAMES]
     texts: dict[int, list[str]] = {}
     false_reads = 0
-    for read in latest(reads):
+    for read in corrected(reads):
         vehicle = vehicle_of(read, truth)
         if vehicle is None:
             false_reads += 1

@@ -1,0 +1,268 @@
+"""The report of a recording: one HTML page that needs nothing else."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from edge_agent.domain import Read, folded
+from edge_agent.reading.journal import Refusal
+from edge_agent.services.report.recorder import Recorder, Sight, TrackNotes, crop
+from edge_agent.services.truth import TruePass, Verdict
+
+MOST_VOTES = 10
+"""Sights shown of a track, those that counted most."""
+
+MOST_REFUSED = 200
+"""Tracks without a read that are shown, the longest ones; a long drive has thousands."""
+
+DOUBT_BELOW = 0.8
+"""A character's confidence under which its bar is red."""
+
+_CSS = Path(__file__).with_name("page.css")
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """A read as its last correction has it, its track, and its judgement: right, wrong, or read without a truth."""
+
+    read: Read
+    notes: TrackNotes
+    state: str
+    tag: str
+
+
+def page(
+    name: str, recorder: Recorder, reads: Sequence[Read], truth: Sequence[TruePass], verdict: Verdict | None
+) -> str:
+    """The whole page; reads after corrections. With a verdict what was missed and read wrong comes first."""
+    passes = sorted(_passes(recorder, reads, verdict), key=lambda one: (one.state != "wrong", one.notes.times))
+    refused = [one for one in recorder.tracks.values() if not one.reads]
+    refused.sort(key=lambda one: -len(one.sights))
+    missed = [_missed(one, recorder) for one in (verdict.missed if verdict else ())]
+    seen = f"{recorder.stages['frames']} frames, {_time(recorder.seconds)} of recording"
+    parts = [
+        f"<h1>{escape(name)}</h1>",
+        f'<p class="soft">{seen}. Plates read by edge-agent; for official purposes alone.</p>',
+        _numbers(passes, refused, verdict),
+        "<h2>Timeline</h2>",
+        _timeline(passes, refused[:MOST_REFUSED], truth, recorder.seconds),
+        "<h2>Where plates were left out</h2>",
+        _stages(recorder, refused),
+    ]
+    if missed:
+        parts += ["<h2>Not read, though the truth has them</h2>", f'<div class="cards">{"".join(missed)}</div>']
+    parts.append("<h2>Reads</h2>")
+    cards = "".join(_card(one) for one in passes)
+    parts.append(f'<div class="cards">{cards}</div>' if cards else '<p class="soft">No plate was read.</p>')
+    if refused:
+        shown = "".join(_refused(one) for one in refused[:MOST_REFUSED])
+        more = f" (the {MOST_REFUSED} longest of them)" if len(refused) > MOST_REFUSED else ""
+        parts.append(
+            f"<details><summary>{len(refused)} tracks without a read{more}</summary>"
+            f'<div class="cards">{shown}</div></details>'
+        )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(name)}: plates read</title><style>{_CSS.read_text(encoding='utf-8')}</style></head>"
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _passes(recorder: Recorder, reads: Sequence[Read], verdict: Verdict | None) -> Iterator[_Pass]:
+    wrong = {read.id for read in verdict.others} if verdict else set()
+    seen: set[str] = set()
+    for notes in recorder.tracks.values():
+        for read in reads:
+            if not any(one.id == read.id and one.revision == read.revision for one in notes.reads):
+                continue
+            if verdict is None:
+                yield _Pass(read, notes, "read", "read")
+            elif read.id in wrong:
+                yield _Pass(read, notes, "wrong", "not in the truth")
+            elif folded(read.text) in seen:
+                yield _Pass(read, notes, "wrong", "a second time")
+            else:
+                seen.add(folded(read.text))
+                yield _Pass(read, notes, "right", "right")
+
+
+def _numbers(passes: Sequence[_Pass], refused: Sequence[TrackNotes], verdict: Verdict | None) -> str:
+    cells = [("reads", str(len(passes))), ("tracks without a read", str(len(refused)))]
+    if verdict:
+        cells = [
+            ("plates in the truth", str(verdict.plates)),
+            ("captured", str(verdict.captured)),
+            ("read right", str(verdict.right)),
+            ("other reads", str(len(verdict.others))),
+            ("duplicates", str(verdict.duplicates)),
+            cells[1],
+        ]
+    return f'<div class="numbers">{"".join(f"<div><b>{value}</b>{what}</div>" for what, value in cells)}</div>'
+
+
+def _stages(recorder: Recorder, refused: Sequence[TrackNotes]) -> str:
+    stages = recorder.stages
+    narrow = f"narrower than min_plate_width_px, up to {recorder.widest_narrow_px:.0f} px"
+    rows = [
+        ("detector", "found in all frames", stages["detections"]),
+        ("reader", "doubted by the detector, and no plate's lettering", stages["disbelieved"]),
+        ("tracker", narrow, stages["too narrow"]),
+        ("tracker", f"sights of {len(recorder.tracks)} tracks", stages["sights"]),
+    ]
+    why = Counter(one.refusal for one in refused if one.refusal is not None)
+    rows += [("vote", f"tracks: {refusal}", why[refusal]) for refusal in Refusal if why[refusal]]
+    cells = "".join(
+        f'<tr><td class="soft">{stage}</td><td>{what}</td><td class="number">{count}</td></tr>'
+        for stage, what, count in rows
+    )
+    return f'<div class="frame"><table>{cells}</table></div>'
+
+
+def _timeline(
+    passes: Sequence[_Pass], refused: Sequence[TrackNotes], truth: Sequence[TruePass], seconds: float
+) -> str:
+    """Bars over time, packed into rows: reads with their text, what was not read as thin lines below."""
+    width, left, seconds = 1000.0, 8.0, max(seconds, 0.1)
+    scale = (width - 2 * left) / seconds
+    colours = {"right": "--good", "wrong": "--bad", "read": "--mark"}
+    out, rows = [], list[float]()
+    for one in sorted(passes, key=lambda one: one.notes.times):
+        begin, end = (left + at * scale for at in one.notes.times)
+        text_end = max(end, begin + 9 * len(one.read.text)) + 6
+        row = next((k for k, free in enumerate(rows) if free <= begin), len(rows))
+        rows[row : row + 1] = [text_end]
+        y = 4 + row * 30
+        out.append(
+            f'<a href="#t{one.notes.number}"><title>{escape(one.read.text)}, {_time(one.notes.times[0])}</title>'
+            f'<rect x="{begin:.1f}" y="{y}" width="{max(3.0, end - begin):.1f}" height="10" rx="3"'
+            f' fill="var({colours[one.state]})"/>'
+            f'<text x="{begin:.1f}" y="{y + 22}">{escape(one.read.text)}</text></a>'
+        )
+    base = 14 + 30 * len(rows)
+    for notes in refused:
+        begin, end = (left + at * scale for at in notes.times)
+        out.append(
+            f'<rect x="{begin:.1f}" y="{base}" width="{max(2.0, end - begin):.1f}" height="5" fill="var(--idle)"/>'
+        )
+    step = next((s for s in (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600) if seconds / s <= 12), 7200)
+    for k in range(int(seconds / step) + 1):
+        x = left + k * step * scale
+        out.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{base + 12}" y2="{base + 17}" stroke="var(--soft)"/>'
+            f'<text x="{x:.1f}" y="{base + 30}">{_time(k * step)}</text>'
+        )
+    legend = "Coloured: read. Grey: a track without a read."
+    if truth:
+        legend = "Green: right. Red: not in the truth. Grey: a track without a read."
+    return (
+        f'<div class="frame"><svg class="timeline" viewBox="0 0 {width:.0f} {base + 36}" style="min-width:900px"'
+        f' role="img" aria-label="Reads over time">{"".join(out)}</svg><p class="soft">{legend}</p></div>'
+    )
+
+
+def _card(one: _Pass) -> str:
+    read, notes = one.read, one.notes
+    region = f", {escape(read.region.code.upper())} ({read.region.confidence:.2f})" if read.region else ""
+    others = ", ".join(f"{escape(other.text)} ({other.confidence:.2f})" for other in read.candidates)
+    corrected = [f"{escape(earlier.text)}" for earlier in notes.reads if earlier.text != read.text]
+    lines = [
+        f"confidence {read.confidence:.2f}{region}",
+        f"{_time(notes.times[0])} to {_time(notes.times[1])}, frames {notes.frames[0]} to {notes.frames[1]}",
+        f"{len(notes.sights)} frames read, evidence of {notes.evidence:.1f}",
+        *([f"or: {others}"] if others else []),
+        *([f"first read as {', '.join(corrected)}"] if corrected else []),
+    ]
+    return (
+        f'<article class="{one.state}" id="t{notes.number}"><div class="top">'
+        f'{_image(crop(read), f"plate {read.text}")}<div><span class="plate">{escape(read.text)}</span>'
+        f' <span class="tag">{one.tag}</span><p class="soft">{"<br>".join(lines)}</p></div></div>'
+        f"{_characters(read)}{_votes(notes.sights)}{_curves(notes.sights)}</article>"
+    )
+
+
+def _refused(notes: TrackNotes) -> str:
+    why = notes.refusal or "the recording ended"
+    text = escape(notes.text or notes.best.text) or "&nbsp;"
+    return (
+        f'<article id="t{notes.number}"><span class="plate">{text}</span> <span class="tag">{why}</span>'
+        f'<p class="soft">{_time(notes.times[0])}, frames {notes.frames[0]} to {notes.frames[1]},'
+        f" {len(notes.sights)} read, evidence of {notes.evidence:.1f}</p>"
+        f"{_votes(notes.sights)}{_curves(notes.sights)}</article>"
+    )
+
+
+def _missed(one: TruePass, recorder: Recorder) -> str:
+    near = [
+        notes for notes in recorder.tracks.values() if notes.frames[0] <= one.last and notes.frames[1] >= one.first
+    ]
+    found = "".join(
+        f'<li><a href="#t{notes.number}">{escape(notes.reads[-1].text if notes.reads else notes.text) or "-"}</a>:'
+        f" {'read' if notes.reads else notes.refusal or 'the recording ended'}</li>"
+        for notes in near[:8]
+    )
+    what = f"<p>What was seen then:</p><ul>{found}</ul>" if found else "<p>Nothing was found then.</p>"
+    return (
+        f'<article class="missed"><span class="plate">{escape(one.text)}</span> <span class="tag">missed</span>'
+        f'<p class="soft">frames {one.first} to {one.last}</p>{what}</article>'
+    )
+
+
+def _characters(read: Read) -> str:
+    bars = "".join(
+        f'<span{" class=doubt" if share < DOUBT_BELOW else ""} title="{share:.3f}">{escape(character)}'
+        f'<i style="--share:{100 * share:.0f}%"></i><small>{share:.2f}</small></span>'
+        for character, share in zip(read.text, read.character_confidences, strict=True)
+    )
+    return f'<div class="characters">{bars}</div>'
+
+
+def _votes(sights: Sequence[Sight]) -> str:
+    chosen = sorted(sorted(sights, key=lambda one: -one.weight)[:MOST_VOTES], key=lambda one: one.frame)
+    most = max((one.weight for one in chosen), default=0.0) or 1.0
+    return f'<div class="votes">{"".join(_vote(one, one.weight / most) for one in chosen)}</div>'
+
+
+def _vote(one: Sight, share: float) -> str:
+    image = _image(one.thumbnail, f"frame {one.frame}", 0.35 + 0.65 * share)
+    return (
+        f'<figure title="weight {one.weight:.3f}">{image}'
+        f"<figcaption>{escape(one.text) or '-'}<br>#{one.frame} {one.confidence:.2f}</figcaption></figure>"
+    )
+
+
+def _curves(sights: Sequence[Sight]) -> str:
+    if len(sights) < 2:
+        return ""
+    widths, sharp = [one.width_px for one in sights], [one.sharpness for one in sights]
+    times = [one.at_s for one in sights]
+    width = f"{_curve(times, widths)}<small>width {min(widths):.0f} to {max(widths):.0f} px</small>"
+    sharpness = f"{_curve(times, sharp)}<small>sharpness {min(sharp):.2f} to {max(sharp):.2f}</small>"
+    return f'<div class="curves"><div>{width}</div><div>{sharpness}</div></div>'
+
+
+def _curve(times: Sequence[float], values: Sequence[float]) -> str:
+    begin, span, most = times[0], max(times[-1] - times[0], 1e-6), max(*values, 1e-6)
+    points = " ".join(
+        f"{2 + 176 * (at - begin) / span:.1f},{50 - 46 * value / most:.1f}"
+        for at, value in zip(times, values, strict=True)
+    )
+    return (
+        '<svg viewBox="0 0 180 54" aria-hidden="true"><line x1="0" x2="180" y1="52" y2="52" stroke="var(--line)"/>'
+        f'<polyline points="{points}" fill="none" stroke="var(--mark)" stroke-width="1.5"/></svg>'
+    )
+
+
+def _image(file: bytes, alt: str, opacity: float = 1.0) -> str:
+    style = f' style="opacity:{opacity:.2f}"' if opacity < 1 else ""
+    return f'<img alt="{escape(alt)}"{style} src="data:image/jpeg;base64,{base64.b64encode(file).decode()}">'
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes:.0f}:{rest:04.1f}" if minutes else f"{rest:.1f} s"

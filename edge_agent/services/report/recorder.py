@@ -1,0 +1,111 @@
+"""Writes down what the pipeline did with a recording, for its report."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from edge_agent.domain import Frame, Read, Reading
+from edge_agent.pipeline import Look
+from edge_agent.reading.journal import Refusal
+from edge_agent.vision.patch import jpeg, patch, sharpness
+
+THUMBNAIL_PX = 44
+CROP_PX = 120
+MARGIN = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A plate in one frame; width in pixels of the frame, weight as in the vote."""
+
+    frame: int
+    at_s: float
+    width_px: float
+    sharpness: float
+    text: str
+    confidence: float
+    weight: float
+    thumbnail: bytes
+
+
+@dataclass(slots=True)
+class TrackNotes:
+    """A track's sights, and what became of it: reads and corrections, or why none."""
+
+    number: int
+    sights: list[Sight] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+    evidence: float = 0.0
+    refusal: Refusal | None = None
+    text: str = ""
+
+    @property
+    def frames(self) -> tuple[int, int]:
+        """The first and the last frame that showed it."""
+        return self.sights[0].frame, self.sights[-1].frame
+
+    @property
+    def times(self) -> tuple[float, float]:
+        """The same, in seconds of the recording."""
+        return self.sights[0].at_s, self.sights[-1].at_s
+
+    @property
+    def best(self) -> Sight:
+        """The sight that counted most."""
+        return max(self.sights, key=lambda one: one.weight)
+
+
+class Recorder:
+    """The journal of a recording's tracker, and the account of its stages."""
+
+    def __init__(self) -> None:
+        self.tracks: dict[int, TrackNotes] = {}
+        self.stages: Counter[str] = Counter()
+        """How many frames, detections and readings there were, by what became of them."""
+        self.seconds = 0.0
+        self.widest_narrow_px = 0.0
+        self._began_s: float | None = None
+
+    def looked(self, frame: Frame, look: Look) -> None:
+        """Count what one frame showed."""
+        if self._began_s is None:
+            self._began_s = frame.stamp.monotonic_s
+        self.seconds = self._at(frame)
+        self.stages["frames"] += 1
+        self.stages["detections"] += len(look.readings) + len(look.disbelieved)
+        self.stages["disbelieved"] += len(look.disbelieved)
+
+    def too_narrow(self, reading: Reading) -> None:
+        self.stages["too narrow"] += 1
+        self.widest_narrow_px = max(self.widest_narrow_px, reading.detection.box.width)
+
+    def seen(self, track: int, frame: Frame, reading: Reading, *, weight: float) -> None:
+        box = reading.detection.box
+        self.stages["sights"] += 1
+        sight = Sight(
+            frame=frame.number,
+            at_s=self._at(frame),
+            width_px=box.width,
+            sharpness=sharpness(patch(frame.image, box, margin=0)),
+            text=reading.characters.text(),
+            confidence=reading.characters.confidence,
+            weight=weight,
+            thumbnail=jpeg(patch(frame.image, box, margin=MARGIN), height=THUMBNAIL_PX),
+        )
+        self.tracks.setdefault(track, TrackNotes(track)).sights.append(sight)
+
+    def refused(self, track: int, refusal: Refusal, *, text: str, evidence: float) -> None:
+        notes = self.tracks[track]
+        notes.refusal, notes.text, notes.evidence = refusal, text, evidence
+
+    def given(self, track: int, read: Read, *, evidence: float) -> None:
+        notes = self.tracks[track]
+        notes.reads.append(read)
+        notes.evidence, notes.refusal = evidence, None
+
+    def _at(self, frame: Frame) -> float:
+        return frame.stamp.monotonic_s - (self._began_s if self._began_s is not None else frame.stamp.monotonic_s)
+
+
+def crop(read: Read) -> bytes:
+    """The best frame's plate as a JPEG."""
+    return jpeg(read.patch, height=CROP_PX, quality=88)

@@ -1,0 +1,33 @@
+"""What a plate's patch of the picture is like, and as a file."""
+
+import cv2
+import numpy as np
+
+from edge_agent.domain import Box, Image
+from edge_agent.vision.gray import to_gray
+
+SHARPNESS_SIZE = (96, 32)  # every plate is brought to this size, so that near and far ones compare
+
+
+def patch(image: Image, box: Box, *, margin: float) -> Image:
+    """The box cut out of a picture with a margin (a share of its width), as far as the picture goes."""
+    edge = margin * box.width
+    x1, y1 = max(0, int(box.x1 - edge)), max(0, int(box.y1 - edge))
+    return image[y1 : max(y1 + 1, round(box.y2 + edge)), x1 : max(x1 + 1, round(box.x2 + edge))]
+
+
+def sharpness(plate: Image) -> float:
+    """How sharp a plate is: the standard deviation of its Laplacian beside that of its gray levels; 0 for a blank.
+
+    A share of its own contrast, so that dark and hazy plates compare. After Pech-Pacheco et al., 2000.
+    """
+    gray = np.asarray(cv2.resize(to_gray(plate), SHARPNESS_SIZE, interpolation=cv2.INTER_AREA), np.float32)
+    contrast = float(gray.std())
+    return float(cv2.Laplacian(gray, cv2.CV_32F).std()) / contrast if contrast else 0.0
+
+
+def jpeg(image: Image, *, height: int, quality: int = 80) -> bytes:
+    """A picture as a JPEG of that height in pixels."""
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", resized, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -1,0 +1,147 @@
+"""The report of a recording, also as a browser shows it."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent.domain import Read, Reading, corrected
+from edge_agent.errors import ReportError
+from edge_agent.pipeline import Look
+from edge_agent.reading.tracker import Rules, Tracker
+from edge_agent.services import truth
+from edge_agent.services.report import file as report_file
+from edge_agent.services.report.page import page
+from edge_agent.services.report.recorder import Recorder
+from edge_agent.services.truth import TruePass
+from tests import fakes
+
+RULES = Rules(emit_after_s=1.5, emit_at_latest_s=3.0, min_evidence=1.1, min_plate_width_px=32, unsure_below=0.5)
+BROWSER = shutil.which("chromium")
+HEADLESS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def recorded(frames: Sequence[Sequence[Reading]]) -> tuple[Recorder, list[Read]]:
+    """What a recorder notes, and the reads, of readings at 10 frames a second."""
+    recorder, reads = Recorder(), list[Read]()
+    tracker = Tracker(rules=RULES, new_id=fakes.CountingIds(), journal=recorder)
+    for number, readings in enumerate(frames):
+        frame = fakes.frame(number, number / 10)
+        recorder.looked(frame, Look(tuple(readings), (), 1.0, 1.0))
+        reads += tracker.update(frame, readings)
+    return recorder, corrected(reads + tracker.finish())
+
+
+def street() -> list[list[Reading]]:
+    """A plate that is read right, one that is read wrong, a glimpse, and one too narrow."""
+    frames: list[list[Reading]] = [[] for _ in range(60)]
+    for k in range(10):
+        frames[k].append(fakes.reading("ABC123", x=50 + 10 * k))
+        frames[20 + k].append(fakes.reading("WR0NG1", x=250, share=0.7))
+    frames[40].append(fakes.reading("GLIMPSE", x=300))
+    frames[41].append(fakes.reading("FAR", x=10, width=20))
+    return frames
+
+
+def judged(name: str = "street.mp4") -> str:
+    recorder, reads = recorded(street())
+    passes = [TruePass("ABC123", 0, 12), TruePass("R1GHT1", 18, 32), TruePass("GL1MPS3", 38, 44)]
+    return page(name, recorder, reads, passes, truth.judge(passes, reads))
+
+
+def test_what_was_missed_and_wrong_comes_first() -> None:
+    text = judged()
+    places = [
+        text.index(f'<span class="plate">{plate}</span>') for plate in ("R1GHT1", "GL1MPS3", "WR0NG1", "ABC123")
+    ]
+    assert places == sorted(places)
+    assert "not in the truth" in text
+
+
+def test_each_stage_says_what_it_left_out_and_why() -> None:
+    text = judged()
+    assert "narrower than min_plate_width_px, up to 20 px" in text
+    assert "tracks: too little evidence" in text
+    assert re.search(r'GLIMPSE</span> <span class="tag">too little evidence', text)
+
+
+def test_without_a_truth_nothing_is_called_right_or_wrong() -> None:
+    recorder, reads = recorded(street())
+    text = page("a.mp4", recorder, reads, [], None)
+    assert text.count('<article class="read"') == 2
+    assert 'class="right"' not in text
+    assert "in the truth" not in text
+
+
+def test_a_correction_names_what_was_said_first() -> None:
+    frames = [
+        [fakes.reading("A8C123" if k < 40 else "ABC123", share=0.75 if k < 40 else 0.97, width=50 + k)]
+        for k in range(120)
+    ]
+    recorder, reads = recorded(frames)
+    text = page("a.mp4", recorder, reads, [], None)
+    assert text.count('<article class="read"') == 1
+    assert "first read as A8C123" in text
+
+
+@pytest.mark.parametrize("frames", [[], [[]], [[], [], []]])
+def test_a_recording_that_shows_nothing(frames: list[list[Reading]]) -> None:
+    recorder, reads = recorded(frames)
+    assert "No plate was read." in page("empty.mp4", recorder, reads, [], None)
+
+
+def test_a_name_cannot_become_markup() -> None:
+    assert "<script>" not in judged('<script>alert("x")</script>.mp4')
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    text = judged()
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
+    assert "url(" not in text
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    for bad in (tmp_path / "nowhere" / "r.html", Path("/proc/r.html")):
+        with pytest.raises(ReportError, match="the report cannot be written"), report_file.opened(bad):
+            raise AssertionError("it was opened")
+
+
+def test_what_is_interrupted_leaves_the_old_report(tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt), report_file.opened(path):
+        raise KeyboardInterrupt
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
+@pytest.mark.parametrize("width", [1100, 400])
+def test_a_browser_shows_it(tmp_path: Path, width: int) -> None:
+    assert BROWSER is not None
+    (tmp_path / "report.html").write_text(judged(), encoding="utf-8")
+    shot = tmp_path / "shot.png"
+    done = subprocess.run(
+        [
+            BROWSER, *HEADLESS, f"--user-data-dir={tmp_path}/profile", f"--window-size={width},1400",
+            f"--screenshot={shot}", "--virtual-time-budget=2000", (tmp_path / "report.html").as_uri(),
+        ],
+        capture_output=True, timeout=60, check=False, text=True,
+    )  # fmt: skip
+    assert shot.exists(), done.stderr[-500:]
+    image = cv2.imread(str(shot))
+    assert image is not None
+    # The green of a read that is right, the red of one that is not, and the plates' own gray patches.
+    blue, green, red = (image[:, :, k].astype(int) for k in range(3))
+    assert int(np.count_nonzero((green > red + 60) & (green > blue + 30))) > 500
+    assert int(np.count_nonzero((red > green + 80) & (red > blue + 80))) > 500
+    ground = image[-1, -1]
+    assert np.count_nonzero((image != ground).any(axis=2)) > 0.1 * image.shape[0] * image.shape[1]
