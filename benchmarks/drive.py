@@ -1,6 +1,7 @@
-"""How well plates are read from a moving camera: python -m benchmarks.drive --stills TRUTH.csv.
+"""How well plates are read from a moving camera: python -m benchmarks.drive [--stills TRUTH.csv].
 
-`--stills` lets labelled photographs come nearer, one car each; truth as benchmarks.accuracy takes it.
+Without --stills the simulated street, by closing speed, shutter, plate width and light (street.py). With it
+labelled photographs that come nearer, one car each (approach.py); truth as benchmarks.accuracy takes it.
 """
 
 import argparse
@@ -14,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
-from benchmarks import machine
+from benchmarks import machine, plot, readers, street
 from benchmarks.approach import Approach, Ride, Scene, recorded, scene
 from benchmarks.figures import Row, share, show
 from benchmarks.options import OneLineParser
@@ -113,15 +114,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="python -m benchmarks.drive",
         description="Measure how well plates are read from a moving camera.",
-        epilog="Example: python -m benchmarks.drive --stills eval/us.csv --cars 20",
+        epilog="Example: python -m benchmarks.drive --plot drive.svg",
         allow_abbrev=False,
     )
     parser.add_argument(
         "--stills",
         type=Path,
-        required=True,
         metavar="CSV",
-        help="labelled photographs that come nearer",
+        help="labelled photographs that come nearer, instead of the simulated street",
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of each simulated drive (default 60)")
+    parser.add_argument("--seed", type=int, default=1, help="of the simulated drives (default 1)")
+    parser.add_argument("--plot", type=Path, metavar="SVG", help="draw the simulated drives' table")
+    parser.add_argument(
+        "--peer", type=Path, metavar="SCRIPT", help="another reader, for the same frames one by one"
     )
     parser.add_argument("--cars", type=int, metavar="N", help="only so many of them, evenly out of the table")
     parser.add_argument(
@@ -138,15 +144,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--cars should be 1 or more")
     if options.end_px < NARROWEST_PX:
         parser.error(f"--end-px should be {NARROWEST_PX:.0f} or more")
+    if not 1 <= options.seconds <= 3600:
+        parser.error("--seconds should be 1 to 3600")
+    if options.stills and (options.plot or options.peer):
+        parser.error("--plot and --peer are of the simulated street, not of --stills")
     cv2.setNumThreads(1)
+    console = Console(width=120, highlight=False, markup=False)
     try:
-        _measure(options, Console(width=120, highlight=False, markup=False))
+        _measure(options, console) if options.stills else _street(options, console)
     except EdgeAgentError as error:
         print(f"drive: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _street(options: argparse.Namespace, console: Console) -> None:
+    """Drive through every condition once, and print and draw what came of it."""
+    if options.peer:
+        readers.peer(options.peer)  # a script that is missing is said before the minutes
+    console.print("\n".join(machine.describe()), soft_wrap=True)
+    console.print()
+    conditions = list(dict.fromkeys(one for axis in street.VARIED.values() for one in axis))
+    outcomes: dict[street.Conditions, street.Outcome] = {}
+    errors = Console(stderr=True)
+    with Progress(console=errors, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("driving", total=len(conditions) * round(options.seconds * street.RATE_FPS))
+        for one in conditions:
+            outcomes[one] = street.drive(
+                one, seconds=options.seconds, seed=options.seed, advance=lambda: progress.advance(task)
+            )
+    for axis, chosen in street.VARIED.items():
+        lines = [Row(street.value(axis, one), street.row(outcomes[one])) for one in chosen]
+        show(axis, list(street.COLUMNS), lines, console)
+    if options.plot:
+        plot.drives(outcomes, options.plot)
+    if options.peer:
+        found = street.beside(options.peer, seconds=options.seconds, seed=options.seed)
+        lines = [Row(name, (f"{captured:.3f}", f"{right:.3f}")) for name, captured, right in found]
+        show("the same frames one by one", ["found", "60 px and wider: right"], lines, console)
 
 
 def _measure(options: argparse.Namespace, console: Console) -> None:

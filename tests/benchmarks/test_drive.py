@@ -83,7 +83,6 @@ def test_what_a_car_gave_is_told_apart(reads: Sequence[str], right: int, others:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: --stills (see --help)"),
         (["--stills", "none.csv"], "none.csv: the truth cannot be read: No such file or directory"),
         (["--stills", "lot.csv", "--cars", "0"], "--cars should be 1 or more (see --help)"),
         (["--stills", "lot.csv", "--end-px", "20"], "--end-px should be 55 or more (see --help)"),

@@ -20,10 +20,13 @@ from tests.fakes import stamp
 SEED = 1
 
 
-def camera(*, seed: int = SEED, seconds: float = 20.0, rate_fps: float = 15.0, **more: int) -> SimCamera:
+def camera(
+    *, seed: int = SEED, seconds: float = 20.0, rate_fps: float = 15.0, size: tuple[int, int] = (1280, 720)
+) -> SimCamera:
     return SimCamera(
-        name="drive", now=lambda: stamp(100), seed=seed, seconds=seconds, rate_fps=rate_fps, pace="fast", **more
-    )
+        name="drive", now=lambda: stamp(100), seed=seed, seconds=seconds, rate_fps=rate_fps, pace="fast",
+        width=size[0], height=size[1],
+    )  # fmt: skip
 
 
 def frames(source: SimCamera, count: int) -> list[Frame]:
@@ -142,7 +145,7 @@ def test_the_true_box_is_where_the_plate_is_drawn() -> None:
         replace(v, plate=plates.Plate(plates.STYLES[4], "W88-WWW")) if v.number == nearest else v for v in vehicles
     ]
     pictures = [
-        Renderer(model=model, mount=mount, seed=SEED).draw(street, frame=0, time_s=time_s).astype(int)
+        Renderer(model=model, mount=mount, seed=SEED, own_mps=9.0).draw(street, frame=0, time_s=time_s).astype(int)
         for street in (vehicles, other)
     ]
     rows, columns = np.nonzero(np.abs(pictures[0] - pictures[1]).max(axis=2) > 12)
@@ -174,7 +177,7 @@ def test_frames_are_stamped_by_the_time_of_the_drive_and_end_with_it() -> None:
 
 
 def test_a_small_sensor_sees_the_same_street() -> None:
-    small = frames(camera(width=640, height=360), 1)[0].image
+    small = frames(camera(size=(640, 360)), 1)[0].image
     large = frames(camera(), 1)[0].image
     assert small.shape == (360, 640, 3)
     assert np.abs(small.mean(axis=(0, 1)) - large.mean(axis=(0, 1))).max() < 6

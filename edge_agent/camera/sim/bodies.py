@@ -199,3 +199,10 @@ def plate_corners(body: Body, *, front: bool, roll: float) -> Points:
     turned_x, turned_y = x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)
     # Seen from the front, the vehicle's right lies to the viewer's left.
     return np.column_stack((-side * turned_x, height + turned_y, np.full(4, side * (body.length_m / 2 + 0.03))))
+
+
+@cache
+def headlamps(body: Body) -> Points:
+    """The two headlamps [2, 3], in the vehicle's axes."""
+    nose_z, _, half_m, _ = body.outline[1]
+    return np.array([(side * 0.75 * half_m, body.front_plate_m + 0.2, nose_z) for side in (-1.0, 1.0)])

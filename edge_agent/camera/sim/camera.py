@@ -4,9 +4,10 @@ import threading
 from collections.abc import Sequence
 
 from edge_agent.camera.pace import Pace, Pacer
+from edge_agent.camera.sim.light import Light
 from edge_agent.camera.sim.optics import CameraModel, Mount
 from edge_agent.camera.sim.render import Renderer
-from edge_agent.camera.sim.scene import Traffic, Vehicle
+from edge_agent.camera.sim.scene import TOWN, Speeds, Traffic, Vehicle
 from edge_agent.camera.sim.truth import Sighting, VehicleTruth, sightings
 from edge_agent.domain import Frame, Now
 from edge_agent.errors import CameraError
@@ -29,16 +30,22 @@ class SimCamera:
         width: int = 1280,
         height: int = 720,
         pace: Pace = "recorded",
+        model: CameraModel | None = None,
+        speeds: Speeds = TOWN,
+        light: Light = Light.DAY,
     ) -> None:
+        """A model replaces width and height."""
         self._name = name
         self._now = now
         self._rate_fps = rate_fps
         self._frames = round(seconds * rate_fps)
         self._seed = seed
-        self._model = CameraModel.sized(width, height)
+        self._model = model or CameraModel.sized(width, height)
+        self._speeds = speeds
+        self._light = light
         self._pace = pace
         self._mount = Mount(model=self._model, seed=seed)
-        self._traffic = Traffic(seed=seed, seconds=seconds)
+        self._traffic = Traffic(seed=seed, seconds=seconds, speeds=speeds)
         self._lock = threading.Lock()
         self._seen: dict[Vehicle, list[Sighting]] = {}
         self._next = 0
@@ -47,7 +54,9 @@ class SimCamera:
 
     def open(self) -> None:
         """Begin the drive anew."""
-        self._renderer = Renderer(model=self._model, mount=self._mount, seed=self._seed)
+        self._renderer = Renderer(
+            model=self._model, mount=self._mount, seed=self._seed, own_mps=self._speeds.own, light=self._light
+        )
         self._pacer = Pacer(pace=self._pace, now=self._now)
         self._next = 0
         with self._lock:

@@ -28,6 +28,12 @@ class CameraModel:
     """Standard deviation of the sensor's noise, gray levels."""
     shake: float = 3e-4
     """How far the mount turns to and fro, radians."""
+    defocus_px: float = 0.55
+    """Standard deviation of the lens's blur."""
+    readout_s: float = 0.0
+    """From the first row's exposure to the last one's (rolling shutter)."""
+    swing: float = 0.0
+    """How far the exposure runs behind the light, a share of it."""
 
     @classmethod
     def sized(cls, width: int, height: int) -> "CameraModel":

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from edge_agent.camera.sim import plates
-from edge_agent.camera.sim.bodies import PAINT, Points, mesh
+from edge_agent.camera.sim.bodies import PAINT, Points, headlamps, mesh
+from edge_agent.camera.sim.light import LOOKS, Light, dim, glare, weather, without_colour
 from edge_agent.camera.sim.optics import CameraModel, Mount, View
 from edge_agent.camera.sim.scene import Vehicle
 from edge_agent.camera.sim.sensor import Grain, smear_kernel
@@ -20,67 +21,85 @@ _SHARPEST_PX = 0.35  # a smear shorter than this does not show
 class Renderer:
     """Draws frames; the same seed and time give the same picture."""
 
-    def __init__(self, *, model: CameraModel, mount: Mount, seed: int) -> None:
+    def __init__(
+        self, *, model: CameraModel, mount: Mount, seed: int, own_mps: float, light: Light = Light.DAY
+    ) -> None:
         self._model = model
         self._mount = mount
         self._seed = seed
+        self._own_mps = own_mps
+        self._look = LOOKS[light]
         self._backdrop = Backdrop(model=model, seed=seed)
         self._sheets: dict[int, list[Image]] = {}
-        self._grain = Grain(size=(model.height, model.width), gray_levels=model.noise, seed=seed)
+        self._grain = Grain(size=(model.height, model.width), gray_levels=model.noise * self._look.noise, seed=seed)
 
     def draw(self, vehicles: Sequence[Vehicle], *, frame: int, time_s: float) -> Image:
         """Draw the street with these vehicles, the farthest first."""
         view = self._mount.view(time_s)
         later = self._mount.view(time_s + self._model.shutter_s)
         picture = self._backdrop.show(view)
-        furnish(picture, view, time_s)
+        furnish(picture, view, self._own_mps * time_s)
+        picture = dim(picture, self._look.scene)
         for vehicle in vehicles:
             self._vehicle(picture, vehicle, view, later, time_s)
         self._sheets = {vehicle.number: self._sheets[vehicle.number] for vehicle in vehicles}
-        return self._sense(picture, frame)
+        return self._sense(picture, frame, time_s)
 
     def _vehicle(self, picture: Image, vehicle: Vehicle, view: View, later: View, time_s: float) -> None:
-        pixels = _body(picture, vehicle, view, time_s)
         corners = view.project(vehicle.plate_corners(time_s))
-        _lay(picture, self._sheet(vehicle), corners)
         moved = later.project(vehicle.plate_corners(time_s + self._model.shutter_s))
-        _smear(picture, pixels, (moved - corners).mean(axis=0))
+        way = (moved - corners).mean(axis=0)
+        # Rows further down are exposed later, when the vehicle has gone further.
+        lag = way * (self._model.readout_s / self._model.shutter_s / self._model.height)
+        pixels = _body(picture, vehicle, view, time_s, scene=self._look.scene, lag=lag)
+        _lay(picture, self._sheet(vehicle), corners + corners[:, 1:] * lag)
+        _smear(picture, pixels, way)
+        if vehicle.front and self._look.lamps:
+            lamps = view.project(vehicle.pose(time_s).place(headlamps(vehicle.body)))
+            across = float(np.hypot(*(lamps[1] - lamps[0])))
+            glare(picture, lamps, [0.09 * across] * 2, self._look.lamps)
 
     def _sheet(self, vehicle: Vehicle) -> list[Image]:
         """Give a vehicle's plate in sizes that halve."""
         if vehicle.number not in self._sheets:
             rng = np.random.default_rng([self._seed, 11, vehicle.number])
             sheet = plates.draw(vehicle.plate, rng)
-            sizes = [cv2.convertScaleAbs(sheet, alpha=float(rng.uniform(0.72, 0.98)))]
+            sizes = [cv2.convertScaleAbs(sheet, alpha=self._look.plate * float(rng.uniform(0.72, 0.98)))]
             for _ in range(3):
                 sizes.append(cv2.resize(sizes[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
             self._sheets[vehicle.number] = [np.asarray(size, np.uint8) for size in sizes]
         return self._sheets[vehicle.number]
 
-    def _sense(self, picture: Image, frame: int) -> Image:
-        """Soften as a lens does and add the sensor's noise."""
-        soft = cv2.GaussianBlur(picture, (3, 3), 0.55)
-        picture = np.asarray(soft, np.uint8)
+    def _sense(self, picture: Image, frame: int, time_s: float) -> Image:
+        """Soften as a lens does, expose as a camera that is late does, and add the sensor's noise."""
+        picture = weather(picture, self._look, np.random.default_rng([self._seed, 17, frame]))
+        blur = self._model.defocus_px
+        soft = np.asarray(cv2.GaussianBlur(picture, (3, 3) if blur < 0.8 else (0, 0), blur), np.uint8)
+        picture = dim(soft, 1 + self._model.swing * float(np.sin(0.9 * time_s) * np.sin(2.3 * time_s + 1)))
         self._grain.lay(picture, frame)
-        return picture
+        return without_colour(picture) if self._look.gray else picture
 
 
-def _body(picture: Image, vehicle: Vehicle, view: View, time_s: float) -> Points:
-    """Draw a vehicle without its plate; gives the pixels of all its points."""
+def _body(picture: Image, vehicle: Vehicle, view: View, time_s: float, *, scene: float, lag: Points) -> Points:
+    """Draw a vehicle without its plate; gives the pixels of all its points.
+
+    scene is how bright it is beside the day, lag how far [2] what is drawn goes on in a row's time, pixels.
+    """
     pose, shape = vehicle.pose(time_s), mesh(vehicle.body)
     world = pose.place(shape.points)
     pixels = view.project(world)
+    pixels = pixels + pixels[:, 1:] * lag
     half_m = vehicle.body.length_m / 2
     polygon(
         picture,
         flat(view, pose.x_m - 0.98, pose.x_m + 0.98, pose.z_m - half_m - 0.1, pose.z_m + half_m),
-        (52, 51, 50),
+        _lit((52, 51, 50), scene),
     )
     eye = np.array((0.0, view.model.height_m, 0.0))
     for face in shape.faces:
         normal = pose.turn(face.normal)
         if normal @ (world[face.points.start] - eye) < 0:
-            light = 0.62 + 0.38 * max(0.0, float(normal @ _LIGHT))
+            light = scene * (0.62 + 0.38 * max(0.0, float(normal @ _LIGHT)))
             colour = vehicle.paint if face.colour is PAINT else face.colour
             polygon(picture, pixels[face.points], _lit(colour, light))
     return pixels

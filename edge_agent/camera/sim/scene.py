@@ -15,7 +15,6 @@ from numpy.random import Generator
 from edge_agent.camera.sim import bodies, plates
 from edge_agent.camera.sim.bodies import Body, Points
 
-OWN_SPEED_MPS = 9.0
 ONCOMING_X_M, PARKED_X_M = -2.75, 2.45
 HORIZON_M = 90.0  # vehicles farther away are not drawn: their plates are 11 px wide
 _IN_SIGHT_S = 12.0  # no vehicle is drawn longer than this before or after it is nearest
@@ -23,6 +22,17 @@ _PAINTS = (
     (206, 206, 204), (236, 236, 234), (60, 58, 56), (34, 33, 32), (120, 120, 118), (150, 148, 146),
     (96, 62, 44), (52, 46, 118), (70, 84, 66), (132, 146, 160), (88, 74, 62),
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """The patrol car's and, from to, the oncoming traffic's, metres a second."""
+
+    own: float = 9.0
+    oncoming: tuple[float, float] = (8.0, 12.0)
+
+
+TOWN = Speeds()
 
 
 class Kind(StrEnum):
@@ -86,7 +96,7 @@ def _passing(x_m: float, speed_mps: float, near_s: float, heading: float) -> Cal
     return lambda time_s: Pose(x_m, speed_mps * (near_s - time_s), heading)
 
 
-def _followed(start_s: float, gap_m: float, length_m: float) -> Callable[[float], Pose]:
+def _followed(start_s: float, gap_m: float, length_m: float, own_mps: float) -> Callable[[float], Pose]:
     """Give the way of a vehicle that turns in ahead, is caught up with in 6 s, followed for 5, and drives away."""
     times = start_s + np.array([0.0, 2.0, 8.0, 13.0, 19.0, 21.0])
     gaps = np.array([80.0, 70.0, gap_m, gap_m + 0.6, 70.0, 80.0])
@@ -102,7 +112,7 @@ def _followed(start_s: float, gap_m: float, length_m: float) -> Callable[[float]
         if not times[0] <= time_s <= times[-1]:
             return Pose(0.0, 10 * HORIZON_M, 0.0)
         aside, later = smooth(time_s, asides), smooth(time_s + 0.1, asides)
-        heading = float(np.arctan2(later - aside, 0.1 * OWN_SPEED_MPS))
+        heading = float(np.arctan2(later - aside, 0.1 * own_mps))
         return Pose(aside, smooth(time_s, gaps) + length_m / 2, heading)
 
     return pose
@@ -132,7 +142,7 @@ def _meetings(seconds: float, rng: Generator) -> Iterator[_Meeting]:
         time_s += float(rng.uniform(23.0, 30.0))
 
 
-def _populate(*, seed: int, seconds: float) -> Iterator[Vehicle]:
+def _populate(*, seed: int, seconds: float, speeds: Speeds) -> Iterator[Vehicle]:
     """Make the vehicles of a drive, by the time they are met; no two have the same plate."""
     rng = np.random.default_rng([seed, 1])
     taken: set[str] = set()
@@ -150,15 +160,15 @@ def _populate(*, seed: int, seconds: float) -> Iterator[Vehicle]:
             plate=plate,
             roll=float(rng.normal(0, 0.012)),
             near_s=meeting.near_s,
-            pose=_way(meeting, body, rng),
+            pose=_way(meeting, body, speeds, rng),
         )
 
 
 class Traffic:
     """All vehicles of a drive; the same seed and length give the same ones."""
 
-    def __init__(self, *, seed: int, seconds: float) -> None:
-        self._vehicles = list(_populate(seed=seed, seconds=seconds))
+    def __init__(self, *, seed: int, seconds: float, speeds: Speeds = TOWN) -> None:
+        self._vehicles = list(_populate(seed=seed, seconds=seconds, speeds=speeds))
         self._near_s = [vehicle.near_s for vehicle in self._vehicles]
 
     def ahead(self, time_s: float) -> list[Vehicle]:
@@ -169,11 +179,11 @@ class Traffic:
         return [vehicle for _, vehicle in sorted(near, key=lambda pair: -pair[0])]
 
 
-def _way(meeting: _Meeting, body: Body, rng: Generator) -> Callable[[float], Pose]:
+def _way(meeting: _Meeting, body: Body, speeds: Speeds, rng: Generator) -> Callable[[float], Pose]:
     if meeting.kind is Kind.ONCOMING:
-        speed_mps = OWN_SPEED_MPS + float(rng.uniform(8.0, 12.0))
+        speed_mps = speeds.own + float(rng.uniform(*speeds.oncoming))
         return _passing(ONCOMING_X_M + float(rng.normal(0, 0.08)), speed_mps, meeting.near_s, np.pi)
     if meeting.kind is Kind.PARKED:
         heading = float(rng.normal(0, 0.025))
-        return _passing(PARKED_X_M + float(rng.normal(0, 0.07)), OWN_SPEED_MPS, meeting.near_s, heading)
-    return _followed(meeting.near_s - 10.5, float(rng.uniform(8.5, 12.5)), body.length_m)
+        return _passing(PARKED_X_M + float(rng.normal(0, 0.07)), speeds.own, meeting.near_s, heading)
+    return _followed(meeting.near_s - 10.5, float(rng.uniform(8.5, 12.5)), body.length_m, speeds.own)

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from edge_agent.camera.sim.optics import CameraModel, Mount, Points, View
-from edge_agent.camera.sim.scene import OWN_SPEED_MPS
 from edge_agent.domain import Image
 
 Colour = tuple[int, int, int]
@@ -85,28 +84,27 @@ def _draw(view: View, rng: np.random.Generator) -> Image:
     return picture
 
 
-def _along(time_s: float, *, every_m: float, first_m: float, last_m: float) -> Iterator[tuple[int, float]]:
+def _along(gone: float, *, every_m: float, first_m: float, last_m: float) -> Iterator[tuple[int, float]]:
     """Give number and distance ahead of things that stand at even distances, the farthest first."""
-    gone = OWN_SPEED_MPS * time_s
     for number in range(int((gone + last_m) / every_m), int((gone + first_m) / every_m), -1):
         yield number, number * every_m - gone
 
 
-def furnish(picture: Image, view: View, time_s: float) -> None:
-    """Draw what goes by: houses, trees, lamp posts, fence posts, marks and patches on the road."""
-    for number, z in _along(time_s, every_m=16.0, first_m=30.0, last_m=150.0):
+def furnish(picture: Image, view: View, gone_m: float) -> None:
+    """Draw what goes by after so many metres: houses, trees, posts, marks and patches on the road."""
+    for number, z in _along(gone_m, every_m=16.0, first_m=30.0, last_m=150.0):
         _house(picture, view, 11.0 if number % 2 else -12.5, z, number)
-    for number, z in _along(time_s, every_m=7.0, first_m=12.0, last_m=130.0):
+    for number, z in _along(gone_m, every_m=7.0, first_m=12.0, last_m=130.0):
         tone = 150 - 10 * (number % 3)
         polygon(picture, upright(view, (5.6, 5.9), (0, 1.3), z), (tone, tone + 4, tone + 8))
-    for number, z in _along(time_s, every_m=9.0, first_m=_NEAR_M, last_m=90.0):
+    for number, z in _along(gone_m, every_m=9.0, first_m=_NEAR_M, last_m=90.0):
         polygon(picture, flat(view, 3.62, 3.64, z, z + 0.2), (120, 120, 120))
         if number % 3 == 0:
             wide = 0.5 + 0.4 * (number % 4)
             polygon(picture, flat(view, 0.4 - wide, 0.4 + wide, z, z + 1.5 + wide), (84, 83, 82))
-    for number, z in _along(time_s, every_m=11.0, first_m=14.0, last_m=120.0):
+    for number, z in _along(gone_m, every_m=11.0, first_m=14.0, last_m=120.0):
         _tree(picture, view, 7.0 if number % 2 else -7.6, z, number)
-    for _, z in _along(time_s, every_m=40.0, first_m=10.0, last_m=150.0):
+    for _, z in _along(gone_m, every_m=40.0, first_m=10.0, last_m=150.0):
         polygon(picture, upright(view, (4.0, 4.14), (0, 8), z), (92, 94, 94))
 
 

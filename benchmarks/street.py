@@ -1,0 +1,211 @@
+"""The simulated street as an instrument: what is read at which closing speed, shutter, plate width and light.
+
+One standard drive, and one more for each value of what is varied; all else stays. Truth for every plate and frame.
+"""
+
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+
+from benchmarks import readers
+from benchmarks.score import TruePlate, key, score
+from edge_agent import host, wiring
+from edge_agent.camera.sim.camera import SimCamera
+from edge_agent.camera.sim.light import Light
+from edge_agent.camera.sim.optics import CameraModel
+from edge_agent.camera.sim.scene import Kind, Speeds
+from edge_agent.camera.sim.truth import READABLE_WIDTH_PX, VehicleTruth
+from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
+from edge_agent.domain import Read, corrected, folded
+from edge_agent.services.demo.account import vehicle_of
+
+RATE_FPS = 15.0
+KMH = 3.6
+USUAL_FOCAL_PX = 3400.0
+"""With it a plate in the next lane is 72 px wide before it leaves the picture."""
+
+READABLE_FRAMES = 2
+PEER_EVERY, PEER_PICTURES = 3, 150
+"""Of the frames with a plate to read, every third is shown to another reader too, up to so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """One drive's; the car and the oncoming traffic share the closing speed evenly."""
+
+    closing_kmh: float = 100.0
+    shutter: float = 1000.0
+    """One over the exposure in seconds."""
+    focal_px: float = USUAL_FOCAL_PX
+    light: Light = Light.DAY
+
+    @property
+    def speeds(self) -> Speeds:
+        half = self.closing_kmh / KMH / 2
+        return Speeds(own=half, oncoming=(0.95 * half, 1.05 * half))
+
+    @property
+    def model(self) -> CameraModel:
+        return CameraModel(
+            focal_px=self.focal_px,
+            shutter_s=1 / self.shutter,
+            shake=6e-4,
+            readout_s=0.012,
+            swing=0.25,
+            defocus_px=0.7,
+        )
+
+    @property
+    def readable_px(self) -> float:
+        """The width from which a plate counts: with a shorter lens none comes near the usual one."""
+        return READABLE_WIDTH_PX * self.focal_px / USUAL_FOCAL_PX
+
+
+STANDARD = Conditions()
+VARIED: dict[str, Sequence[Conditions]] = {
+    "closing speed, km/h": [replace(STANDARD, closing_kmh=one) for one in (60.0, 100.0, 160.0, 220.0)],
+    "shutter, 1/s": [replace(STANDARD, shutter=one) for one in (250.0, 500.0, 1000.0, 2500.0)],
+    "widest plate, px": [replace(STANDARD, focal_px=one) for one in (1700.0, 2300.0, 2800.0, 3400.0)],
+    "light": [replace(STANDARD, light=one) for one in Light],
+}
+
+
+def value(axis: str, conditions: Conditions) -> str:
+    """What a drive has of the axis that is varied."""
+    match axis:
+        case "closing speed, km/h":
+            return f"{conditions.closing_kmh:.0f}"
+        case "shutter, 1/s":
+            return f"{conditions.shutter:.0f}"
+        case "widest plate, px":
+            return f"{72 * conditions.focal_px / USUAL_FOCAL_PX:.0f}"
+        case _:
+            return str(conditions.light)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a drive's plates came to; a delay is from the last sight to the read, seconds of the drive."""
+
+    plates: dict[str, int] = field(default_factory=dict)
+    captured: dict[str, int] = field(default_factory=dict)
+    right: dict[str, int] = field(default_factory=dict)
+    wrong: int = 0
+    duplicates: int = 0
+    false_reads: int = 0
+    delays_s: list[float] = field(default_factory=list)
+
+    def share(self, counts: dict[str, int], *kinds: str) -> float:
+        """Of the plates of such kinds, or of all."""
+        chosen = kinds or tuple(self.plates)
+        return sum(counts.get(k, 0) for k in chosen) / max(1, sum(self.plates.get(k, 0) for k in chosen))
+
+    @property
+    def delay_s(self) -> float:
+        return statistics.median(self.delays_s) if self.delays_s else 0.0
+
+
+def camera(conditions: Conditions, *, seconds: float, seed: int) -> SimCamera:
+    """The drive, as fast as it can be drawn."""
+    return SimCamera(
+        name="street", now=host.now, seed=seed, seconds=seconds, rate_fps=RATE_FPS, pace="fast",
+        model=conditions.model, speeds=conditions.speeds, light=conditions.light,
+    )  # fmt: skip
+
+
+def drive(conditions: Conditions, *, seconds: float, seed: int, advance: Callable[[], None]) -> Outcome:
+    """Drive once through the car's own pipeline."""
+    street = camera(conditions, seconds=seconds, seed=seed)
+    pipeline = wiring.pipeline(models=ModelSettings(), reading=ReadingSettings(), tracking=TrackingSettings())
+    street.open()
+    given: list[tuple[float, Read]] = []
+    for frame in iter(street.read, None):
+        given += [(frame.stamp.monotonic_s, read) for read in pipeline.step(frame)]
+        advance()
+    reads = [*given, *((read.last.monotonic_s, read) for read in pipeline.finish())]
+    return judged(reads, street.truth(), conditions)
+
+
+def judged(given: Sequence[tuple[float, Read]], truth: Sequence[VehicleTruth], conditions: Conditions) -> Outcome:
+    """Compare reads, each with the time it was given, with the truth."""
+    outcome = Outcome(
+        delays_s=[at_s - read.last.monotonic_s for at_s, read in given if not read.revision],
+    )
+    texts: dict[int, list[str]] = {}
+    for read in corrected(read for _, read in given):
+        vehicle = vehicle_of(read, truth)
+        if vehicle is None:
+            outcome.false_reads += 1
+        else:
+            texts.setdefault(vehicle.number, []).append(folded(read.text))
+    for vehicle in truth:
+        said = texts.get(vehicle.number, [])
+        outcome.duplicates += max(0, len(said) - 1)
+        if len(vehicle.readable(width_px=conditions.readable_px)) < READABLE_FRAMES:
+            continue
+        is_right = folded(vehicle.text) in said
+        outcome.wrong += bool(said) and not is_right
+        for counts, count in ((outcome.plates, 1), (outcome.captured, bool(said)), (outcome.right, is_right)):
+            counts[vehicle.kind] = counts.get(vehicle.kind, 0) + int(count)
+    return outcome
+
+
+def row(outcome: Outcome) -> tuple[str, ...]:
+    """The cells of a table, as COLUMNS names them."""
+    return (
+        f"{sum(outcome.plates.values())}",
+        f"{outcome.share(outcome.captured):.3f}",
+        f"{outcome.share(outcome.right):.3f}",
+        f"{outcome.share(outcome.captured, Kind.ONCOMING):.3f}",
+        f"{outcome.share(outcome.right, Kind.ONCOMING):.3f}",
+        f"{outcome.wrong}",
+        f"{outcome.duplicates}",
+        f"{outcome.false_reads}",
+        f"{outcome.delay_s:.2f}",
+    )
+
+
+COLUMNS = (
+    "plates", "captured", "read right", "oncoming captured", "oncoming right", "wrong", "twice", "of nothing",
+    "delay, s",
+)  # fmt: skip
+
+
+def frames_to_read(*, seconds: float, seed: int, folder: Path) -> Iterator[tuple[Path, list[TruePlate]]]:
+    """Pictures of the standard drive with a plate wide enough to be read, as files, and their true plates."""
+    street = camera(STANDARD, seconds=seconds, seed=seed)
+    street.open()
+    found = 0
+    for frame in iter(street.read, None):
+        shown = [
+            (vehicle, vehicle.sightings[-1])
+            for vehicle in street.truth()
+            if vehicle.sightings[-1].frame == frame.number
+        ]
+        if any(seen.width_px >= READABLE_WIDTH_PX and seen.shown > 0.97 for _, seen in shown):
+            found += 1
+            if found % PEER_EVERY == 0 and found // PEER_EVERY <= PEER_PICTURES:
+                path = folder / f"{frame.number:06}.png"
+                cv2.imwrite(str(path), frame.image)
+                yield (
+                    path,
+                    [
+                        TruePlate(seen.box, vehicle.text if seen.width_px >= READABLE_WIDTH_PX else "")
+                        for vehicle, seen in shown
+                        if seen.shown > 0.5
+                    ],
+                )
+
+
+def beside(peer: Path, *, seconds: float, seed: int) -> list[tuple[str, float, float]]:
+    """Of the same frames, one by one: reader, share of the plates found, share of those of 60 px read right."""
+    with tempfile.TemporaryDirectory(prefix="edge-agent-bench-") as folder:
+        pictures = dict(frames_to_read(seconds=seconds, seed=seed, folder=Path(folder)))
+        truth = {key(str(path)): plates for path, plates in pictures.items()}
+        measured = readers.measure([readers.ours(threads=1), readers.peer(peer)], list(pictures))
+        scores = [(one.reader.name, score(truth, one.pictures.values())) for one in measured]
+    return [(name, one.captured / one.plates, one.right / one.texts) for name, one in scores]
