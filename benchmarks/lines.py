@@ -81,6 +81,24 @@ class DriveEnd(_Line):
     committed: int
 
 
+class CamerasEnd(_Line):
+    """What cameras that played recordings came to: frames a camera, times of every stage, samples each second."""
+
+    seconds: float
+    cpu_s: float
+    frames: list[int]
+    processed: list[int]
+    detect_ms: list[float] = []
+    read_ms: list[float] = []
+    commit_ms: list[float] = []
+    delay_s: list[float] = []
+    """From a plate's last sight to its read's commit."""
+
+    memory_mib: list[float] = []
+    waiting: list[int] = []
+    """Reads on disk that were not sent yet."""
+
+
 AnyLine = TypeVar("AnyLine", bound=_Line)
 SHOWN_CHARACTERS = 60
 

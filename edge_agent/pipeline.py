@@ -20,6 +20,12 @@ class ReadsPlates(Protocol):
     def read(self, image: Image, detections: Sequence[Detection]) -> list[Reading]: ...
 
 
+class TellsStill(Protocol):
+    """What the pipeline needs to know of a picture: whether it shows what the one looked at last did."""
+
+    def same(self, image: Image) -> bool: ...
+
+
 class FollowsVehicles(Protocol):
     """What the pipeline needs from a tracker."""
 
@@ -43,10 +49,19 @@ class Look:
 class Pipeline:
     """Detector, reader and tracker of one camera; no disk, no network, no settings."""
 
-    def __init__(self, *, detector: FindsPlates, reader: ReadsPlates, tracker: FollowsVehicles) -> None:
+    def __init__(
+        self,
+        *,
+        detector: FindsPlates,
+        reader: ReadsPlates,
+        tracker: FollowsVehicles,
+        still: TellsStill | None = None,
+    ) -> None:
         self._detector = detector
         self._reader = reader
         self._tracker = tracker
+        self._still = still
+        self._last: Look | None = None
 
     def look(self, image: Image, *, quarters: Iterable[int] = ()) -> Look:
         """Find and read the plates of one picture; far ones too in the quarters (0..3) named."""
@@ -63,8 +78,13 @@ class Pipeline:
         )
 
     def step(self, frame: Frame, *, quarters: Iterable[int] = ()) -> list[Read]:
-        """Take one frame further; give the vehicle passes that are complete by its time stamp."""
-        return self.follow(frame, self.look(frame.image, quarters=quarters))
+        """Take one frame further; give the vehicle passes that are complete by its time stamp.
+
+        A frame that shows what the last one did is not looked at again: its plates are where they were.
+        """
+        if self._last is None or self._still is None or not self._still.same(frame.image):
+            self._last = self.look(frame.image, quarters=quarters)
+        return self.follow(frame, self._last)
 
     def follow(self, frame: Frame, look: Look) -> list[Read]:
         """The second half of a step: follow the vehicles with what the frame's picture showed."""

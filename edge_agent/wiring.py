@@ -30,6 +30,7 @@ from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.easyocr import EasyOcrReader
 from edge_agent.vision.models import Manifest, Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
+from edge_agent.vision.still import Still
 from edge_agent.vision.threads import limit_threads
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ def pipeline(
             new_id=new_id,
             journal=journal,
         ),
+        still=Still(),
     )
 
 

@@ -149,6 +149,12 @@ class ReadingSettings(Settings):
     min_plate_width_px: int = Field(
         default=32, ge=1, le=2000, description="Narrower plates, in pixels of the full frame, are not read."
     )
+    max_fps: float = Field(
+        default=15.0,
+        ge=1,
+        le=120,
+        description="Frames a second that are looked at, at most: more cost more and give fast plates more looks.",
+    )
     far_plates: bool = Field(
         default=True,
         description="Look for far plates in a quarter of each frame too, at twice the scale, where time allows.",

@@ -1,6 +1,7 @@
 """One camera from its frames to the outbox."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -53,6 +54,7 @@ class CameraLine:
         latest: Latest[Frame],
         pipeline: Pipeline,
         keep: KeepReads,
+        max_fps: float,
         far_plates: bool,
     ) -> None:
         self.name = name
@@ -60,6 +62,7 @@ class CameraLine:
         self._latest = latest
         self._pipeline = pipeline
         self._keep = keep
+        self._period_s = 1 / max_fps
         self._far_plates = far_plates
         self._stop = threading.Event()
         self._waiting: list[Read] = []
@@ -108,17 +111,21 @@ class CameraLine:
                 log.error("%s did not end within %.0f s", thread.name, timeout_s)
 
     def _run(self) -> None:
+        took_s = math.inf  # the last look at a whole frame
         while not self._latest.closed:
-            keeps_up = self._latest.empty
             frame = self._latest.take(LOOK_UP_S)
             self._turned_s = time.monotonic()
-            if frame is not None:
-                # A quarter a frame, in turn: it costs as much as the frame, which only who keeps up has to spare.
-                quarters = (self._processed % QUARTERS,) if keeps_up and self._far_plates else ()
-                self._store(self._pipeline.step(frame, quarters=quarters))
-                self._processed += 1
-            else:
+            if frame is None:
                 self._store(self._pipeline.advance(self._turned_s))
+                continue
+            # A quarter a frame, in turn: it costs as much as the frame, which only who keeps up has to spare.
+            has_time = self._far_plates and 2 * took_s <= self._period_s
+            quarters = (self._processed % QUARTERS,) if has_time else ()
+            self._store(self._pipeline.step(frame, quarters=quarters))
+            self._processed += 1
+            busy_s = time.monotonic() - self._turned_s
+            took_s = busy_s / (1 + len(quarters))
+            self._stop.wait(max(0.0, self._period_s - busy_s))
         self._store(self._pipeline.finish())
         self._finished = True
         if self._waiting:

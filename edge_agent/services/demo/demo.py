@@ -158,6 +158,7 @@ class Demo:
             latest=self._latest,
             pipeline=wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings()),
             keep=keep_and_note,
+            max_fps=reading.max_fps,
             far_plates=reading.far_plates,
         )
         self._started_s = time.monotonic()
