@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from edge_agent.domain import Box, Image
+from edge_agent.vision.annotate import jpeg
 from edge_agent.vision.gray import to_gray
 
 SHARPNESS_SIZE = (96, 32)  # every plate is brought to this size, so that near and far ones compare
@@ -26,8 +27,7 @@ def sharpness(plate: Image) -> float:
     return float(cv2.Laplacian(gray, cv2.CV_32F).std()) / contrast if contrast else 0.0
 
 
-def jpeg(image: Image, *, height: int, quality: int = 80) -> bytes:
+def thumbnail(image: Image, *, height: int) -> bytes:
     """A picture as a JPEG of that height in pixels."""
     width = max(1, round(image.shape[1] * height / image.shape[0]))
-    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", resized, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return jpeg(np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8))

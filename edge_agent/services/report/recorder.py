@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from edge_agent.domain import Frame, Read, Reading
 from edge_agent.pipeline import Look
 from edge_agent.reading.journal import Refusal
-from edge_agent.vision.patch import jpeg, patch, sharpness
+from edge_agent.vision.patch import patch, sharpness, thumbnail
 
 THUMBNAIL_PX = 44
 CROP_PX = 120
@@ -89,7 +89,7 @@ class Recorder:
             text=reading.characters.text(),
             confidence=reading.characters.confidence,
             weight=weight,
-            thumbnail=jpeg(patch(frame.image, box, margin=MARGIN), height=THUMBNAIL_PX),
+            thumbnail=thumbnail(patch(frame.image, box, margin=MARGIN), height=THUMBNAIL_PX),
         )
         self.tracks.setdefault(track, TrackNotes(track)).sights.append(sight)
 
@@ -108,4 +108,4 @@ class Recorder:
 
 def crop(read: Read) -> bytes:
     """The best frame's plate as a JPEG."""
-    return jpeg(read.patch, height=CROP_PX, quality=88)
+    return thumbnail(read.patch, height=CROP_PX)
