@@ -163,7 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _street(options: argparse.Namespace, console: Console) -> None:
     """Drive through every condition once, and print and draw what came of it."""
     if options.peer:
-        readers.peer(options.peer)  # a script that is missing is said before the minutes
+        readers.peer(options.peer)  # what is missing is said before the minutes
+    if options.plot:
+        plot.check()
     console.print("\n".join(machine.describe()), soft_wrap=True)
     console.print()
     conditions = list(dict.fromkeys(one for axis in street.VARIED.values() for one in axis))
@@ -178,6 +180,8 @@ def _street(options: argparse.Namespace, console: Console) -> None:
     for axis, chosen in street.VARIED.items():
         lines = [Row(street.value(axis, one), street.row(outcomes[one])) for one in chosen]
         show(axis, list(street.COLUMNS), lines, console)
+    lines = [Row(band, (str(n), f"{c:.3f}", f"{r:.3f}")) for band, n, c, r in street.bands(outcomes.values())]
+    show("all drives, by the plate's widest sight", ["plates", "captured", "read right"], lines, console)
     if options.plot:
         plot.drives(outcomes, options.plot)
     if options.peer:

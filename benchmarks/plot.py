@@ -1,5 +1,6 @@
 """Draws what the benchmarks found."""
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,12 +11,16 @@ from edge_agent.errors import EdgeAgentError
 COLOURS = {"captured": "#c8622d", "read right": "#1f5fa8"}
 
 
+def check() -> None:
+    """Raise EdgeAgentError where nothing can be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise EdgeAgentError("the plot needs matplotlib: pip install -e '.[training]'")
+
+
 def drives(outcomes: Mapping[street.Conditions, street.Outcome], file: Path) -> None:
     """Captured and read right over each condition, of all plates and of oncoming ones. Raises EdgeAgentError."""
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - the plot alone needs it
-    except ModuleNotFoundError:
-        raise EdgeAgentError("the plot needs matplotlib: pip install -e '.[training]'") from None
+    from matplotlib.figure import Figure  # noqa: PLC0415 - the plot alone needs it
+
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     for axes, (axis, conditions) in zip(figure.subplots(1, len(street.VARIED)), street.VARIED.items(), strict=True):
         places = range(len(conditions))

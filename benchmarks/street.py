@@ -3,15 +3,17 @@
 One standard drive, and one more for each value of what is varied; all else stays. Truth for every plate and frame.
 """
 
+import itertools
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 
 from benchmarks import readers
+from benchmarks.approach import recorded
 from benchmarks.score import TruePlate, key, score
 from edge_agent import host, wiring
 from edge_agent.camera.sim.camera import SimCamera
@@ -20,7 +22,7 @@ from edge_agent.camera.sim.optics import CameraModel
 from edge_agent.camera.sim.scene import Kind, Speeds
 from edge_agent.camera.sim.truth import READABLE_WIDTH_PX, VehicleTruth
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
-from edge_agent.domain import Read, corrected, folded
+from edge_agent.domain import Frame, Read, corrected, folded
 from edge_agent.services.demo.account import vehicle_of
 
 RATE_FPS = 15.0
@@ -28,7 +30,15 @@ KMH = 3.6
 USUAL_FOCAL_PX = 3400.0
 """With it a plate in the next lane is 72 px wide before it leaves the picture."""
 
-READABLE_FRAMES = 2
+COUNTED_FROM_PX, COUNTED_FRAMES, WHOLE = 32.0, 2, 0.97
+"""A plate counts that was shown whole, and no narrower than that, in so many frames."""
+
+BANDS_PX = (32.0, 40.0, 50.0, 60.0, 90.0)
+"""Its widest whole sight puts it between two of these."""
+
+QUALITY, CHUNK_FRAMES = 27, 45
+"""x264's constant rate factor: what a camera's stream leaves of its pictures; recorded in pieces of so many."""
+
 PEER_EVERY, PEER_PICTURES = 3, 150
 """Of the frames with a plate to read, every third is shown to another reader too, up to so many."""
 
@@ -58,11 +68,6 @@ class Conditions:
             swing=0.25,
             defocus_px=0.7,
         )
-
-    @property
-    def readable_px(self) -> float:
-        """The width from which a plate counts: with a shorter lens none comes near the usual one."""
-        return READABLE_WIDTH_PX * self.focal_px / USUAL_FOCAL_PX
 
 
 STANDARD = Conditions()
@@ -98,6 +103,8 @@ class Outcome:
     duplicates: int = 0
     false_reads: int = 0
     delays_s: list[float] = field(default_factory=list)
+    by_width: list[tuple[float, bool, bool]] = field(default_factory=list)
+    """Of each plate: its widest whole sight in pixels, whether it was captured, whether it was read right."""
 
     def share(self, counts: dict[str, int], *kinds: str) -> float:
         """Of the plates of such kinds, or of all."""
@@ -123,14 +130,21 @@ def drive(conditions: Conditions, *, seconds: float, seed: int, advance: Callabl
     pipeline = wiring.pipeline(models=ModelSettings(), reading=ReadingSettings(), tracking=TrackingSettings())
     street.open()
     given: list[tuple[float, Read]] = []
-    for frame in iter(street.read, None):
+    for frame in _streamed(iter(street.read, None)):
         given += [(frame.stamp.monotonic_s, read) for read in pipeline.step(frame)]
         advance()
     reads = [*given, *((read.last.monotonic_s, read) for read in pipeline.finish())]
-    return judged(reads, street.truth(), conditions)
+    return judged(reads, street.truth())
 
 
-def judged(given: Sequence[tuple[float, Read]], truth: Sequence[VehicleTruth], conditions: Conditions) -> Outcome:
+def _streamed(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The frames as they come out of a camera's H.264."""
+    while chunk := list(itertools.islice(frames, CHUNK_FRAMES)):
+        images = recorded([one.image for one in chunk], rate_fps=RATE_FPS, quality=QUALITY)
+        yield from (replace(one, image=image) for one, image in zip(chunk, images, strict=True))
+
+
+def judged(given: Sequence[tuple[float, Read]], truth: Sequence[VehicleTruth]) -> Outcome:
     """Compare reads, each with the time it was given, with the truth."""
     outcome = Outcome(
         delays_s=[at_s - read.last.monotonic_s for at_s, read in given if not read.revision],
@@ -145,13 +159,25 @@ def judged(given: Sequence[tuple[float, Read]], truth: Sequence[VehicleTruth], c
     for vehicle in truth:
         said = texts.get(vehicle.number, [])
         outcome.duplicates += max(0, len(said) - 1)
-        if len(vehicle.readable(width_px=conditions.readable_px)) < READABLE_FRAMES:
+        shown = vehicle.readable(width_px=COUNTED_FROM_PX, shown=WHOLE)
+        if len(shown) < COUNTED_FRAMES:
             continue
         is_right = folded(vehicle.text) in said
         outcome.wrong += bool(said) and not is_right
         for counts, count in ((outcome.plates, 1), (outcome.captured, bool(said)), (outcome.right, is_right)):
             counts[vehicle.kind] = counts.get(vehicle.kind, 0) + int(count)
+        outcome.by_width.append((max(one.width_px for one in shown), bool(said), is_right))
     return outcome
+
+
+def bands(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, int, float, float]]:
+    """Of the plates of all drives, by their widest sight: the band, how many, shares captured and read right."""
+    plates = [one for outcome in outcomes for one in outcome.by_width]
+    for low, high in itertools.pairwise(BANDS_PX):
+        chosen = [(captured, right) for width, captured, right in plates if low <= width < high]
+        if chosen:
+            captured, right = (sum(which) / len(chosen) for which in zip(*chosen, strict=True))
+            yield f"{low:.0f} to {high:.0f} px", len(chosen), captured, right
 
 
 def row(outcome: Outcome) -> tuple[str, ...]:
@@ -180,13 +206,14 @@ def frames_to_read(*, seconds: float, seed: int, folder: Path) -> Iterator[tuple
     street = camera(STANDARD, seconds=seconds, seed=seed)
     street.open()
     found = 0
-    for frame in iter(street.read, None):
+    for frame in _streamed(iter(street.read, None)):
         shown = [
-            (vehicle, vehicle.sightings[-1])
+            (vehicle, seen)
             for vehicle in street.truth()
-            if vehicle.sightings[-1].frame == frame.number
+            for seen in vehicle.sightings
+            if seen.frame == frame.number
         ]
-        if any(seen.width_px >= READABLE_WIDTH_PX and seen.shown > 0.97 for _, seen in shown):
+        if any(seen.width_px >= READABLE_WIDTH_PX and seen.shown > WHOLE for _, seen in shown):
             found += 1
             if found % PEER_EVERY == 0 and found // PEER_EVERY <= PEER_PICTURES:
                 path = folder / f"{frame.number:06}.png"
