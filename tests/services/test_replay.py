@@ -1,0 +1,80 @@
+"""Recordings of every shape through the pipeline."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent import host
+from edge_agent.camera.sim.camera import SimCamera
+from edge_agent.config.settings import ModelSettings
+from edge_agent.domain import Image, Read, corrected
+from edge_agent.services import replay
+from edge_agent.services.report.recorder import Recorder
+
+
+def read(path: Path) -> tuple[list[Read], Recorder, int]:
+    recorder, turns = Recorder(), list[int]()
+    camera = replay.recording(path, pace="fast")
+    reads = corrected(
+        replay.replay(camera, models=ModelSettings(threads=1), recorder=recorder, advance=lambda: turns.append(1))
+    )
+    return reads, recorder, len(turns)
+
+
+@pytest.fixture(scope="module")
+def street() -> list[Image]:
+    """Four seconds of the drive, in which one plate passes near, ten frames a second."""
+    camera = SimCamera(name="sim", now=host.now, seed=1, seconds=4, rate_fps=10, pace="fast")
+    camera.open()
+    return [frame.image for frame in iter(camera.read, None)]
+
+
+@pytest.fixture(scope="module")
+def plate(street: list[Image]) -> str:
+    camera = SimCamera(name="sim", now=host.now, seed=1, seconds=4, rate_fps=10, pace="fast")
+    camera.open()
+    for _ in iter(camera.read, None):
+        pass
+    return max(camera.truth(), key=lambda vehicle: max(seen.width_px for seen in vehicle.sightings)).text
+
+
+def write(folder: Path, images: list[Image]) -> Path:
+    for number, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{number:04}.png"), image)
+    return folder
+
+
+def test_a_drive_is_read(tmp_path: Path, street: list[Image], plate: str) -> None:
+    reads, recorder, turns = read(write(tmp_path, street))
+    assert plate in [one.text for one in reads]
+    assert recorder.stages["frames"] == turns == len(street)
+
+
+def test_a_size_that_changes_in_the_middle_is_no_error(tmp_path: Path, street: list[Image], plate: str) -> None:
+    half = [np.asarray(cv2.resize(one, None, fx=0.5, fy=0.5), np.uint8) for one in street[:8]]
+    gray = [np.asarray(cv2.cvtColor(one, cv2.COLOR_BGR2GRAY), np.uint8) for one in street[8:12]]
+    reads, _, turns = read(write(tmp_path, [*half, *gray, *street[12:]]))
+    assert turns == len(street)
+    assert plate in [one.text for one in reads]
+
+
+def test_a_portrait_recording_is_read(tmp_path: Path, street: list[Image], plate: str) -> None:
+    tall = [np.asarray(cv2.copyMakeBorder(one, 900, 900, 0, 0, cv2.BORDER_REPLICATE), np.uint8) for one in street]
+    assert plate in [one.text for one in read(write(tmp_path, tall))[0]]
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_recording_of_a_few_frames_ends(tmp_path: Path, street: list[Image], frames: int) -> None:
+    assert read(write(tmp_path, street[:frames]))[2] == frames
+
+
+def test_a_recording_without_plates_gives_nothing(tmp_path: Path) -> None:
+    reads, recorder, _ = read(write(tmp_path, [np.full((360, 640, 3), 90, np.uint8)] * 4))
+    assert not reads
+    assert not recorder.tracks
+
+
+def test_pictures_of_one_pixel_are_no_error(tmp_path: Path) -> None:
+    assert read(write(tmp_path, [np.zeros((1, 1, 3), np.uint8), np.zeros((2, 3000, 3), np.uint8)]))[0] == []
