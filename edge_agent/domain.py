@@ -20,6 +20,10 @@ ROUND = "0O"
 
 UNREADABLE = "?"
 
+BARS, MOST_BARS = frozenset("I1"), 2
+"""What reads as more of these alone is a grille or a fence: three of ten false texts in pictures without plates were,
+and no state issues such plates in series."""
+
 
 def folded(text: str) -> str:
     """Letters, digits and `?` alone, in upper case, with O as 0: how a text is compared with a label."""
@@ -131,13 +135,18 @@ class CharacterProbabilities:
     @property
     def legible(self) -> bool:
         """Whether this is lettering at all: what the reader makes of a grille or a lamp is short or doubtful."""
-        return len(self) >= LEAST_LETTERING and sum(self.confidences) >= LETTERING_FROM * len(self)
+        long_enough = len(self) >= LEAST_LETTERING and not self._is_bars
+        return long_enough and sum(self.confidences) >= LETTERING_FROM * len(self)
+
+    @property
+    def _is_bars(self) -> bool:
+        return len(self) > MOST_BARS and BARS.issuperset(self.text())
 
     def plate_text(self, *, unsure_below: float) -> str:
         """What text() spells where it can be a plate's; empty for scratches, signs, and half unreadable ones."""
         text = self.text(unsure_below=unsure_below)
-        legible = 2 * text.count(UNREADABLE) < len(text)
-        return text if legible and LEAST_CHARACTERS <= len(text) <= MOST_CHARACTERS else ""
+        readable = 2 * text.count(UNREADABLE) < len(text) and not self._is_bars
+        return text if readable and LEAST_CHARACTERS <= len(text) <= MOST_CHARACTERS else ""
 
 
 def _spell(shares: NDArray[np.float32], unsure_below: float) -> str:

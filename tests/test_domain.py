@@ -34,8 +34,15 @@ def test_a_doubt_between_0_and_o_alone_is_no_question_mark() -> None:
 
 @pytest.mark.parametrize(
     ("text", "share", "said"),
-    [("AB12", 0.9, "AB12"), ("A", 0.9, ""), ("AB12", 0.2, ""), ("ABCDEFGHIJ1234", 0.9, "")],
-    ids=["a plate", "a scratch", "not readable", "a sign"],
+    [
+        ("AB12", 0.9, "AB12"),
+        ("A", 0.9, ""),
+        ("AB12", 0.2, ""),
+        ("ABCDEFGHIJ1234", 0.9, ""),
+        ("I1II", 0.9, ""),
+        ("11", 0.9, "11"),
+    ],
+    ids=["a plate", "a scratch", "not readable", "a sign", "a grille", "a short plate"],
 )
 def test_only_what_can_be_a_plate_has_a_plates_text(text: str, share: float, said: str) -> None:
     assert fakes.characters(text, share).plate_text(unsure_below=0.4) == said
