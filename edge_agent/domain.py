@@ -21,8 +21,8 @@ ROUND = "0O"
 UNREADABLE = "?"
 
 BARS, MOST_BARS = frozenset("I1"), 2
-"""What reads as more of these alone is a grille or a fence: three of ten false texts in pictures without plates were,
-and no state issues such plates in series."""
+"""What reads as more of these alone is a grille or a fence: three of ten false texts in pictures without plates
+were, and no state issues such plates in series."""
 
 
 def folded(text: str) -> str:
