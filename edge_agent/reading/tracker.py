@@ -20,8 +20,8 @@ SAME_PLACE_WITHIN_S, SAME_PLACE_ALIKE = 1.5, 0.6
 """A plate found anew where another was expected, within so long, with so much of its text: the same."""
 
 AGREED_FROM = 0.3
-"""What part of what the frames are sure of must say what they say together: less is a quarrel, not a reading. Of
-held-out plates read right from a moving camera none had less than 0.35."""
+"""What part of what the frames are sure of must say what they say together: less is a quarrel, not a reading
+(docs/decisions/0010)."""
 
 CORRECTED_FROM = 1.5
 """So many times the evidence of what was said makes another text a correction of it."""
