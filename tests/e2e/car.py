@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,7 @@ from uuid import UUID
 from edge_agent import host
 from edge_agent.contract.record import draft
 from edge_agent.contract.topics import Topics
+from edge_agent.domain import Read
 from edge_agent.mqtt import Broker, MqttLink
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher, last_will
@@ -51,7 +53,10 @@ class Car:
 
     def see(self, count: int = 1) -> list[UUID]:
         """Read so many plates; they are on disk when this returns."""
-        reads = [make_read() for _ in range(count)]
+        return self.keep([make_read() for _ in range(count)])
+
+    def keep(self, reads: Sequence[Read]) -> list[UUID]:
+        """Take reads, corrections among them; they are on disk when this returns."""
         self.outbox.append(
             [
                 draft(

@@ -46,6 +46,9 @@ class CentralStore:
     def ids(self) -> list[str]:
         return [id_ for (id_,) in self._ask("SELECT id FROM reads ORDER BY seq")]
 
+    def latest(self) -> list[str]:
+        return [plate for (plate,) in self._ask("SELECT plate FROM latest_reads ORDER BY seq")]
+
     def rejected(self) -> list[str]:
         return [reason for (reason,) in self._ask("SELECT reason FROM rejected")]
 

@@ -2,6 +2,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from edge_agent import host
 from edge_agent.mqtt import Broker
 from edge_agent.outbox import Outbox
+from tests.contract.reads import make_read
 from tests.e2e.broker import Mosquitto, wait_until
 from tests.e2e.car import OWNER, TOPICS, Car
 from tests.e2e.central import CentralStore
@@ -51,6 +53,21 @@ def test_reads_arrive_once_and_in_order_and_the_outbox_empties(
         text=True,
     )
     assert (gaps.returncode, gaps.stdout) == (0, "no gaps\n")
+
+
+def test_a_correction_arrives_beside_its_read_and_both_leave_the_outbox(
+    mosquitto: Mosquitto, store: CentralStore, outbox_path: Path
+) -> None:
+    store.start()
+    said = make_read("A812CD3")
+    with Car(outbox_path, broker=broker_of(mosquitto)) as car:
+        car.keep([said])
+        wait_until(car.empty, "an empty outbox")
+        car.keep([replace(make_read("AB12CD3"), id=said.id, revision=1), make_read("XY98")])
+        wait_until(car.empty, "an empty outbox again")
+        assert store.ids() == [str(said.id), str(said.id), *store.ids()[2:]]
+        assert store.latest() == ["AB12CD3", "XY98"]
+        assert car.publisher.counters.receipted == 3
 
 
 def test_what_the_broker_drops_for_an_absent_store_arrives_all_the_same(
