@@ -147,7 +147,7 @@ class Agent:
         """What an operator wants to see in the log: that it reads, and that it delivers."""
         lines = [
             f"{line.name} {line.status.capture.fps:.0f} fps {line.status.capture.condition.value},"
-            f" {line.status.processed} frames, {line.status.dropped} dropped, {line.status.reads} reads"
+            f" {line.status.processed} frames looked at, {line.status.dropped} left out, {line.status.reads} reads"
             for line in self._lines
         ]
         delivered = self._publisher.counters.receipted
