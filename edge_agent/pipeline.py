@@ -31,6 +31,8 @@ class FollowsVehicles(Protocol):
 
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]: ...
 
+    def stay(self, frame: Frame) -> list[Read]: ...
+
     def advance(self, now_s: float) -> list[Read]: ...
 
     def finish(self) -> list[Read]: ...
@@ -61,7 +63,6 @@ class Pipeline:
         self._reader = reader
         self._tracker = tracker
         self._still = still
-        self._last: Look | None = None
 
     def look(self, image: Image, *, quarters: Iterable[int] = ()) -> Look:
         """Find and read the plates of one picture; far ones too in the quarters (0..3) named."""
@@ -82,9 +83,9 @@ class Pipeline:
 
         A frame that shows what the last one did is not looked at again: its plates are where they were.
         """
-        if self._last is None or self._still is None or not self._still.same(frame.image):
-            self._last = self.look(frame.image, quarters=quarters)
-        return self.follow(frame, self._last)
+        if self._still is not None and self._still.same(frame.image):
+            return self._tracker.stay(frame)
+        return self.follow(frame, self.look(frame.image, quarters=quarters))
 
     def follow(self, frame: Frame, look: Look) -> list[Read]:
         """The second half of a step: follow the vehicles with what the frame's picture showed."""

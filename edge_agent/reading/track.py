@@ -102,6 +102,11 @@ class Track:
         self.last, self.numbers = frame.stamp, (self.numbers[0], frame.number)
         self._count(frame, reading)
 
+    def stay(self, frame: Frame) -> None:
+        """Be in sight where it was; the same picture again is no evidence."""
+        self.motion.follow(self.motion.box, frame.stamp.monotonic_s)
+        self.last, self.numbers = frame.stamp, (self.numbers[0], frame.number)
+
     def _count(self, frame: Frame, reading: Reading) -> None:
         self.hits += 1
         one = ballot(reading)

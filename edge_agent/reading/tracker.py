@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_agent.domain import NO_PLATE_FROM, Frame, NewId, Read, Reading
+from edge_agent.domain import NO_PLATE_FROM, Frame, NewId, Read, Reading, Stamp
 from edge_agent.reading.journal import Journal, NoJournal, Refusal
 from edge_agent.reading.track import Given, Track
 from edge_agent.reading.vote import Fused, alike, candidates, same_plate
@@ -48,6 +48,8 @@ class Tracker:
         self._tracks: list[Track] = []
         self._begun = 0
         self._given: list[Given] = []
+        self._at: Stamp | None = None
+        """Of the last frame."""
 
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
         """Take one frame's readings; give the passes that are complete at its time."""
@@ -70,6 +72,15 @@ class Tracker:
             self._journal.seen(track.number, frame, one, weight=track.weight)
             self._tracks.append(track)
             self._begun += 1
+        self._at = frame.stamp
+        return self.advance(frame.stamp.monotonic_s)
+
+    def stay(self, frame: Frame) -> list[Read]:
+        """Take a frame that shows what the last one did: its plates are still in sight, and say nothing new."""
+        for track in self._tracks:
+            if track.last is self._at:
+                track.stay(frame)
+        self._at = frame.stamp
         return self.advance(frame.stamp.monotonic_s)
 
     def advance(self, now_s: float) -> list[Read]:

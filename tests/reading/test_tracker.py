@@ -192,3 +192,33 @@ def test_vibration_does_not_tear_a_track() -> None:
 def test_two_hundred_plates_in_a_frame() -> None:
     plates = [fakes.reading(f"AB{k:03}CD", x=(k % 20) * 300, y=k // 20 * 100, width=60) for k in range(200)]
     assert len(drive(lambda at: between(0, 0.5, at, plates[0]) and plates, seconds=3)) == 200
+
+
+def stood(looks: int, *, seconds: float) -> list[Read]:
+    """The reads of a plate that is looked at so many times and then stands in pictures that do not change."""
+    tracker = Tracker(rules=RULES, new_id=fakes.CountingIds())
+    reads: list[Read] = []
+    for number in range(int(seconds * RATE)):
+        frame = fakes.frame(number, number / RATE)
+        reads += tracker.update(frame, [fakes.reading("ABC123")]) if number < looks else tracker.stay(frame)
+    return reads
+
+
+def test_the_same_picture_again_is_no_evidence() -> None:
+    assert stood(1, seconds=10) == []
+
+
+def test_a_plate_in_a_picture_that_does_not_change_is_one_read_and_stays_in_sight() -> None:
+    [read] = stood(3, seconds=60)
+    assert read.frames == 3
+    assert read.last.monotonic_s > 2.5
+
+
+def test_a_plate_that_was_gone_before_the_picture_stood_still_is_not_in_sight() -> None:
+    tracker = Tracker(rules=RULES, new_id=fakes.CountingIds())
+    reads: list[Read] = []
+    for number in range(40):
+        frame = fakes.frame(number, number / RATE)
+        seen = [fakes.reading("ABC123")] if number < 4 else []
+        reads += tracker.update(frame, seen) if number < 6 else tracker.stay(frame)
+    assert [read.last.monotonic_s for read in reads] == [0.3]
