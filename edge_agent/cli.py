@@ -286,15 +286,16 @@ def replay(
     engine: EngineOption = "onnx",
     threads: Threads = 1,
 ) -> None:
-    """Read a recording as the car would, frame by frame; what is printed is as its last correction has it."""
+    """Read a recording through the car's pipeline, every frame of it (a car looks at `max_fps` of them a second).
+
+    What is printed is as its last correction has it.
+    """
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
     passes = truths.load(truth, video.name) if truth else []
+    report_at = report_file.target(report, inputs=[video, *([truth] if truth else [])]) if report else None
     recorder = Recorder() if report else None
     recording = replaying.recording(video, pace=pace)
-    with contextlib.ExitStack() as stack:
-        write = stack.enter_context(report_file.opened(report)) if report else None
-        stack.enter_context(_output())
-        advance = stack.enter_context(_progress(recording.length, "replaying"))
+    with _output(), _progress(recording.length, "replaying") as advance:
         reads = corrected(replaying.replay(recording, models=networks, recorder=recorder, advance=advance))
         for one in reads:
             print(replaying.as_json(one) if jsonl else replaying.as_line(one))
@@ -303,8 +304,8 @@ def replay(
         verdict = truths.judge(passes, reads) if truth else None
         if verdict:
             print(verdict, file=sys.stderr if jsonl else None)
-        if recorder and write:
-            write(page(video.name, recorder, reads, passes, verdict))
+        if recorder and report_at:
+            report_file.write(report_at, page(video.name, recorder, reads, passes, verdict))
     if recording.damaged:
         raise typer.Exit(1)
 

@@ -1,7 +1,7 @@
 """One frame in, the reads it completes out: what the car, the tools, the benchmark and the tests all call."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,14 +78,23 @@ class Pipeline:
             read_ms=(done - found) * 1e3,
         )
 
-    def step(self, frame: Frame, *, quarters: Iterable[int] = ()) -> list[Read]:
+    def step(
+        self,
+        frame: Frame,
+        *,
+        quarters: Iterable[int] = (),
+        looked: Callable[[Frame, Look], None] = lambda _frame, _look: None,
+    ) -> list[Read]:
         """Take one frame further; give the vehicle passes that are complete by its time stamp.
 
-        A frame that shows what the last one did is not looked at again: its plates are where they were.
+        A frame that shows what the last one did is not looked at again: its plates are where they were. `looked` is
+        told of the others.
         """
         if self._still is not None and self._still.same(frame.image):
             return self._tracker.stay(frame)
-        return self.follow(frame, self.look(frame.image, quarters=quarters))
+        look = self.look(frame.image, quarters=quarters)
+        looked(frame, look)
+        return self.follow(frame, look)
 
     def follow(self, frame: Frame, look: Look) -> list[Read]:
         """The second half of a step: follow the vehicles with what the frame's picture showed."""

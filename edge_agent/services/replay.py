@@ -32,10 +32,7 @@ def replay(
     )
     try:
         for frame in iter(camera.read, None):
-            look = pipeline.look(frame.image)
-            if recorder:
-                recorder.looked(frame, look)
-            yield from pipeline.follow(frame, look)
+            yield from pipeline.step(frame, looked=recorder.looked) if recorder else pipeline.step(frame)
             advance()
         yield from pipeline.finish()
     finally:

@@ -47,7 +47,7 @@ class Verdict:
 def load(table: Path, clip: str) -> list[TruePass]:
     """The passes of one recording, by its file's name. Raises TruthError with one line."""
     try:
-        with table.open(encoding="utf-8", newline="") as file:
+        with table.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             absent = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
             if absent:
@@ -65,6 +65,8 @@ def load(table: Path, clip: str) -> list[TruePass]:
             first, last = int(row["first_visible"] or ""), int(row["last_visible"] or "")
         except ValueError:
             raise TruthError(f"{table}:{line}: first_visible and last_visible should be frame numbers") from None
+        if not 0 <= first <= last:
+            raise TruthError(f"{table}:{line}: first_visible to last_visible should be 0 or more, and not go back")
         passes.append(TruePass(folded(row["plate"] or ""), first, last))
     if not passes:
         clips = sorted({str(row["clip"]) for _, row in found})

@@ -19,7 +19,9 @@ def read(text: str, first: int, last: int) -> Read:
 
 def test_the_passes_of_one_clip_are_loaded(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
-    table.write_text(HEADER + "a.mp4,ls15-ebc,0,139,\na.mp4,,4,9,far\nb.mp4,XYZ9,1,2,\n", encoding="utf-8")
+    table.write_text(
+        "\ufeff" + HEADER + "a.mp4,ls15-ebc,0,139,\na.mp4,,4,9,far\nb.mp4,XYZ9,1,2,\n", encoding="utf-8"
+    )
     assert load(table, "a.mp4") == [TruePass("LS15EBC", 0, 139), TruePass("", 4, 9)]
 
 
@@ -27,6 +29,8 @@ def test_the_passes_of_one_clip_are_loaded(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("clip,plate\na.mp4,X\n", "is no truth table: without the column first_visible, last_visible"),
+        (HEADER + "a.mp4,X,9,2,\n", ":2: first_visible to last_visible should be 0 or more, and not go back"),
+        (HEADER + "a.mp4,X,-1,2,\n", ":2: first_visible to last_visible should be 0 or more, and not go back"),
         (HEADER + "a.mp4,X,1,two,\n", ":2: first_visible and last_visible should be frame numbers"),
         (HEADER + "b.mp4,X,1,2,\nc.mp4,X,1,2,\n", "names no a.mp4, only b.mp4, c.mp4"),
         (HEADER, "names no a.mp4, only nothing"),

@@ -2,35 +2,32 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent.errors import ReportError
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Callable[[str], None]]:
-    """Give a function that puts a text in the file's place. Raises ReportError."""
-    with _explained(path):
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(descriptor)
+def target(path: Path, *, inputs: Sequence[Path]) -> Path:
+    """Where the report will lie, links followed. Raises ReportError where it cannot, or would replace an input."""
+    found = path.resolve()
+    if found.exists() and not found.is_file():
+        raise ReportError(f"{path}: the report cannot be written: is no regular file")
+    if found in [one.resolve() for one in inputs]:
+        raise ReportError(f"{path}: the report cannot be written: it is what is read")
+    if not found.parent.is_dir():
+        raise ReportError(f"{path}: the report cannot be written: there is no such directory")
+    if not os.access(found.parent, os.W_OK):
+        raise ReportError(f"{path}: the report cannot be written: its directory is not writable")
+    return found
 
-    def write(text: str) -> None:
-        with _explained(path):
-            Path(scratch).write_text(text, encoding="utf-8")
-            Path(scratch).replace(path)
 
+def write(path: Path, text: str) -> None:
+    """Put a text in a file's place. Raises ReportError."""
     try:
-        yield write
-    finally:
-        with suppress(FileNotFoundError):
-            Path(scratch).unlink()
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+            made = Path(scratch) / path.name
+            made.write_text(text, encoding="utf-8")
+            made.replace(path)
     except OSError as error:
         raise ReportError(f"{path}: the report cannot be written: {error.strerror}") from None

@@ -43,14 +43,14 @@ def page(
     refused = [one for one in recorder.tracks.values() if not one.reads]
     refused.sort(key=lambda one: -len(one.sights))
     missed = [_missed(one, recorder) for one in (verdict.missed if verdict else ())]
-    seen = f"{recorder.stages['frames']} frames, {_time(recorder.seconds)} of recording"
+    seen = f"{recorder.stages['frames']} frames looked at, {_time(recorder.seconds)} of recording"
     parts = [
         f"<h1>{escape(name)}</h1>",
         f'<p class="soft">{seen}. Plates read by edge-agent; for official purposes alone.</p>',
         _numbers(passes, refused, verdict),
         "<h2>Timeline</h2>",
         _timeline(passes, refused[:MOST_REFUSED], truth, recorder.seconds),
-        "<h2>Where plates were left out</h2>",
+        "<h2>What became of what was found</h2>",
         _stages(recorder, refused),
     ]
     if missed:
@@ -171,10 +171,11 @@ def _card(one: _Pass) -> str:
     region = f", {escape(read.region.code.upper())} ({read.region.confidence:.2f})" if read.region else ""
     others = ", ".join(f"{escape(other.text)} ({other.confidence:.2f})" for other in read.candidates)
     corrected = [f"{escape(earlier.text)}" for earlier in notes.reads if earlier.text != read.text]
+    begin, end = notes.times
     lines = [
         f"confidence {read.confidence:.2f}{region}",
-        f"{_time(notes.times[0])} to {_time(notes.times[1])}, frames {notes.frames[0]} to {notes.frames[1]}",
-        f"{len(notes.sights)} frames read, evidence of {notes.evidence:.1f}",
+        f"in sight {_time(begin)} to {_time(end)}, frames {notes.frames[0]} to {notes.frames[1]}",
+        f"given from {read.frames} frames up to {read.frame_numbers[1]}, evidence of {notes.evidence:.1f}",
         *([f"or: {others}"] if others else []),
         *([f"first read as {', '.join(corrected)}"] if corrected else []),
     ]

@@ -109,18 +109,31 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
-    for bad in (tmp_path / "nowhere" / "r.html", Path("/proc/r.html")):
-        with pytest.raises(ReportError, match="the report cannot be written"), report_file.opened(bad):
-            raise AssertionError("it was opened")
+    video, device = tmp_path / "drive.mp4", Path("/dev/null")
+    video.touch()
+    for bad, why in (
+        (tmp_path / "nowhere" / "r.html", "there is no such directory"),
+        (device, "is no regular file"),
+        (tmp_path, "is no regular file"),
+        (video, "it is what is read"),
+    ):
+        with pytest.raises(ReportError, match=f"the report cannot be written: {why}"):
+            report_file.target(bad, inputs=[video])
+    assert device.is_char_device()
 
 
-def test_what_is_interrupted_leaves_the_old_report(tmp_path: Path) -> None:
-    path = tmp_path / "r.html"
-    path.write_text("old", encoding="utf-8")
-    with pytest.raises(KeyboardInterrupt), report_file.opened(path):
-        raise KeyboardInterrupt
-    assert path.read_text(encoding="utf-8") == "old"
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_link_is_followed_and_nothing_else_is_left(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.html", tmp_path / "link.html"
+    real.write_text("old", encoding="utf-8")
+    link.symlink_to(real)
+    report_file.write(report_file.target(link, inputs=[]), "new")
+    assert real.read_text(encoding="utf-8") == "new"
+    assert sorted(tmp_path.iterdir()) == [link, real]
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="the report cannot be written: No such file or directory"):
+        report_file.write(tmp_path / "gone" / "r.html", "new")
 
 
 @pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
