@@ -23,7 +23,7 @@ import numpy as np
 
 from edge_agent.domain import folded
 from edge_agent.errors import ModelError
-from training import degrade, plots
+from training import codec, degrade, plots
 from training.data import DataError, data_folder
 from training.fonts import fonts
 from training.render import Printer, printer
@@ -55,8 +55,15 @@ LIGHTS: Mapping[str, Callable[[Floats], Floats]] = {
     "light on dark": lambda image: np.float32(255) - image,
     "moved by 4 px": lambda image: np.asarray(cv2.blur(image, (4, 1)), np.float32),
     "out of focus by 1.2 px": lambda image: np.asarray(cv2.GaussianBlur(image, (0, 0), 1.2), np.float32),
-    "JPEG of quality 25": lambda image: degrade.compressed(_bytes(image), 25).astype(np.float32),
+    "JPEG of quality 25": lambda image: codec.jpeg(_bytes(image), 25).astype(np.float32),
+    "H.264, rate factor 28": lambda image: codec.h264(_bytes(image), 28, np.random.default_rng(0)).astype(
+        np.float32
+    ),
 }
+
+
+def _streamed(image: Gray) -> Gray:
+    return codec.h264(image, 28, np.random.default_rng(0))
 
 
 def _half(shape: tuple[int, ...], share: float) -> Floats:

@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 
-MISSING = [name for name in ("torch", "onnx", "matplotlib") if importlib.util.find_spec(name) is None]
+MISSING = [name for name in ("torch", "onnx", "matplotlib", "av") if importlib.util.find_spec(name) is None]
 
 if MISSING:
     sys.exit(f"training needs {' and '.join(MISSING)}: pip install -e '.[training]'")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from training.degrade import compressed
+from training import codec
 from training.shapes import STRIDE
 
 if TYPE_CHECKING:
@@ -197,5 +197,5 @@ def _weather(image: Floats, rng: np.random.Generator) -> Gray:
         image = image + noise * rng.choice([3.0, 8.0, 15.0])
     out = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.25:
-        out = compressed(out, int(rng.integers(20, 85)))
+        out = codec.jpeg(out, int(rng.integers(20, 85)))
     return out
