@@ -1,113 +1,31 @@
-"""How well plates are read from a moving camera: python -m benchmarks.drive [--stills TRUTH.csv].
+"""How well plates are read from a moving camera: python -m benchmarks.drive --help.
 
-Without --stills the simulated street, by closing speed, shutter, plate width and light (street.py). With it
-labelled photographs that come nearer, one car each (approach.py); truth as benchmarks.accuracy takes it.
+The simulated street, by closing speed, shutter, plate width and light (street.py). With --stills labelled
+photographs that come nearer, one car each (cars.py), with --video recordings, with --runs pictures of the same
+plates (recordings.py).
 """
 
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
-import numpy as np
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import Progress
 
-from benchmarks import machine, plot, readers, street
-from benchmarks.approach import Approach, Ride, Scene, recorded, scene
-from benchmarks.figures import Row, share, show
+from benchmarks import cars, machine, plot, readers, recordings, street
+from benchmarks.approach import scene
+from benchmarks.figures import Row, part, share, show
 from benchmarks.options import OneLineParser
-from benchmarks.score import CAPTURED_IOU, TruePlate, load_truth
-from edge_agent import wiring
-from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
-from edge_agent.domain import Box, Frame, Image, Read, Reading, Stamp, folded
+from edge_agent.domain import folded
 from edge_agent.errors import EdgeAgentError
-from edge_agent.pipeline import Pipeline
+from edge_agent.services import truth
 
 NARROWEST_PX = 55.0
 """Of the plate in the photograph, shrunk to a frame: narrower ones are not asked for."""
-
-BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Car:
-    """What one approach gave: reads, and the surest single frame's text."""
-
-    name: str
-    text: str
-    reads: tuple[str, ...]
-    single: str
-
-    @property
-    def right(self) -> int:
-        return sum(folded(one) == folded(self.text) for one in self.reads)
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        return tuple(one for one in self.reads if folded(one) != folded(self.text))
-
-
-def stills(table: Path) -> Iterator[tuple[Path, TruePlate]]:
-    """The pictures of a truth table that show one plate whose text is sure. Raises EdgeAgentError."""
-    for name, plates in load_truth(table).items():
-        if len(plates) == 1 and plates[0].text:
-            yield table.parent / name, plates[0]
-
-
-def driven(
-    pipeline: Pipeline, frames: Sequence[Image], places: Sequence[Box], *, rate_fps: float
-) -> tuple[list[Read], str]:
-    """Take a clip through a car's pipeline; its reads, and the text of the surest single frame of the plate."""
-    reads: list[Read] = []
-    surest: Reading | None = None
-    for number, (image, place) in enumerate(zip(frames, places, strict=True)):
-        time_s = number / rate_fps
-        frame = Frame("approach", number, Stamp(time_s, BEGINNING + timedelta(seconds=time_s)), image)
-        look = pipeline.look(image)
-        reads += pipeline.follow(frame, look)
-        for one in look.readings:
-            if one.detection.box.iou(place) >= CAPTURED_IOU and (
-                surest is None or one.characters.confidence > surest.characters.confidence
-            ):
-                surest = one
-    return reads + pipeline.finish(), surest.characters.text() if surest else ""
-
-
-def photograph(path: Path) -> Image:
-    """Read a picture. Raises EdgeAgentError."""
-    image = cv2.imread(str(path))
-    if image is None:
-        raise EdgeAgentError(f"{path}: no picture that can be read")
-    return np.asarray(image, np.uint8)
-
-
-def drive(seen: Scene, *, name: str, text: str, end_px: float, seed: int) -> Car:
-    """Let one photograph come nearer."""
-    ride = Ride()
-    images, places = zip(*Approach(seen, ride=ride, last_width_px=end_px, seed=seed).frames(), strict=True)
-    clip = recorded(images, rate_fps=ride.rate_fps, quality=ride.quality)
-    pipeline = wiring.pipeline(models=ModelSettings(), reading=ReadingSettings(), tracking=TrackingSettings())
-    reads, single = driven(pipeline, clip, places, rate_fps=ride.rate_fps)
-    return Car(name, text, tuple(one.text for one in reads), single)
-
-
-def rows(cars: Sequence[Car]) -> list[Row]:
-    """What a table says of the cars."""
-    right = sum(one.right > 0 for one in cars)
-    single = sum(folded(one.single) == folded(one.text) for one in cars)
-    figures = {
-        "captured": share(sum(bool(one.reads) for one in cars), len(cars)),
-        "read right": share(right, len(cars)),
-        "surest single frame right": share(single, len(cars)),
-        "other reads a car": share(sum(len(one.others) for one in cars), len(cars)),
-        "duplicates": str(sum(max(0, one.right - 1) for one in cars)),
-    }
-    return [Row(what, (cell,)) for what, cell in figures.items()]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,11 +35,18 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Example: python -m benchmarks.drive --plot drive.svg",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--stills",
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--stills", type=Path, metavar="CSV", help="labelled photographs that come nearer, instead of the street"
+    )
+    source.add_argument(
+        "--video",
         type=Path,
         metavar="CSV",
-        help="labelled photographs that come nearer, instead of the simulated street",
+        help="recordings beside their table of truth, as edge-agent replay takes it",
+    )
+    source.add_argument(
+        "--runs", type=Path, metavar="CSV", help="labelled pictures that show a plate more than once"
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each simulated drive (default 60)")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated drives (default 1)")
@@ -131,9 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cars", type=int, metavar="N", help="only so many of them, evenly out of the table")
     parser.add_argument(
-        "--end-px", type=float, default=math.inf, help="end where the plate is so wide (default: at its own width)"
+        "--end-px",
+        type=float,
+        nargs="+",
+        default=[math.inf],
+        metavar="PX",
+        help="end where the plate is so wide; inf is its own width (default)",
     )
-    parser.add_argument("--wrong", action="store_true", help="list the cars that gave anything but one right read")
+    parser.add_argument("--wrong", action="store_true", help="list what gave anything but one right read")
     return parser
 
 
@@ -142,16 +72,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.cars is not None and options.cars < 1:
         parser.error("--cars should be 1 or more")
-    if options.end_px < NARROWEST_PX:
+    if not all(one >= NARROWEST_PX for one in options.end_px):
         parser.error(f"--end-px should be {NARROWEST_PX:.0f} or more")
     if not 1 <= options.seconds <= 3600:
         parser.error("--seconds should be 1 to 3600")
-    if options.stills and (options.plot or options.peer):
-        parser.error("--plot and --peer are of the simulated street, not of --stills")
+    if (options.stills or options.video or options.runs) and (options.plot or options.peer):
+        parser.error("--plot and --peer are of the simulated street alone")
     cv2.setNumThreads(1)
     console = Console(width=120, highlight=False, markup=False)
     try:
-        _measure(options, console) if options.stills else _street(options, console)
+        if options.stills:
+            _stills(options, console)
+        elif options.video:
+            _video(options.video, console)
+        elif options.runs:
+            _runs(options, console)
+        else:
+            _street(options, console)
     except EdgeAgentError as error:
         print(f"drive: {error}", file=sys.stderr)
         return 1
@@ -160,28 +97,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+@contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal; call what it gives once a step."""
+    errors = Console(stderr=True)
+    with Progress(console=errors, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("driving", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _machine(console: Console) -> None:
+    console.print("\n".join(machine.describe()), soft_wrap=True)
+    console.print()
+
+
 def _street(options: argparse.Namespace, console: Console) -> None:
     """Drive through every condition once, and print and draw what came of it."""
     if options.peer:
         readers.peer(options.peer)  # what is missing is said before the minutes
     if options.plot:
         plot.check()
-    console.print("\n".join(machine.describe()), soft_wrap=True)
-    console.print()
+    _machine(console)
     conditions = list(dict.fromkeys(one for axis in street.VARIED.values() for one in axis))
     outcomes: dict[street.Conditions, street.Outcome] = {}
-    errors = Console(stderr=True)
-    with Progress(console=errors, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("driving", total=len(conditions) * round(options.seconds * street.RATE_FPS))
+    with _progress(len(conditions) * round(options.seconds * street.RATE_FPS)) as advance:
         for one in conditions:
-            outcomes[one] = street.drive(
-                one, seconds=options.seconds, seed=options.seed, advance=lambda: progress.advance(task)
-            )
+            outcomes[one] = street.drive(one, seconds=options.seconds, seed=options.seed, advance=advance)
     for axis, chosen in street.VARIED.items():
         lines = [Row(street.value(axis, one), street.row(outcomes[one])) for one in chosen]
         show(axis, list(street.COLUMNS), lines, console)
-    lines = [Row(band, (str(n), f"{c:.3f}", f"{r:.3f}")) for band, n, c, r in street.bands(outcomes.values())]
-    show("all drives, by the plate's widest sight", ["plates", "captured", "read right"], lines, console)
+    for title, groups in street.groups(outcomes.values()).items():
+        lines = [Row(name, street.passes_row(passes)) for name, passes in groups.items() if passes]
+        show(f"all drives, {title}", list(street.PASS_COLUMNS), lines, console)
     if options.plot:
         plot.drives(outcomes, options.plot)
     if options.peer:
@@ -190,26 +137,66 @@ def _street(options: argparse.Namespace, console: Console) -> None:
         show("the same frames one by one", ["found", "60 px and wider: right"], lines, console)
 
 
-def _measure(options: argparse.Namespace, console: Console) -> None:
-    pictures = list(stills(options.stills))
+def _stills(options: argparse.Namespace, console: Console) -> None:
+    """Let each photograph come nearer, to each of the widths."""
+    pictures = list(cars.stills(options.stills))
     asked = min(options.cars or len(pictures), len(pictures))
     chosen = [pictures[k * len(pictures) // asked] for k in range(asked)]
-    cars: list[Car] = []
-    errors = Console(stderr=True)
-    for path, plate in track(chosen, "driving", console=errors, disable=not errors.is_terminal):
-        seen = scene(photograph(path), plate.box)
-        if seen.plate.width >= NARROWEST_PX:
-            cars.append(drive(seen, name=path.name, text=plate.text, end_px=options.end_px, seed=len(cars)))
-    if not cars:
+    ends: list[list[cars.Car]] = [[] for _ in options.end_px]
+    with _progress(asked) as advance:
+        for path, plate in chosen:
+            seen = scene(cars.photograph(path), plate.box)
+            if seen.plate.width >= NARROWEST_PX:
+                for found, end_px in zip(ends, options.end_px, strict=True):
+                    found.append(cars.drive(seen, name=path.name, text=plate.text, end_px=end_px, seed=len(found)))
+            advance()
+    if not ends[0]:
         raise EdgeAgentError(
             f"{options.stills}: no picture with one plate of {NARROWEST_PX:.0f} px and a sure text"
         )
-    console.print("\n".join(machine.describe()), soft_wrap=True)
-    console.print()
-    show(f"{options.stills.stem}: photographs that come nearer", [f"{len(cars)} cars"], rows(cars), console)
-    for one in cars if options.wrong else ():
-        if one.others or one.right != 1:
-            console.print(f"{one.name} {one.text}: {', '.join(one.reads) or '-'}; single {one.single or '-'}")
+    _machine(console)
+    title = f"{options.stills.stem}: {len(ends[0])} photographs that come nearer"
+    columns = ["to its own width" if math.isinf(end) else f"to {end:.0f} px" for end in options.end_px]
+    show(title, columns, cars.rows(ends), console)
+    for column, found in zip(columns, ends, strict=True) if options.wrong else ():
+        for one in found:
+            if one.others or one.right != 1:
+                said, single = ", ".join(one.reads) or "-", ", ".join(one.singles) or "-"
+                console.print(f"{column}: {one.name} {one.text}: {said}; surest single frame {single}")
+
+
+def _video(table: Path, console: Console) -> None:
+    """Replay each recording of a truth table."""
+    clips = truth.clips(table)
+    _machine(console)
+    with _progress(None) as advance:
+        lines = [Row(clip, recordings.recording(table.parent / clip, table, advance=advance)) for clip in clips]
+    show("recordings", list(recordings.COLUMNS), lines, console)
+
+
+def _runs(options: argparse.Namespace, console: Console) -> None:
+    """Read each picture of a set, and the plates that it shows more than once by all of their pictures."""
+    with _progress(None) as advance:
+        runs = list(recordings.runs(options.runs, advance=advance))
+    if not runs:
+        raise EdgeAgentError(f"{options.runs}: shows no plate with a sure text more than once")
+    _machine(console)
+    pictures = sum(one.pictures for one in runs)
+    cells = (
+        str(pictures),
+        share(sum(folded(one.together) == one.text for one in runs), len(runs)),
+        share(sum(folded(one.surest) == one.text for one in runs), len(runs)),
+        part(sum(one.right for one in runs), pictures),
+    )
+    show(
+        f"{options.runs.stem}: {len(runs)} plates shown more than once, read right",
+        list(recordings.RUN_COLUMNS),
+        [Row("", cells)],
+        console,
+    )
+    for one in runs if options.wrong else ():
+        if folded(one.together) != one.text:
+            console.print(f"{one.text}: together {one.together or '-'}; surest single {one.surest or '-'}")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,15 @@ import cv2
 
 from benchmarks import readers
 from benchmarks.approach import recorded
+from benchmarks.figures import part
 from benchmarks.score import TruePlate, key, score
+from benchmarks.surest import SurestFrames
 from edge_agent import host, wiring
 from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.camera.sim.light import Light
 from edge_agent.camera.sim.optics import CameraModel
 from edge_agent.camera.sim.scene import Kind, Speeds
-from edge_agent.camera.sim.truth import READABLE_WIDTH_PX, VehicleTruth
+from edge_agent.camera.sim.truth import READABLE_WIDTH_PX, Sighting, VehicleTruth
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.domain import Frame, Read, corrected, folded
 from edge_agent.services.demo.account import vehicle_of
@@ -30,10 +32,10 @@ KMH = 3.6
 USUAL_FOCAL_PX = 3400.0
 """With it a plate in the next lane is 72 px wide before it leaves the picture."""
 
-COUNTED_FROM_PX, COUNTED_FRAMES, WHOLE = 32.0, 2, 0.97
+COUNTED_FROM_PX, COUNTED_FRAMES, WHOLE, HALF = 32.0, 2, 0.97, 0.5
 """A plate counts that was shown whole, and no narrower than that, in so many frames."""
 
-BANDS_PX = (32.0, 40.0, 50.0, 60.0, 90.0)
+BANDS_PX = (32.0, 50.0, 65.0, 80.0, 120.0)
 """Its widest whole sight puts it between two of these."""
 
 QUALITY, CHUNK_FRAMES = 27, 45
@@ -92,6 +94,19 @@ def value(axis: str, conditions: Conditions) -> str:
             return str(conditions.light)
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A plate that counts: its widest whole sight in pixels, and what was read of it."""
+
+    width_px: float
+    hidden: bool
+    """Half or more of it lay behind another vehicle or outside the picture between two whole sights."""
+    captured: bool
+    right: bool
+    single_right: bool
+    """The surest single frame says what the plate says."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a drive's plates came to; a delay is from the last sight to the read, seconds of the drive."""
@@ -103,8 +118,7 @@ class Outcome:
     duplicates: int = 0
     false_reads: int = 0
     delays_s: list[float] = field(default_factory=list)
-    by_width: list[tuple[float, bool, bool]] = field(default_factory=list)
-    """Of each plate: its widest whole sight in pixels, whether it was captured, whether it was read right."""
+    passes: list[Passed] = field(default_factory=list)
 
     def share(self, counts: dict[str, int], *kinds: str) -> float:
         """Of the plates of such kinds, or of all."""
@@ -127,14 +141,17 @@ def camera(conditions: Conditions, *, seconds: float, seed: int) -> SimCamera:
 def drive(conditions: Conditions, *, seconds: float, seed: int, advance: Callable[[], None]) -> Outcome:
     """Drive once through the car's own pipeline."""
     street = camera(conditions, seconds=seconds, seed=seed)
-    pipeline = wiring.pipeline(models=ModelSettings(), reading=ReadingSettings(), tracking=TrackingSettings())
+    surest = SurestFrames()
+    pipeline = wiring.pipeline(
+        models=ModelSettings(), reading=ReadingSettings(), tracking=TrackingSettings(), journal=surest
+    )
     street.open()
     given: list[tuple[float, Read]] = []
     for frame in _streamed(iter(street.read, None)):
         given += [(frame.stamp.monotonic_s, read) for read in pipeline.step(frame)]
         advance()
     reads = [*given, *((read.last.monotonic_s, read) for read in pipeline.finish())]
-    return judged(reads, street.truth())
+    return judged(reads, street.truth(), single=surest.text)
 
 
 def _streamed(frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -144,18 +161,22 @@ def _streamed(frames: Iterator[Frame]) -> Iterator[Frame]:
         yield from (replace(one, image=image) for one, image in zip(chunk, images, strict=True))
 
 
-def judged(given: Sequence[tuple[float, Read]], truth: Sequence[VehicleTruth]) -> Outcome:
-    """Compare reads, each with the time it was given, with the truth."""
+def judged(
+    given: Sequence[tuple[float, Read]], truth: Sequence[VehicleTruth], *, single: Callable[[Read], str]
+) -> Outcome:
+    """Compare reads, each with the time it was given and its surest frame's text, with the truth."""
     outcome = Outcome(
         delays_s=[at_s - read.last.monotonic_s for at_s, read in given if not read.revision],
     )
     texts: dict[int, list[str]] = {}
+    singles: dict[int, list[str]] = {}
     for read in corrected(read for _, read in given):
         vehicle = vehicle_of(read, truth)
         if vehicle is None:
             outcome.false_reads += 1
         else:
             texts.setdefault(vehicle.number, []).append(folded(read.text))
+            singles.setdefault(vehicle.number, []).append(folded(single(read)))
     for vehicle in truth:
         said = texts.get(vehicle.number, [])
         outcome.duplicates += max(0, len(said) - 1)
@@ -166,18 +187,49 @@ def judged(given: Sequence[tuple[float, Read]], truth: Sequence[VehicleTruth]) -
         outcome.wrong += bool(said) and not is_right
         for counts, count in ((outcome.plates, 1), (outcome.captured, bool(said)), (outcome.right, is_right)):
             counts[vehicle.kind] = counts.get(vehicle.kind, 0) + int(count)
-        outcome.by_width.append((max(one.width_px for one in shown), bool(said), is_right))
+        outcome.passes.append(
+            Passed(
+                width_px=max(one.width_px for one in shown),
+                hidden=_hidden(vehicle, shown),
+                captured=bool(said),
+                right=is_right,
+                single_right=folded(vehicle.text) in singles.get(vehicle.number, ()),
+            )
+        )
     return outcome
 
 
-def bands(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, int, float, float]]:
-    """Of the plates of all drives, by their widest sight: the band, how many, shares captured and read right."""
-    plates = [one for outcome in outcomes for one in outcome.by_width]
-    for low, high in itertools.pairwise(BANDS_PX):
-        chosen = [(captured, right) for width, captured, right in plates if low <= width < high]
-        if chosen:
-            captured, right = (sum(which) / len(chosen) for which in zip(*chosen, strict=True))
-            yield f"{low:.0f} to {high:.0f} px", len(chosen), captured, right
+def _hidden(vehicle: VehicleTruth, whole: Sequence[Sighting]) -> bool:
+    first, last = whole[0].frame, whole[-1].frame
+    return any(first < one.frame < last and one.shown < HALF for one in vehicle.sightings)
+
+
+def groups(outcomes: Iterable[Outcome]) -> dict[str, dict[str, list[Passed]]]:
+    """The plates of all drives by their widest sight, and by whether they were hidden on their way."""
+    passes = [one for outcome in outcomes for one in outcome.passes]
+    return {
+        "by the plate's widest sight": {
+            f"{low:.0f} to {high:.0f} px": [one for one in passes if low <= one.width_px < high]
+            for low, high in itertools.pairwise(BANDS_PX)
+        },
+        "by what was in the way": {
+            "hidden for a while": [one for one in passes if one.hidden],
+            "in sight all the time": [one for one in passes if not one.hidden],
+        },
+    }
+
+
+PASS_COLUMNS = ("plates", "captured", "read right", "surest single frame right")
+
+
+def passes_row(passes: Sequence[Passed]) -> tuple[str, ...]:
+    """The cells of a table, as PASS_COLUMNS names them."""
+    counts = (
+        sum(one.captured for one in passes),
+        sum(one.right for one in passes),
+        sum(one.single_right for one in passes),
+    )
+    return (str(len(passes)), *(part(count, len(passes)) for count in counts))
 
 
 def row(outcome: Outcome) -> tuple[str, ...]:
@@ -223,7 +275,7 @@ def frames_to_read(*, seconds: float, seed: int, folder: Path) -> Iterator[tuple
                     [
                         TruePlate(seen.box, vehicle.text if seen.width_px >= READABLE_WIDTH_PX else "")
                         for vehicle, seen in shown
-                        if seen.shown > 0.5
+                        if seen.shown > HALF
                     ],
                 )
 

@@ -1,8 +1,8 @@
 """What a recording shows for certain, from a table, and what its reads are worth beside that."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_agent.domain import Read, folded
@@ -44,34 +44,59 @@ class Verdict:
         )
 
 
+def clips(table: Path) -> list[str]:
+    """The recordings that a table names. Raises TruthError with one line."""
+    return sorted({row["clip"] for _, row in _rows(table)})
+
+
 def load(table: Path, clip: str) -> list[TruePass]:
     """The passes of one recording, by its file's name. Raises TruthError with one line."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            absent = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-            if absent:
-                raise TruthError(f"{table}: is no truth table: without the column {', '.join(absent)}")
-            found = [(rows.line_num, row) for row in rows]
-    except OSError as error:
-        raise TruthError(f"{table}: the truth cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise TruthError(f"{table}: is no truth table: not text with commas") from None
+    found = _rows(table)
     passes = []
     for line, row in found:
         if row["clip"] != clip:
             continue
         try:
-            first, last = int(row["first_visible"] or ""), int(row["last_visible"] or "")
+            first, last = int(row["first_visible"]), int(row["last_visible"])
         except ValueError:
             raise TruthError(f"{table}:{line}: first_visible and last_visible should be frame numbers") from None
         if not 0 <= first <= last:
             raise TruthError(f"{table}:{line}: first_visible to last_visible should be 0 or more, and not go back")
-        passes.append(TruePass(folded(row["plate"] or ""), first, last))
+        passes.append(TruePass(folded(row["plate"]), first, last))
     if not passes:
-        clips = sorted({str(row["clip"]) for _, row in found})
-        raise TruthError(f"{table}: names no {clip}, only {', '.join(clips) or 'nothing'}")
-    return passes
+        named = sorted({row["clip"] for _, row in found})
+        raise TruthError(f"{table}: names no {clip}, only {', '.join(named) or 'nothing'}")
+    return sorted(_merged(passes), key=lambda one: one.first)
+
+
+def _merged(passes: Iterable[TruePass]) -> Iterator[TruePass]:
+    """Rows of one text whose frames overlap are one pass: a plate that was labelled twice is one plate."""
+    last: TruePass | None = None
+    for one in sorted(passes, key=lambda one: (one.text, one.first)):
+        if last and last.text and last.text == one.text and one.first <= last.last:
+            last = replace(last, last=max(last.last, one.last))
+            continue
+        if last:
+            yield last
+        last = one
+    if last:
+        yield last
+
+
+def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows with their line numbers; a field that is missing is empty."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            absent = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+            if absent:
+                hint = "; its columns are parted by ';', not ','" if ";" in "".join(rows.fieldnames or ()) else ""
+                raise TruthError(f"{table}: is no truth table: without the column {', '.join(absent)}{hint}")
+            return [(rows.line_num, {name: row[name] or "" for name in COLUMNS}) for row in rows]
+    except OSError as error:
+        raise TruthError(f"{table}: the truth cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise TruthError(f"{table}: is no truth table: not text with commas") from None
 
 
 def judge(passes: Sequence[TruePass], reads: Sequence[Read]) -> Verdict:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import drive
 from benchmarks.approach import Approach, Ride, recorded, scene
-from benchmarks.drive import Car
+from benchmarks.cars import Car
 from edge_agent.camera.sim import plates
 from edge_agent.domain import Box
 
@@ -64,11 +64,15 @@ def test_a_recording_has_all_frames_a_little_worse() -> None:
 
 
 def test_a_plate_that_comes_nearer_is_read_once(parked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert drive.main(["--stills", str(parked), "--wrong"]) == 0
+    assert drive.main(["--stills", str(parked), "--wrong", "--end-px", "90", "inf"]) == 0
     out = capsys.readouterr().out
-    rows = {line.split("  ")[0]: line.split()[-3:] for line in out.splitlines() if "  " in line}
-    assert rows["read right"] == ["1.0000", "(1", "of", "1)"][-3:]
-    assert rows["duplicates"][-1] == "0"
+    rows = {
+        line.split("  ")[0]: " ".join(line.split("  ")[1:]).split() for line in out.splitlines() if "  " in line
+    }
+    assert "to 90 px" in out
+    assert "to its own width" in out
+    assert rows["read right"] == ["1.0000", "(1", "of", "1)"] * 2
+    assert rows["duplicates"] == ["0", "0"]
 
 
 @pytest.mark.parametrize(
@@ -76,8 +80,8 @@ def test_a_plate_that_comes_nearer_is_read_once(parked: Path, capsys: pytest.Cap
     [(("AB12", "AB12"), 2, 0), (("A812",), 0, 1), (("ABO12", "X1"), 0, 2), ((), 0, 0)],
 )
 def test_what_a_car_gave_is_told_apart(reads: Sequence[str], right: int, others: int) -> None:
-    car = Car("a.png", "AB12", tuple(reads), "")
-    assert (car.right, len(car.others)) == (right, others)
+    car = Car("a.png", "AB12", tuple(reads), ("AB1Z", "AB12"))
+    assert (car.right, len(car.others), car.single_right) == (right, others, True)
 
 
 @pytest.mark.parametrize(

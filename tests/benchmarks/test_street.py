@@ -30,11 +30,15 @@ def read(number: int, text: str, frame: int, *, revision: int = 0) -> tuple[floa
     return frame / 15 + 1.5, replace(made, last=fakes.stamp(frame / 15))
 
 
+def said(one: Read) -> str:
+    return one.text
+
+
 def test_right_wrong_twice_and_of_nothing_are_told_apart() -> None:
     truth = [vehicle(1, "AAA111", 0), vehicle(2, "BBB222", 20), vehicle(3, "CCC333", 40)]
     truth.append(vehicle(4, "FAR", 60, width=30))
     given = [read(1, "AAA111", 2), read(2, "BBB22Z", 22), read(3, "BBB222", 23), read(4, "SHOP", 90)]
-    found = street.judged(given, truth)
+    found = street.judged(given, truth, single=said)
     assert (found.plates, found.captured, found.right) == ({"oncoming": 3}, {"oncoming": 2}, {"oncoming": 2})
     assert (found.wrong, found.duplicates, found.false_reads) == (0, 1, 1)
     assert found.delay_s == pytest.approx(1.5)
@@ -42,14 +46,23 @@ def test_right_wrong_twice_and_of_nothing_are_told_apart() -> None:
 
 def test_a_correction_counts_in_place_of_what_it_corrects() -> None:
     given = [read(1, "AAA11I", 2), read(1, "AAA111", 4, revision=1)]
-    found = street.judged(given, [vehicle(1, "AAA111", 0)])
+    found = street.judged(given, [vehicle(1, "AAA111", 0)], single=said)
     assert (found.right, found.wrong, found.duplicates, len(found.delays_s)) == ({"oncoming": 1}, 0, 0, 1)
 
 
-def test_plates_are_told_apart_by_their_widest_sight() -> None:
+def test_plates_are_told_apart_by_their_widest_sight_and_by_what_hid_them() -> None:
     truth = [vehicle(1, "AAA111", 0, width=45), vehicle(2, "BBB222", 20, width=80), vehicle(3, "C", 40, width=20)]
-    found = street.judged([read(1, "AAA111", 2), read(2, "BBB22Z", 22)], truth)
-    assert list(street.bands([found])) == [("40 to 50 px", 1, 1.0, 1.0), ("60 to 90 px", 1, 1.0, 0.0)]
+    behind = replace(truth[1].sightings[2], shown=0.2)
+    truth[1] = replace(truth[1], sightings=(*truth[1].sightings[:2], behind, *truth[1].sightings[3:]))
+    given = [read(1, "AAA111", 2), read(2, "BBB22Z", 23)]
+    found = street.groups([street.judged(given, truth, single=lambda one: one.text.replace("Z", "2"))])
+    rows = {name: street.passes_row(passes) for group in found.values() for name, passes in group.items() if passes}
+    assert rows == {
+        "32 to 50 px": ("1", "1.000", "1.000", "1.000"),
+        "80 to 120 px": ("1", "1.000", "0.000", "1.000"),
+        "hidden for a while": ("1", "1.000", "0.000", "1.000"),
+        "in sight all the time": ("1", "1.000", "1.000", "1.000"),
+    }
 
 
 def test_a_drive_is_read_and_drawn(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from edge_agent.domain import Read
 from edge_agent.errors import TruthError
-from edge_agent.services.truth import TruePass, judge, load
+from edge_agent.services.truth import TruePass, clips, judge, load
 from tests.contract.reads import make_read
 
 HEADER = "clip,plate,first_visible,last_visible,note\n"
@@ -34,6 +34,7 @@ def test_the_passes_of_one_clip_are_loaded(tmp_path: Path) -> None:
         (HEADER + "a.mp4,X,1,two,\n", ":2: first_visible and last_visible should be frame numbers"),
         (HEADER + "b.mp4,X,1,2,\nc.mp4,X,1,2,\n", "names no a.mp4, only b.mp4, c.mp4"),
         (HEADER, "names no a.mp4, only nothing"),
+        (HEADER.replace(",", ";"), "first_visible, last_visible; its columns are parted by ';', not ','"),
         ("", "is no truth table: without the column clip, plate, first_visible, last_visible"),
         ("\0", "is no truth table"),
     ],
@@ -45,6 +46,20 @@ def test_a_table_that_cannot_be_used_is_one_line(tmp_path: Path, content: str, s
         load(table, "a.mp4")
     assert said in str(fault.value)
     assert "\n" not in str(fault.value)
+
+
+def test_a_plate_that_was_labelled_twice_is_one_pass(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    rows = "a.mp4,XYZ9,90,99,\na.mp4,XYZ9,0,20,\na.mp4,XYZ9,10,30,\na.mp4,,5,6,\na.mp4,,5,6,\n"
+    table.write_text(HEADER + rows, encoding="utf-8")
+    far = TruePass("", 5, 6)
+    assert load(table, "a.mp4") == [TruePass("XYZ9", 0, 30), far, far, TruePass("XYZ9", 90, 99)]
+
+
+def test_the_recordings_of_a_table_are_named_once(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(HEADER + "b.mp4,X,1,2,\na.mp4,Y,1,2,\nb.mp4,Z,1,2,\n", encoding="utf-8")
+    assert clips(table) == ["a.mp4", "b.mp4"]
 
 
 def test_a_missing_table_is_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""Labelled photographs that come nearer, a car each, and what the car's own pipeline makes of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.approach import Approach, Ride, Scene, recorded
+from benchmarks.figures import Row, share
+from benchmarks.score import TruePlate, load_truth
+from benchmarks.surest import SurestFrames
+from edge_agent import wiring
+from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
+from edge_agent.domain import Frame, Image, Stamp, corrected, folded
+from edge_agent.errors import EdgeAgentError
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Car:
+    """What one approach gave: reads, and the text that the surest single frame of each had."""
+
+    name: str
+    text: str
+    reads: tuple[str, ...]
+    singles: tuple[str, ...]
+
+    @property
+    def right(self) -> int:
+        return sum(folded(one) == folded(self.text) for one in self.reads)
+
+    @property
+    def single_right(self) -> bool:
+        return any(folded(one) == folded(self.text) for one in self.singles)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(one for one in self.reads if folded(one) != folded(self.text))
+
+
+def stills(table: Path) -> Iterator[tuple[Path, TruePlate]]:
+    """The pictures of a truth table that show one plate whose text is sure. Raises EdgeAgentError."""
+    for name, plates in load_truth(table).items():
+        if len(plates) == 1 and plates[0].text:
+            yield table.parent / name, plates[0]
+
+
+def photograph(path: Path) -> Image:
+    """Read a picture. Raises EdgeAgentError."""
+    image = cv2.imread(str(path))
+    if image is None:
+        raise EdgeAgentError(f"{path}: no picture that can be read")
+    return np.asarray(image, np.uint8)
+
+
+def drive(seen: Scene, *, name: str, text: str, end_px: float, seed: int) -> Car:
+    """Let one photograph come nearer."""
+    ride = Ride()
+    images = [image for image, _ in Approach(seen, ride=ride, last_width_px=end_px, seed=seed).frames()]
+    surest = SurestFrames()
+    pipeline = wiring.pipeline(
+        models=ModelSettings(), reading=ReadingSettings(), tracking=TrackingSettings(), journal=surest
+    )
+    reads = []
+    for number, image in enumerate(recorded(images, rate_fps=ride.rate_fps, quality=ride.quality)):
+        time_s = number / ride.rate_fps
+        stamp = Stamp(time_s, BEGINNING + timedelta(seconds=time_s))
+        reads += pipeline.step(Frame("approach", number, stamp, image))
+    last = corrected(reads + pipeline.finish())
+    return Car(name, text, tuple(one.text for one in last), tuple(surest.text(one) for one in last))
+
+
+def rows(ends: Sequence[Sequence[Car]]) -> list[Row]:
+    """What a table says of the cars, a column for each end of their way."""
+
+    def row(what: str, *cells: str) -> Row:
+        return Row(what, cells)
+
+    return [
+        row("captured", *(share(sum(bool(one.reads) for one in cars), len(cars)) for cars in ends)),
+        row("read right", *(share(sum(one.right > 0 for one in cars), len(cars)) for cars in ends)),
+        row(
+            "surest single frame right",
+            *(share(sum(one.single_right for one in cars), len(cars)) for cars in ends),
+        ),
+        row("other reads a car", *(share(sum(len(one.others) for one in cars), len(cars)) for cars in ends)),
+        row("duplicates", *(str(sum(max(0, one.right - 1) for one in cars)) for cars in ends)),
+    ]
