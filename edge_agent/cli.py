@@ -91,10 +91,12 @@ def main() -> NoReturn:
     except EdgeAgentError as error:
         _fail(str(error), error.exit_status)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+        status = INTERRUPTED
     except OSError as error:
         _discard_output()
         _fail(": ".join(filter(None, (error.filename, error.strerror or str(error)))), 1)
+    if status == INTERRUPTED:
+        _say("interrupted")
     sys.exit(status)
 
 
