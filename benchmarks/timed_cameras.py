@@ -5,19 +5,17 @@ so that its time and memory are its alone. `decode` plays them at the same pace 
 """
 
 import os
-import random
 import resource
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.lines import CamerasEnd
 from edge_agent import host, wiring
-from edge_agent.camera.capture import Capture
 from edge_agent.camera.files import FilesCamera
 from edge_agent.config.settings import (
     ModelSettings,
@@ -61,21 +59,26 @@ class Looping:
         self._camera.close()
 
 
-class Watched:
+class Timed:
     """A camera's pipeline that keeps the times of its stages."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.detect: list[float] = []
-        self.read: list[float] = []
-        look = pipeline.look
+        self._pipeline = pipeline
+        self.detect_ms: list[float] = []
+        self.read_ms: list[float] = []
 
-        def timed(*args: object, **more: object) -> Look:
-            found = look(*args, **more)  # type: ignore[arg-type]
-            self.detect.append(found.detect_ms)
-            self.read.append(found.read_ms)
-            return found
+    def step(self, frame: Frame, *, quarters: Iterable[int]) -> list[Read]:
+        return self._pipeline.step(frame, quarters=quarters, looked=self._looked)
 
-        pipeline.look = timed  # type: ignore[method-assign]
+    def advance(self, now_s: float) -> list[Read]:
+        return self._pipeline.advance(now_s)
+
+    def finish(self) -> list[Read]:
+        return self._pipeline.finish()
+
+    def _looked(self, _frame: Frame, look: Look) -> None:
+        self.detect_ms.append(look.detect_ms)
+        self.read_ms.append(look.read_ms)
 
 
 def decode(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
@@ -132,18 +135,15 @@ def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
             commits.append((ended_s - began_s) * 1e3)
             delays.extend(ended_s - read.last.monotonic_s for read in reads if not read.revision)
 
-        lines, watched = [], []
+        lines, timed = [], []
         for path in videos:
             latest: Latest[Frame] = Latest()
-            pipeline = wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings())
-            watched.append(Watched(pipeline))
-            capture = Capture(
-                name=path.stem, camera=Looping(path), sink=latest, now=host.now, jitter=random.Random()
-            )
+            pipeline = Timed(wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings()))
+            timed.append(pipeline)
             lines.append(
                 CameraLine(
                     name=path.stem,
-                    capture=capture,
+                    capture=wiring.capture(path.stem, Looping(path), latest),
                     latest=latest,
                     pipeline=pipeline,
                     keep=timed_keep,
@@ -167,8 +167,8 @@ def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
         cpu_s=_cpu_s(),
         frames=[line.status.capture.frames for line in lines],
         processed=[line.status.processed for line in lines],
-        detect_ms=[ms for one in watched for ms in one.detect],
-        read_ms=[ms for one in watched for ms in one.read],
+        detect_ms=[ms for one in timed for ms in one.detect_ms],
+        read_ms=[ms for one in timed for ms in one.read_ms],
         commit_ms=commits,
         delay_s=delays,
         memory_mib=samples.memory_mib,

@@ -25,7 +25,7 @@ from edge_agent.config.settings import (
 from edge_agent.domain import Frame, Read
 from edge_agent.errors import EdgeAgentError
 from edge_agent.outbox import Outbox
-from edge_agent.pipeline import Pipeline
+from edge_agent.pipeline import Look, Pipeline
 from edge_agent.services.demo.account import settle
 
 VEHICLE = VehicleSettings(agency="bench", id="car-1")
@@ -87,16 +87,17 @@ def drive(*, seconds: float, threads: int, seed: int) -> None:
 
 def measure(frame: Frame, *, render_ms: float, pipeline: Pipeline, keep: Keep) -> tuple[list[Read], DriveFrame]:
     """Take one frame through the pipeline onto the disk; give the reads it completed and what it took."""
-    look = pipeline.look(frame.image)
+    looks: list[Look] = []
     started = time.perf_counter()
-    reads = pipeline.follow(frame, look)
-    track_ms, commit_ms = _since(started), None
+    reads = pipeline.step(frame, looked=lambda _frame, look: looks.append(look))
+    step_ms, commit_ms = _since(started), None
+    detect_ms, read_ms = sum(one.detect_ms for one in looks), sum(one.read_ms for one in looks)
     if reads:
         started = time.perf_counter()
         keep(reads)
         commit_ms = _since(started)
     return reads, DriveFrame(
-        render=render_ms, detect=look.detect_ms, read=look.read_ms, track=track_ms, commit=commit_ms
+        render=render_ms, detect=detect_ms, read=read_ms, track=step_ms - detect_ms - read_ms, commit=commit_ms
     )
 
 

@@ -94,10 +94,6 @@ class Pipeline:
             return self._tracker.stay(frame)
         look = self.look(frame.image, quarters=quarters)
         looked(frame, look)
-        return self.follow(frame, look)
-
-    def follow(self, frame: Frame, look: Look) -> list[Read]:
-        """The second half of a step: follow the vehicles with what the frame's picture showed."""
         return self._tracker.update(frame, look.readings)
 
     def advance(self, now_s: float) -> list[Read]:

@@ -4,14 +4,14 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge_agent.camera.capture import Capture, CaptureStatus
 from edge_agent.domain import Frame, Read
 from edge_agent.errors import OutboxError
 from edge_agent.latest import Latest
-from edge_agent.pipeline import Pipeline
 from edge_agent.vision.far import QUARTERS
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,16 @@ MOST_WAITING = 1000
 
 KeepReads = Callable[[Sequence[Read]], None]
 """Commits reads to disk, synced, before it returns. Raises OutboxError."""
+
+
+class TakesFrames(Protocol):
+    """What the line needs from a pipeline: the reads that a frame, or time alone, completes."""
+
+    def step(self, frame: Frame, *, quarters: Iterable[int]) -> list[Read]: ...
+
+    def advance(self, now_s: float) -> list[Read]: ...
+
+    def finish(self) -> list[Read]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ class CameraLine:
         name: str,
         capture: Capture,
         latest: Latest[Frame],
-        pipeline: Pipeline,
+        pipeline: TakesFrames,
         keep: KeepReads,
         max_fps: float,
         far_plates: bool,
