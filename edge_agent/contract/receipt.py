@@ -14,7 +14,7 @@ Revision = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Receipt(BaseModel):
-    """Names reads by id, corrections by id and revision, or all up to a place in the count.
+    """Names reads and gap records by id, corrections by id and revision, or all reads up to a place in the count.
 
     Fields that later versions add are ignored.
     """
@@ -23,19 +23,22 @@ class Receipt(BaseModel):
         extra="ignore",
         strict=True,
         frozen=True,
-        json_schema_extra={"anyOf": [{"required": [name]} for name in ("ids", "corrections", "through_seq")]},
+        json_schema_extra={
+            "anyOf": [{"required": [name]} for name in ("ids", "corrections", "gaps", "through_seq")]
+        },
     )
 
     ids: tuple[UUID, ...] = Field(default=(), description="Reads as they were first said: revision 0.")
     corrections: tuple[tuple[UUID, Revision], ...] = Field(
         default=(), description="Corrections of reads: id and revision."
     )
+    gaps: tuple[UUID, ...] = Field(default=(), description="Gap records.")
     through_seq: Annotated[int, Field(ge=1, le=2**53 - 1)] | None = None
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
-        if not self.ids and not self.corrections and self.through_seq is None:
-            raise ValueError("names no read")
+        if not self.ids and not self.corrections and not self.gaps and self.through_seq is None:
+            raise ValueError("names no read and no gap")
         return self
 
     @property
@@ -44,11 +47,12 @@ class Receipt(BaseModel):
         return (*(ReadKey(one) for one in self.ids), *(ReadKey(*one) for one in self.corrections))
 
     @classmethod
-    def of(cls, keys: Sequence[ReadKey]) -> Self:
-        """Name reads and corrections one by one."""
+    def of(cls, keys: Sequence[ReadKey], *, gaps: Sequence[UUID] = ()) -> Self:
+        """Name reads, corrections and gap records one by one."""
         return cls(
             ids=tuple(one.id for one in keys if not one.revision),
             corrections=tuple((one.id, one.revision) for one in keys if one.revision),
+            gaps=tuple(gaps),
         )
 
     def encode(self) -> bytes:

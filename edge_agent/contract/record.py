@@ -52,6 +52,7 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME_PATTERN}),
 ]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Seq = Annotated[int, Field(ge=1, le=_LONGEST_SEQ)]
 Confidence = Annotated[float, Field(ge=0, le=1)]
 PlateText = Annotated[str, Field(pattern=r"^[0-9A-Z?]{1,12}$")]
 Candidate = tuple[PlateText, Confidence]
@@ -149,7 +150,7 @@ class ReadRecord(_Part):
         default=0,
         description="Absent or 0 as first said; a higher one of the same id corrects what lower ones say.",
     )
-    seq: Annotated[int, Field(ge=1, le=_LONGEST_SEQ)] = Field(description="Counts the vehicle's reads: no gap.")
+    seq: Seq = Field(description="Counts the vehicle's reads: no gap.")
     pass_id: UUID | None = Field(
         default=None,
         description="The id of the read with which another camera of the car began the pass; absent for none.",

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_agent.contract.gap import GapRecord
 from edge_agent.contract.receipt import Receipt
 from edge_agent.contract.record import ReadRecord
 from edge_agent.contract.state import State
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_READ, _RECEIPT, _STATE = "read.schema.json", "receipt.schema.json", "state.schema.json"
+_READ, _GAP, _RECEIPT, _STATE = (f"{name}.schema.json" for name in ("read", "gap", "receipt", "state"))
 
 
 def _state_schema() -> dict[str, object]:
@@ -64,17 +65,20 @@ def _asyncapi() -> dict[str, object]:
         },
         "channels": {
             "reads": _channel("reads", "One message for one vehicle pass.", "read"),
+            "gaps": _channel("gaps", "Which reads will not come, and why.", "gap"),
             "receipts": _channel("receipts", "What the central store has stored and committed.", "receipt"),
             "state": _channel("state", "Retained; `offline` is the car's last will.", "state"),
         },
         "operations": {
             "sendReads": _operation("send", "reads", retain=False),
+            "sendGaps": _operation("send", "gaps", retain=False),
             "receiveReceipts": _operation("receive", "receipts", retain=False),
             "sendState": _operation("send", "state", retain=True),
         },
         "components": {
             "messages": {
                 "read": _message("application/json", _READ),
+                "gap": _message("application/json", _GAP),
                 "receipt": _message("application/json", _RECEIPT),
                 "state": _message("text/plain", _STATE),
             },
@@ -87,6 +91,7 @@ def documents() -> Mapping[str, str]:
     """Generate the contract's files: their contents by name."""
     schemas: dict[str, dict[str, object]] = {
         _READ: ReadRecord.model_json_schema(by_alias=True),
+        _GAP: GapRecord.model_json_schema(by_alias=True),
         _RECEIPT: Receipt.model_json_schema(),
         _STATE: _state_schema(),
     }

@@ -11,6 +11,9 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
 _PREFIX_PATTERN = r"^[A-Za-z0-9_-]{1,32}(/[A-Za-z0-9_-]{1,32}){0,3}$"
 _VERSION = "v1"
 
+READS, GAPS = "reads", "gaps"
+"""What a central store takes."""
+
 
 def _check(what: str, value: str, pattern: str) -> None:
     if re.fullmatch(pattern, value) is None:
@@ -32,7 +35,11 @@ class Topics:
 
     @property
     def reads(self) -> str:
-        return self._topic("reads")
+        return self._topic(READS)
+
+    @property
+    def gaps(self) -> str:
+        return self._topic(GAPS)
 
     @property
     def state(self) -> str:
@@ -46,16 +53,18 @@ class Topics:
         return f"{self.prefix}/{_VERSION}/{self.agency}/{self.vehicle}/{kind}"
 
 
-def every_vehicles_reads(prefix: str) -> str:
-    """Give the filter with which a central store subscribes to the reads of all vehicles."""
+def every_vehicle(prefix: str, kind: str) -> str:
+    """Give the filter with which a central store subscribes to one kind of message of all vehicles."""
     _check("topic prefix", prefix, _PREFIX_PATTERN)
-    return f"{prefix}/{_VERSION}/+/+/reads"
+    return f"{prefix}/{_VERSION}/+/+/{kind}"
 
 
-def sender(prefix: str, topic: str) -> Topics:
-    """Tell whose reads a topic carries. Raises ContractError when it is not a topic of reads."""
+def sender(prefix: str, topic: str) -> tuple[Topics, str]:
+    """Tell whose message a topic carries, and of which kind: READS or GAPS. Raises ContractError for another."""
     rest = topic.removeprefix(f"{prefix}/{_VERSION}/").split("/")
     match rest:
-        case [agency, vehicle, "reads"]:
-            return Topics(prefix, agency, vehicle)
-    raise ContractError(f"topic {topic!r}: should be {every_vehicles_reads(prefix)}")
+        case [agency, vehicle, ("reads" | "gaps") as kind]:
+            return Topics(prefix, agency, vehicle), kind
+    raise ContractError(
+        f"topic {topic!r}: should be {every_vehicle(prefix, READS)} or {every_vehicle(prefix, GAPS)}"
+    )

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 from edge_agent.contract.receipt import Receipt
 from edge_agent.contract.record import ReadRecord, decode_read, time_text
-from edge_agent.contract.topics import Topics, every_vehicles_reads, sender
+from edge_agent.contract.topics import READS, Topics, every_vehicle, sender
 from edge_agent.domain import ReadKey
 from edge_agent.errors import BrokerError, ContractError, EdgeAgentError
 from edge_agent.mqtt import (
@@ -183,7 +183,7 @@ class Database:
 
 def _read_of(message: Received, prefix: str) -> tuple[Topics, ReadRecord]:
     """Read a message and who sent it: a vehicle can speak for itself alone. Raises ContractError."""
-    vehicle = sender(prefix, message.topic)
+    vehicle, _ = sender(prefix, message.topic)
     record = decode_read(message.payload)
     if (record.agency, record.vehicle) != (vehicle.agency, vehicle.vehicle):
         raise ContractError(f"read {record.id}: names another vehicle than its topic")
@@ -242,11 +242,11 @@ class Store:
         match event:
             case Connected(receive_maximum):
                 self._window = receive_maximum
-                self._link.subscribe(every_vehicles_reads(self._prefix))
+                self._link.subscribe(every_vehicle(self._prefix, READS))
             case Subscribed():
                 self._trouble = ""
                 self._backoff.reset()
-                _log.info("listening to %s", every_vehicles_reads(self._prefix))
+                _log.info("listening to %s", every_vehicle(self._prefix, READS))
             case SubscriptionRefused(reason):
                 raise BrokerError(f"the broker refuses the subscription ({reason}): check its access rules")
             case ConnectFailed(reason) | Disconnected(reason):

@@ -12,7 +12,7 @@ from edge_agent.contract.receipt import Receipt, decode_receipt
 from edge_agent.contract.record import draft
 from edge_agent.contract.schema import documents, main
 from edge_agent.contract.state import State
-from edge_agent.contract.topics import Topics, every_vehicles_reads, sender
+from edge_agent.contract.topics import GAPS, READS, Topics, every_vehicle, sender
 from edge_agent.domain import ReadKey
 from edge_agent.errors import ContractError
 from tests.contract.reads import CLOCK, POSITION, SOURCE, make_read
@@ -49,6 +49,8 @@ def test_a_read_fits_the_published_schema_and_a_stranger_does_not() -> None:
         ({"ids": [str(uuid4())]}, True),
         ({"through_seq": 9}, True),
         ({"ids": [str(uuid4())], "through_seq": 9, "later": "field"}, True),
+        ({"gaps": [str(uuid4())]}, True),
+        ({"gaps": [7]}, False),
         ({}, False),
         ({"ids": ["7"]}, False),
         ({"ids": "7"}, False),
@@ -109,15 +111,16 @@ def test_a_name_that_cannot_be_in_a_topic_is_refused(name: str) -> None:
 
 
 def test_a_prefix_may_have_parts_but_no_wildcard() -> None:
-    assert every_vehicles_reads("state/lpr") == "state/lpr/v1/+/+/reads"
+    assert every_vehicle("state/lpr", READS) == "state/lpr/v1/+/+/reads"
     for prefix in ("", "lpr/", "/lpr", "lpr/#", "+"):
         with pytest.raises(ContractError, match="prefix"):
-            every_vehicles_reads(prefix)
+            every_vehicle(prefix, READS)
 
 
 def test_the_sender_is_told_from_the_topic() -> None:
     topics = Topics("state/lpr", "a", "v")
-    assert sender("state/lpr", topics.reads) == topics
+    assert sender("state/lpr", topics.reads) == (topics, READS)
+    assert sender("state/lpr", topics.gaps) == (topics, GAPS)
     for topic in (topics.state, "lpr/v1/a/v/reads", "state/lpr/v1/a/reads", "state/lpr/v1/a/b/c/reads", ""):
         with pytest.raises(ContractError):
             sender("state/lpr", topic)
