@@ -147,6 +147,7 @@ def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
                     latest=latest,
                     pipeline=pipeline,
                     keep=timed_keep,
+                    tell_lost=outbox.not_written,
                     max_fps=reading.max_fps,
                     far_plates=reading.far_plates,
                 )

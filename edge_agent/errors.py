@@ -66,9 +66,13 @@ class OutboxBusy(OutboxError):
 
 
 class OutboxUnusable(OutboxError):
-    """The outbox is damaged or not ours: of its kind the one that a person must mend."""
+    """The outbox is not ours, or needs another key: of its kind the one that a person must mend."""
 
     exit_status = 78
+
+
+class OutboxDamaged(OutboxError):
+    """The outbox's file is damaged: what can be read of it is salvaged when it is opened next."""
 
 
 class BrokerError(EdgeAgentError):

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from edge_agent.contract.gap import GapRecord, decode_gap
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import ReadKey, Stamp
 from edge_agent.errors import OutboxError
@@ -40,6 +41,7 @@ OPEN_DOOR = Connected(receive_maximum=65535, maximum_packet_size=None)
 class Note:
     def __init__(self, size: int = 0) -> None:
         self.key = ReadKey(uuid4())
+        self.priority = False
         self._size = size
 
     def encode(self, seq: int) -> bytes:
@@ -330,32 +332,117 @@ def test_a_pause_is_drawn_from_nothing_to_the_longest(resets: list[bool]) -> Non
     assert all(low == 0 for low, _ in drawn)
 
 
-@pytest.mark.parametrize("code", [0x95, 0x99, 0x83 + 0x20])
-def test_a_refused_read_is_kept_tried_again_after_minutes_and_the_others_go_on(chain: Chain, code: int) -> None:
+def gaps(chain: Chain) -> list[GapRecord]:
+    return [decode_gap(one.payload) for one in chain.link.published if one.topic == TOPICS.gaps]
+
+
+@pytest.mark.parametrize("code", [0x95, 0x99])
+def test_a_read_that_is_refused_for_itself_is_set_aside_with_a_gap_record_and_the_others_go_on(
+    chain: Chain, code: int
+) -> None:
     chain.append()
     chain.connect()
     chain.link.answer(code)
     chain.append()
     chain.run()
-    assert chain.link.waiting == ["note 2"]
-    assert chain.kept() == [2, 0]
-    assert chain.counters.refused == 1
+    (gap,) = gaps(chain)
+    assert (gap.reason, gap.ranges, gap.agency, gap.vehicle) == ("quarantined", ((1, 1),), "hpd", "car-12")
+    assert "note 2" in chain.link.waiting
+    assert chain.kept() == [1, 0]
+    assert chain.outbox.status().quarantined == 1
+    assert (chain.counters.refused, chain.counters.quarantined) == (1, 1)
     assert chain.counters.problem is not None
-    chain.run(170)
+    chain.link.answer()
+    chain.run(400)
     assert "note 1" not in chain.link.waiting
 
 
-def test_a_refused_read_is_tried_again(chain: Chain) -> None:
+def test_a_read_that_is_refused_without_a_known_reason_is_tried_again(chain: Chain) -> None:
     chain.append()
     chain.connect()
-    chain.link.answer(0x99)
+    chain.link.answer(0x83 + 0x20)
     chain.run(170)
     assert chain.link.waiting == []
+    assert chain.kept() == [1, 0]
     chain.run(20)
     assert chain.link.waiting == ["note 1"]
     chain.link.answer()
     chain.run()
     assert chain.kept() == [0, 1]
+
+
+def test_a_gap_record_goes_until_it_has_its_receipt(chain: Chain) -> None:
+    chain.outbox.not_written(3)
+    chain.connect()
+    (gap,) = gaps(chain)
+    assert (gap.reason, gap.reads) == ("not_written", 3)
+    chain.link.lose()
+    chain.run(5)
+    chain.connect()
+    assert gaps(chain) == [gap, gap]
+    chain.link.answer()
+    chain.run(5)
+    assert chain.outbox.status().gaps == 1
+    assert gaps(chain) == [gap, gap]
+    chain.link.receipt({"gaps": [str(gap.id)]})
+    chain.run()
+    assert chain.outbox.status().gaps == 0
+
+
+def test_without_a_store_a_gap_record_leaves_with_the_brokers_word(tmp_path: Path) -> None:
+    chain = Chain(tmp_path / "outbox.db", confirm="broker")
+    chain.outbox.not_written(3)
+    chain.connect()
+    chain.link.answer()
+    chain.run()
+    assert chain.outbox.status().gaps == 0
+    chain.outbox.close()
+
+
+def test_gap_records_that_nobody_takes_stop_no_read(chain: Chain) -> None:
+    chain.outbox.not_written(3)
+    chain.append()
+    chain.connect()
+    first = min(chain.link.unacknowledged)
+    del chain.link.unacknowledged[first]
+    chain.link.events.append(Acknowledged(first, 0x87, "Not authorized"))
+    chain.link.answer()
+    chain.run(5)
+    assert (len(gaps(chain)), chain.kept()) == (1, [0, 1])
+    chain.link.receipt({"ids": [str(chain.ids[0])]})
+    chain.run(170)
+    assert (len(gaps(chain)), chain.outbox.status().gaps) == (1, 1)
+    chain.run(20)
+    assert len(gaps(chain)) == 2
+
+
+def test_a_read_with_which_three_connections_are_lost_is_set_aside(chain: Chain) -> None:
+    chain.append(5)
+    for losses in range(3):
+        chain.connect()
+        assert chain.link.waiting[0] == "note 1"
+        assert len(chain.link.waiting) == (1 if losses == 2 else 5)
+        chain.link.lose()
+        chain.run(30)
+    chain.connect()
+    assert chain.outbox.status().quarantined == 1
+    assert [one for one in chain.link.waiting if one.startswith("note")] == ["note 2", "note 3", "note 4", "note 5"]
+    assert [gap.ranges for gap in gaps(chain)] == [((1, 1),)]
+
+
+def test_losses_with_a_read_that_comes_through_in_between_blame_nobody(chain: Chain) -> None:
+    for _ in range(4):
+        chain.append()
+        chain.connect()
+        assert chain.link.waiting[0] == "note 1"
+        chain.link.lose()
+        chain.run(30)
+        chain.connect()
+        chain.link.answer()
+        chain.run()
+        chain.link.lose()
+        chain.run(30)
+    assert chain.outbox.status().quarantined == 0
 
 
 @pytest.mark.parametrize("code", [0x10, 0x87, 0x90])
@@ -415,8 +502,12 @@ def test_a_read_heavier_than_the_broker_takes_is_kept_back(chain: Chain) -> None
     chain.append()
     chain.connect(Connected(receive_maximum=10, maximum_packet_size=1000))
     assert chain.link.waiting == ["note 2"]
-    assert chain.counters.refused == 1
+    assert (chain.counters.refused, chain.outbox.status().quarantined) == (1, 0)
     assert chain.kept() == [2, 0]
+    chain.link.lose()
+    chain.run(5)
+    chain.connect(Connected(receive_maximum=10, maximum_packet_size=4000))
+    assert [one[:6] for one in chain.link.waiting] == ["note 1", "note 2"]
 
 
 def test_unknown_and_repeated_acknowledgements_mean_nothing(chain: Chain) -> None:

@@ -181,12 +181,17 @@ class ReadRecord(_Part):
 class ReadDraft:
     """A record that lacks its place in the vehicle's count; what the outbox takes as an entry."""
 
-    def __init__(self, record: ReadRecord) -> None:
+    def __init__(self, record: ReadRecord, *, priority: bool = False) -> None:
         self._record = record
+        self._priority = priority
 
     @property
     def key(self) -> domain.ReadKey:
         return self._record.key
+
+    @property
+    def priority(self) -> bool:
+        return self._priority
 
     def encode(self, seq: int) -> bytes:
         """Write the final record within BUDGET_BYTES: the last candidates give way.

@@ -205,6 +205,7 @@ class _Connection:
         except (OSError, ValueError) as error:
             self._reason = f"{self._broker}: {explain(error)}"
         finally:
+            self.drop()  # where an answer was no MQTT, paho leaves the socket open
             self._events.put_nowait((Disconnected if self._accepted else ConnectFailed)(self._reason))
 
     def _on_socket_open(self, _client: Client, _data: object, sock: object) -> None:

@@ -1,5 +1,7 @@
 """Carries reads from the outbox to the broker, and receipts back."""
 
-from edge_agent.publisher.publisher import Counters, Publisher, last_will
+from edge_agent.publisher.ports import Counters
+from edge_agent.publisher.publisher import Publisher
+from edge_agent.publisher.words import last_will
 
 __all__ = ["Counters", "Publisher", "last_will"]

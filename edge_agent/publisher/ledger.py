@@ -4,11 +4,12 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, Protocol
+from uuid import UUID
 
 from edge_agent.contract.receipt import decode_receipt
 from edge_agent.domain import ReadKey
 from edge_agent.errors import ContractError
-from edge_agent.outbox import Row
+from edge_agent.outbox import Gap, Row
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ class Settles(Protocol):
     def mark_sent(self, seqs: Sequence[int]) -> None: ...
     def receipted(self, keys: Sequence[ReadKey]) -> int: ...
     def receipted_through(self, seq: int) -> int | None: ...
+    def mark_gaps_sent(self, ids: Sequence[UUID]) -> None: ...
+    def gaps_receipted(self, ids: Sequence[UUID]) -> int: ...
 
 
 class Ledger:
@@ -35,14 +38,19 @@ class Ledger:
         self._sent: list[Row] = []
         self._keys: list[ReadKey] = []
         self._through_seq = 0
+        self._gaps_sent: list[UUID] = []
+        self._gaps: list[UUID] = []
 
-    def sent(self, row: Row) -> None:
-        """Take note that the broker acknowledged a read."""
+    def sent(self, what: Row | Gap) -> None:
+        """Take note that the broker acknowledged a read or a gap record."""
+        if isinstance(what, Gap):
+            (self._gaps if self._confirm == "broker" else self._gaps_sent).append(what.id)
+            return
         self._tally["sent"] += 1
         if self._confirm == "broker":
-            self._keys.append(row.key)
+            self._keys.append(what.key)
         else:
-            self._sent.append(row)
+            self._sent.append(what)
 
     def received(self, topic: str, payload: bytes) -> None:
         """Take note of a receipt; one that makes no sense is counted, logged and ignored."""
@@ -55,6 +63,7 @@ class Ledger:
             self._bad(str(error))
             return
         self._keys.extend(receipt.keys)
+        self._gaps.extend(receipt.gaps)
         self._through_seq = max(self._through_seq, receipt.through_seq or 0)
 
     def settle(self) -> int:
@@ -64,9 +73,15 @@ class Ledger:
         """
         sent, keys, through_seq = self._sent, self._keys, self._through_seq
         self._sent, self._keys, self._through_seq = [], [], 0
+        gaps_sent, gaps = self._gaps_sent, self._gaps
+        self._gaps_sent, self._gaps = [], []
         gone = 0
         if sent:
             self._outbox.mark_sent([row.seq for row in sent])
+        if gaps_sent:
+            self._outbox.mark_gaps_sent(gaps_sent)
+        if gaps:
+            self._outbox.gaps_receipted(gaps)
         if keys:
             gone = self._outbox.receipted(keys)
             self._unknown(len(set(keys)) - gone)

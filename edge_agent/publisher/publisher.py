@@ -7,11 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from edge_agent.contract.state import State
 from edge_agent.contract.topics import Topics
-from edge_agent.errors import OutboxError
+from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.mqtt import (
     Acknowledged,
     Connected,
@@ -22,10 +21,13 @@ from edge_agent.mqtt import (
     Received,
     SubscriptionRefused,
 )
-from edge_agent.outbox import Row
-from edge_agent.publisher.ledger import Confirm, Ledger, Settles
-from edge_agent.publisher.reasons import NOBODY, REFUSED, TOPIC_REFUSED, WAIT
+from edge_agent.outbox import Gap, Row
+from edge_agent.publisher.ledger import Confirm, Ledger
+from edge_agent.publisher.ports import COUNTED, Counters, Keeps, Link
+from edge_agent.publisher.reasons import NOBODY, READ_REFUSED, REFUSED, TOO_LARGE, TOPIC_REFUSED, WAIT
 from edge_agent.publisher.schedule import Backoff, Schedule
+from edge_agent.publisher.suspect import LOSSES, Suspect
+from edge_agent.publisher.words import gap_record
 
 _log = logging.getLogger(__name__)
 
@@ -35,62 +37,22 @@ _PACKET_OVERHEAD_BYTES = 10  # fixed header, topic length, packet identifier, no
 _STEADY_AFTER_S = 60.0
 _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
-
-
-class Keeps(Settles, Protocol):
-    """What the publisher needs from the outbox."""
-
-    def take(self, *, limit: int, after_seq: int) -> list[Row]: ...
-    def resend(self, *, older_than_s: float | None = None) -> int: ...
-
-
-class Link(Protocol):
-    """What the publisher needs from the connection."""
-
-    def connect(self) -> None: ...
-    def next_event(self, timeout_s: float) -> Event | None: ...
-    def wake(self) -> None: ...
-    def publish(self, message: Message) -> int | None: ...
-    def subscribe(self, topic: str) -> None: ...
-    def drop(self) -> None: ...
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What the publisher did since its start; problem is one line on what keeps reads from being delivered now."""
-
-    connected: bool = False
-    in_flight: int = 0
-    published: int = 0
-    sent: int = 0
-    receipted: int = 0
-    resent: int = 0
-    refused: int = 0
-    bad_receipts: int = 0
-    unknown_receipts: int = 0
-    connections_lost: int = 0
-    problem: str | None = None
-
-
-def last_will(topics: Topics) -> Message:
-    """Give what the broker tells the others when the car is gone without a goodbye."""
-    return Message(topics.state, State.OFFLINE.encode(), retain=True)
+_GAPS_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class _InFlight:
-    """A message on its way; row is None for a state."""
+    """A message on its way; None is a state."""
 
-    row: Row | None
+    what: Row | Gap | None
     since_s: float
 
 
 class Publisher:
     """Runs on one thread; notify(), progress_s and counters are for the others.
 
-    window: reads on their way without acknowledgement, at most. resend_after_s: a sent read without a receipt is
-    sent again, later and later while the store says nothing. retry_refused_s: pause before a refused read is tried
+    window: reads on their way without acknowledgement, at most. resend_after_s: a sent read without a receipt goes
+    again, later and later while the store says nothing. retry_refused_s: pause before what was refused is tried
     again. acknowledge_within_s: silence after which the connection is given up.
     """
 
@@ -132,6 +94,7 @@ class Publisher:
         self._cursor = 0  # the last place taken in this pass over the outbox
         self._patience_s = resend_after_s
         self._topic_refused = False
+        self._suspect = Suspect()
         self._problem: str | None = None
         self._deaf: str | None = None  # why no receipt can come, although reads are sent
         self.progress_s = monotonic()
@@ -144,14 +107,7 @@ class Publisher:
             connected=self._limits is not None,
             in_flight=len(self._in_flight),
             problem=self._problem or self._deaf,
-            published=self._tally["published"],
-            sent=self._tally["sent"],
-            receipted=self._tally["receipted"],
-            resent=self._tally["resent"],
-            refused=self._tally["refused"],
-            bad_receipts=self._tally["bad_receipts"],
-            unknown_receipts=self._tally["unknown_receipts"],
-            connections_lost=self._tally["connections_lost"],
+            **{name: self._tally[name] for name in COUNTED},
         )
 
     def notify(self) -> None:
@@ -246,9 +202,11 @@ class Publisher:
     def _send(self) -> None:
         if not self._ready or self._resume in self._schedule:
             return
-        under_way = {one.row.seq for one in self._in_flight.values() if one.row}
+        self._send_gaps()
+        under_way = {one.what.seq for one in self._in_flight.values() if isinstance(one.what, Row)}
         while (room := self._room()) > 0:
-            if self._topic_refused:  # one read asks for all: thousands would be refused alike
+            # One read asks for all: thousands would be refused alike, or take the blame for one.
+            if self._topic_refused or self._suspect.is_there:
                 if under_way:
                     return
                 room = 1
@@ -262,23 +220,40 @@ class Publisher:
                 return
 
     def _publish(self, row: Row) -> bool:
-        """Hand a read to the connection; False when there is none any more."""
+        """Send a read; False when there is no connection any more."""
         message = Message(self._topics.reads, row.payload)
-        limit = self._limits and self._limits.maximum_packet_size
-        if limit and len(message.topic) + len(message.payload) + _PACKET_OVERHEAD_BYTES > limit:
-            self._refused(0x95)  # sent all the same, it would cost the connection
+        if not self._fits(message):  # sent all the same, it would cost the connection
+            self._keep_back(REFUSED[TOO_LARGE])
             return True
-        mid = self._link.publish(message)
-        if mid is None:
+        if self._hand_over(message, row) is None:
             return False
-        self._in_flight[mid] = _InFlight(row, self._monotonic())
         self._tally["published"] += 1
         return True
 
+    def _fits(self, message: Message) -> bool:
+        limit = self._limits and self._limits.maximum_packet_size
+        return not limit or len(message.topic) + len(message.payload) + _PACKET_OVERHEAD_BYTES <= limit
+
+    def _send_gaps(self) -> None:
+        """Gap records go before the reads: few and small, and what they tell is missed already."""
+        if self._send_gaps in self._schedule or (room := min(self._room(), _GAPS_AT_ONCE)) <= 0:
+            return
+        under_way = {one.what.id for one in self._in_flight.values() if isinstance(one.what, Gap)}
+        for gap in self._outbox.take_gaps(limit=room + len(under_way)):
+            message = Message(self._topics.gaps, gap_record(gap, self._topics).encode())
+            if gap.id in under_way or not self._fits(message):
+                continue
+            if self._room() <= 0 or self._hand_over(message, gap) is None:
+                return
+
     def _publish_state(self, state: State) -> int | None:
-        mid = self._link.publish(Message(self._topics.state, state.encode(), retain=True))
+        return self._hand_over(Message(self._topics.state, state.encode(), retain=True), None)
+
+    def _hand_over(self, message: Message, what: Row | Gap | None) -> int | None:
+        """Give a message to the connection, and its number back; None when there is none any more."""
+        mid = self._link.publish(message)
         if mid is not None:
-            self._in_flight[mid] = _InFlight(None, self._monotonic())
+            self._in_flight[mid] = _InFlight(what, self._monotonic())
         return mid
 
     # From the broker.
@@ -333,11 +308,26 @@ class Publisher:
             if self._monotonic() - self._connected_s >= _STEADY_AFTER_S:
                 self._reconnect.reset()
         self._complain(reason)
+        self._blame()
         self._limits = None
         self._ready = False
         self._in_flight.clear()
         self._schedule.clear()
         self._schedule.after(self._reconnect.next_s(), self._connect)
+
+    def _blame(self) -> None:
+        first = min((one.what.seq for one in self._in_flight.values() if isinstance(one.what, Row)), default=None)
+        if first is not None and self._suspect.lost(first):
+            self._quarantine(first, f"{LOSSES} connections were lost while it was sent")
+
+    def _quarantine(self, seq: int, why: str) -> None:
+        try:
+            self._outbox.quarantine(seq, why=why)
+        except OutboxError as error:
+            self._trouble(error)
+            return
+        self._tally["quarantined"] += 1
+        _log.error("read %d is not sent any more, but kept, until the service starts again: %s", seq, why)
 
     def _on_acknowledged(self, event: Acknowledged) -> None:
         message = self._in_flight.pop(event.mid, None)
@@ -347,20 +337,25 @@ class Publisher:
             self._on_sent(message)
         elif event.code in WAIT:
             self._complain(f"the broker cannot take messages now ({event.reason}): waiting")
-            self._announced = self._announced and message.row is not None
+            self._announced = self._announced and message.what is not None
             if self._resume not in self._schedule:
                 self._schedule.after(self._pause.next_s(), self._resume)
-        elif message.row is not None:
-            self._refused(event.code)
+        elif isinstance(message.what, Row):
+            self._refused(message.what, event.code)
+        elif isinstance(message.what, Gap):
+            self._complain(f"nobody takes {self._topics.gaps} ({event.reason}): check the broker's rules and store")
+            self._schedule.after(self._retry_refused_s, self._send_gaps)
         elif event.code != NOBODY:
             self._complain(
                 f"the broker refuses the state on {self._topics.state} ({event.reason}): check its rules"
             )
 
     def _on_sent(self, message: _InFlight) -> None:
-        if message.row is None:
+        if message.what is None:
             return
-        self._ledger.sent(message.row)
+        self._ledger.sent(message.what)
+        if isinstance(message.what, Row):
+            self._suspect.came_through(message.what.seq)
         self._reconnect.reset()
         self._pause.reset()
         self._unwanted.reset()
@@ -369,22 +364,32 @@ class Publisher:
             self._topic_refused = False
             self._start_over()
 
-    def _refused(self, code: int) -> None:
+    def _refused(self, row: Row, code: int) -> None:
         """Keep a read that the broker does not take; go on with the others unless they would fare alike."""
-        self._tally["refused"] += 1
-        self._complain(REFUSED.get(code, f"the broker refuses a read (reason code 0x{code:02x})"))
+        problem = REFUSED.get(code, f"the broker refuses a read (reason code 0x{code:02x})")
         if code not in TOPIC_REFUSED:
-            self._schedule.after(self._retry_refused_s, self._start_over)
+            self._keep_back(problem)
+            if code in READ_REFUSED:
+                self._quarantine(row.seq, problem)
             return
+        self._tally["refused"] += 1
+        self._complain(problem)
         self._topic_refused = True
         if self._resume not in self._schedule:
             # A store that restarts is back in seconds, one that is down need not be asked often.
             self._schedule.after(self._unwanted.next_s(), self._resume)
 
+    def _keep_back(self, problem: str) -> None:
+        self._tally["refused"] += 1
+        self._complain(problem)
+        self._schedule.after(self._retry_refused_s, self._start_over)
+
     # For those who watch.
 
     def _trouble(self, error: OutboxError) -> None:
         """Wait for the outbox to heal; what could not be written down will be sent and receipted again."""
+        if isinstance(error, OutboxDamaged):  # the next start salvages it
+            raise error
         self._complain(str(error))
         if self._resume not in self._schedule:
             self._schedule.after(self._pause.next_s(), self._resume)

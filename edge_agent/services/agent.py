@@ -116,8 +116,7 @@ class Agent:
                 return
 
     def _waiting(self) -> int:
-        status = self._outbox.status()
-        return status.pending + status.sent
+        return self._outbox.status().waiting
 
     @staticmethod
     def _is_settled(line: CameraLine) -> bool:

@@ -5,12 +5,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from edge_agent.camera.capture import Capture, CaptureStatus
 from edge_agent.domain import Frame, Read
-from edge_agent.errors import OutboxError
+from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.latest import Latest
 from edge_agent.vision.far import QUARTERS
 
@@ -64,6 +65,7 @@ class CameraLine:
         latest: Latest[Frame],
         pipeline: TakesFrames,
         keep: KeepReads,
+        tell_lost: Callable[[int], None],
         max_fps: float,
         far_plates: bool,
     ) -> None:
@@ -72,11 +74,12 @@ class CameraLine:
         self._latest = latest
         self._pipeline = pipeline
         self._keep = keep
+        self._tell_lost = tell_lost
         self._period_s = 1 / max_fps
         self._far_plates = far_plates
         self._stop = threading.Event()
         self._waiting: list[Read] = []
-        self._processed = self._reads = self._lost = 0
+        self._processed = self._reads = self._lost = self._told_lost = 0
         self._refused = self._losing = False
         """Whether the disk takes no reads, and whether that costs some: each was told when it began."""
         self._finished = False
@@ -142,6 +145,7 @@ class CameraLine:
             log.error("%s: %d reads are lost: the disk did not take them", self.name, len(self._waiting))
             self._lost += len(self._waiting)
             self._waiting.clear()
+            self._account()
 
     def _store(self, reads: Sequence[Read]) -> None:
         """Commit reads; what a full or faulty disk refuses waits in memory, bounded, and is tried again."""
@@ -150,6 +154,8 @@ class CameraLine:
             return
         try:
             self._keep(self._waiting)
+        except OutboxDamaged:
+            raise  # the next start salvages it
         except OutboxError as error:
             self._wait(error)
             return
@@ -160,6 +166,14 @@ class CameraLine:
             log.debug("%s: read %s, confidence %.2f, %d frames", self.name, read.text, read.confidence, read.frames)
         self._reads += len(self._waiting)
         self._waiting.clear()
+        self._account()
+
+    def _account(self) -> None:
+        """Write down how many reads were lost while the disk took none: the store is told."""
+        if untold := self._lost - self._told_lost:
+            with suppress(OutboxError):  # it is tried again after the next read
+                self._tell_lost(untold)
+                self._told_lost = self._lost
 
     def _wait(self, error: OutboxError) -> None:
         """Let go of the oldest reads beyond the bound; say so when it begins, not for each further read."""

@@ -35,6 +35,7 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
                 latest=latest,
                 pipeline=wiring.pipeline(models=settings.models, reading=camera.reading, tracking=camera.tracking),
                 keep=keep,
+                tell_lost=outbox.not_written,
                 max_fps=camera.reading.max_fps,
                 far_plates=camera.reading.far_plates,
             )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.contract.gap import decode_gap
 from edge_agent.mqtt import Broker
 from tests.e2e.broker import wait_until
 from tests.e2e.car import TOPICS, Car
@@ -19,6 +20,7 @@ class Answering:
         self._patient = patient
         self.most_unanswered = 0
         self.reads: list[bytes] = []
+        self.gaps: list[bytes] = []
 
     def __call__(self, peer: Peer) -> None:
         peer.accept(self._properties)
@@ -30,6 +32,8 @@ class Answering:
             elif packet.kind == PUBLISH:
                 if packet.topic == TOPICS.reads:
                     self.reads.append(packet.payload)
+                elif packet.topic == TOPICS.gaps:
+                    self.gaps.append(packet.payload)
                 waiting.append(packet)
                 self.most_unanswered = max(self.most_unanswered, len(waiting))
             if waiting and not (self._patient and peer.more(0.05)):
@@ -39,7 +43,7 @@ class Answering:
                 waiting.clear()
 
 
-@pytest.mark.parametrize("code", [0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
+@pytest.mark.parametrize("code", [0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97])
 def test_whatever_the_broker_answers_every_read_is_sent_in_the_end(tmp_path: Path, code: int) -> None:
     answering = Answering(code, 0, code, code)
     with (
@@ -50,6 +54,37 @@ def test_whatever_the_broker_answers_every_read_is_sent_in_the_end(tmp_path: Pat
         wait_until(lambda: car.outbox.status().sent == 5, "all reads to be sent")
         assert broker.connections == 1
         assert len(answering.reads) == 8
+
+
+def test_an_answer_that_mqtt_does_not_know_costs_a_connection_and_no_read(tmp_path: Path) -> None:
+    answering = Answering(0, 0x95)  # a code of DISCONNECT, not of PUBACK
+    with (
+        ScriptedBroker(answering) as broker,
+        Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", broker.port), resend_after_s=3600) as car,
+    ):
+        car.see(5)
+        wait_until(lambda: car.outbox.status().sent == 5, "all reads to be sent")
+        assert broker.connections == 2
+
+
+def test_a_read_that_is_refused_for_itself_is_set_aside_and_told_and_goes_at_the_next_start(tmp_path: Path) -> None:
+    answering = Answering(0, 0x99)
+    with (
+        ScriptedBroker(answering) as broker,
+        Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", broker.port), resend_after_s=3600) as car,
+    ):
+        car.see(5)
+        wait_until(lambda: car.outbox.status().sent == 4, "the other reads to be sent")
+        wait_until(lambda: len(answering.gaps) == 1, "the gap record")
+        assert car.outbox.status().quarantined == 1
+        gap = decode_gap(answering.gaps[0])
+        assert (gap.reason, gap.reads, gap.acknowledged) == ("quarantined", 1, 0)
+        assert broker.connections == 1
+    with (
+        ScriptedBroker(Answering()) as broker,
+        Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", broker.port), resend_after_s=3600) as car,
+    ):
+        wait_until(lambda: car.outbox.status().sent == 5, "all reads to be sent")
 
 
 @pytest.mark.parametrize(("receive_maximum", "most"), [(b"\x21\x00\x01", 1), (b"\x21\x00\x04", 4)])

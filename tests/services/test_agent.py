@@ -31,7 +31,14 @@ class Outbox:
 
     def status(self) -> OutboxStatus:
         return OutboxStatus(
-            owner="a/v", pending=self.pending, sent=0, oldest=None, last_seq=self.pending, size_bytes=0
+            owner="a/v",
+            pending=self.pending,
+            sent=0,
+            quarantined=0,
+            gaps=0,
+            oldest=None,
+            last_seq=self.pending,
+            size_bytes=0,
         )
 
 

@@ -7,11 +7,11 @@ import pytest
 from edge_agent import host
 from edge_agent.camera.capture import Capture, CaptureState
 from edge_agent.domain import Frame, Read
-from edge_agent.errors import OutboxError
+from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.latest import Latest
 from edge_agent.pipeline import Pipeline
 from edge_agent.reading.tracker import Rules, Tracker
-from edge_agent.services.line import CameraLine, KeepReads
+from edge_agent.services.line import CameraLine
 from tests import fakes
 from tests.contract.reads import make_read
 
@@ -50,6 +50,7 @@ class Disk:
 
     def __init__(self, refusals: int = 0) -> None:
         self.kept: list[Read] = []
+        self.told_lost: list[int] = []
         self.refusals = refusals
 
     def __call__(self, reads: Sequence[Read]) -> None:
@@ -58,9 +59,14 @@ class Disk:
             raise OutboxError("outbox: disk full")
         self.kept += reads
 
+    def tell_lost(self, reads: int) -> None:
+        if self.refusals:
+            raise OutboxError("outbox: disk full")
+        self.told_lost.append(reads)
+
 
 def make_line(
-    latest: PatientLatest, camera: Frames, plates: fakes.PlatesGiven, disk: KeepReads, *, far_plates: bool = False
+    latest: PatientLatest, camera: Frames, plates: fakes.PlatesGiven, disk: Disk, *, far_plates: bool = False
 ) -> CameraLine:
     return CameraLine(
         name="front",
@@ -68,14 +74,13 @@ def make_line(
         latest=latest,
         pipeline=Pipeline(detector=plates, reader=plates, tracker=Tracker(rules=RULES, new_id=fakes.CountingIds())),
         keep=disk,
+        tell_lost=disk.tell_lost,
         max_fps=120,
         far_plates=far_plates,
     )
 
 
-def run_line(
-    disk: KeepReads, *, frames: int = 40, far_plates: bool = False
-) -> tuple[CameraLine, fakes.PlatesGiven]:
+def run_line(disk: Disk, *, frames: int = 40, far_plates: bool = False) -> tuple[CameraLine, fakes.PlatesGiven]:
     latest = PatientLatest()
     plates = fakes.PlatesGiven([fakes.reading("ABC123"), fakes.reading("XYZ789", x=400)])
     line = make_line(latest, Frames(frames, latest), plates, disk, far_plates=far_plates)
@@ -86,7 +91,7 @@ def run_line(
     return line, plates
 
 
-def run(disk: KeepReads, frames: int = 40) -> CameraLine:
+def run(disk: Disk, frames: int = 40) -> CameraLine:
     return run_line(disk, frames=frames)[0]
 
 
@@ -134,11 +139,21 @@ def test_plates_are_in_the_log_at_debug_alone(caplog: pytest.LogCaptureFixture) 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_pipeline_that_an_error_ends_has_not_finished() -> None:
-    def fail(reads: Sequence[Read]) -> None:
-        raise ValueError("a fault of ours")
+    class Faulty(Disk):
+        def __call__(self, reads: Sequence[Read]) -> None:
+            raise ValueError("a fault of ours")
 
     assert run(Disk()).status.finished
-    assert not run(fail).status.finished
+    assert not run(Faulty()).status.finished
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_damaged_outbox_ends_the_line_so_that_the_next_start_salvages_it() -> None:
+    class Damaged(Disk):
+        def __call__(self, reads: Sequence[Read]) -> None:
+            raise OutboxDamaged("outbox: is damaged")
+
+    assert not run(Damaged()).status.finished
 
 
 def test_a_pass_still_open_when_the_camera_ends_is_kept() -> None:
@@ -221,6 +236,7 @@ def test_a_disk_that_refuses_for_long_is_told_when_it_begins_and_when_reads_begi
         "front: 1 reads wait in memory, 4 lost: outbox: disk full",
         "front: the disk takes reads again: 2 were written",
     ]
+    assert disk.told_lost == [4]
 
 
 def test_what_the_disk_never_takes_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -130,7 +130,7 @@ class Demo:
                 reads=self._reads,
                 committed=left.last_seq,
                 stored=stored_seqs(self._database, VEHICLE.id),
-                undelivered=left.pending + left.sent,
+                undelivered=left.waiting,
             )
 
     def _agent(self) -> Agent:
@@ -158,6 +158,7 @@ class Demo:
             latest=self._latest,
             pipeline=wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings()),
             keep=keep_and_note,
+            tell_lost=self._outbox.not_written,
             max_fps=reading.max_fps,
             far_plates=reading.far_plates,
         )
@@ -198,7 +199,7 @@ class Demo:
                 processed=line.processed,
                 dropped=line.dropped,
                 committed=status.last_seq,
-                waiting=status.pending + status.sent,
+                waiting=status.waiting,
                 receipts=self._publisher.counters.receipted,
                 broker="up" if self._broker_up else "stopped",
             )

@@ -1,0 +1,19 @@
+"""The durable queue between the cameras and the network."""
+
+from edge_agent.outbox.bounds import Bounds
+from edge_agent.outbox.outbox import Outbox
+from edge_agent.outbox.rows import Entry, Gap, GapReason, Purge, Row
+from edge_agent.outbox.status import OutboxStatus, read_status, why_not_ours
+
+__all__ = [
+    "Bounds",
+    "Entry",
+    "Gap",
+    "GapReason",
+    "Outbox",
+    "OutboxStatus",
+    "Purge",
+    "Row",
+    "read_status",
+    "why_not_ours",
+]

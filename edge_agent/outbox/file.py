@@ -1,0 +1,108 @@
+"""The outbox's file and its lock: who may open it, with which key, and what SQLite's errors mean for a person."""
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlcipher3 import dbapi2 as sqlite
+
+from edge_agent.errors import OutboxBusy, OutboxDamaged, OutboxError, StateDirectoryError
+
+Connection = Any
+"""A connection of sqlcipher3, which publishes no types."""
+
+_FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
+_DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
+
+
+def connect(path: Path, key: bytes | None, *, read_only: bool = False) -> Connection:
+    """Open the file, encrypted by a key of 32 bytes if there is one."""
+    uri = path.resolve().as_uri() + ("?mode=ro" if read_only else "")
+    connection = sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+    if key is not None:
+        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+    return connection
+
+
+def lock(path: Path) -> int:
+    """Make the outbox's directory and lock it for this process; the lock goes with the process, however it ends."""
+    directory = path.parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Made here and not by SQLite: nobody else may open it, and its directory entry must survive a power cut.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        sync(directory)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise OutboxError(f"outbox {path}: the disk is full") from None
+        raise StateDirectoryError(
+            f"state directory: {error.filename or directory} cannot be written ({error.strerror}): check what it is"
+            " and whose"
+        ) from None
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.pread(lock_file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(lock_file)
+        raise OutboxBusy(f"outbox {path}: another agent is using it (pid {owner})") from None
+    os.ftruncate(lock_file, 0)
+    with suppress(OSError):  # a full disk keeps out the number, not the agent
+        os.pwrite(lock_file, f"{os.getpid()}\n".encode(), 0)
+    return lock_file
+
+
+def sync(directory: Path) -> None:
+    """Make the names in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Say why there is no file that this user can read."""
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            return "is a directory"
+        readable = os.access(path, os.R_OK)
+    except FileNotFoundError:
+        return "there is no such file"
+    except PermissionError:  # its directory is the agent's alone
+        readable = False
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if readable else "only the user that the agent runs as may read it: use sudo"
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite reports into one line; the file stays as it is."""
+    try:
+        yield
+    except sqlite.Error as error:
+        if is_damage(error):
+            raise OutboxDamaged(
+                f"outbox {path}: is not an outbox, is damaged, or its key is wrong; the file was left as it is"
+            ) from None
+        raise OutboxError(f"outbox {path}: {'the disk is full' if _is_full(path.parent) else error}") from None
+
+
+def is_damage(error: sqlite.Error) -> bool:
+    """Whether the file itself is at fault."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+
+
+def _is_full(directory: Path) -> bool:
+    """Ask the disk itself: SQLite calls some of what a full disk refuses an I/O error."""
+    try:
+        return shutil.disk_usage(directory).free < _FULL_BELOW_BYTES
+    except OSError:
+        return False

@@ -1,0 +1,150 @@
+"""What can still be read of a damaged outbox goes into a new one; the damaged file is kept."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlcipher3 import dbapi2 as sqlite
+
+from edge_agent.domain import Stamp
+from edge_agent.errors import OutboxError
+from edge_agent.outbox.bounds import insert_gap
+from edge_agent.outbox.file import Connection, connect, explained, sync
+from edge_agent.outbox.rows import GapReason
+from edge_agent.outbox.schema import prepare
+
+HIGHEST_SEQ = 2**40
+MOST_FAILURES = 5_000
+"""Of looking for rows: where everything fails, the tree has no root left."""
+
+SKIPPED = 10_000
+"""Places left out where the count itself is lost: none may be given to two reads."""
+
+_TABLES = {
+    "reads": ("seq", "seq, id, revision, priority, appended_ms, appended_age_s, payload"),
+    "gaps": ("number", "number, id, reason, ranges, reads, acknowledged, at_ms, sent_at_s"),
+    "purges": ("number", "number, at_ms, reason, reads, oldest_ms, newest_ms"),
+    "quarantined": ("seq", "seq, why"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """How many reads were saved, and where the damaged file lies now."""
+
+    reads: int
+    kept: Path
+
+
+def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvaged:
+    """Build a new outbox from a damaged one and put it in its place. Raises OutboxError where the disk refuses.
+
+    A power cut leaves the damaged file where it was, or a new one that is complete.
+    """
+    kept = path.with_name(f"{path.name}.damaged-{now.utc:%Y%m%dT%H%M%SZ}")
+    building = path.with_name(f"{path.name}.salvaging")
+    try:
+        for old in path.parent.glob(f"{building.name}*"):
+            old.unlink()
+        os.close(os.open(building, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with explained(building), closing(connect(building, key)) as new:
+            prepare(new, building)
+            new.execute("BEGIN")
+            reads = _copy(path, key, new, owner=owner, now=now)
+            new.execute("COMMIT")
+        with building.open("rb") as file:
+            os.fsync(file.fileno())
+        if not (kept.exists() and kept.samefile(path)):  # from an attempt that a power cut ended
+            kept.hardlink_to(path)
+        log = _log(path)
+        if log.exists():
+            shutil.copy2(log, _log(kept))
+        building.rename(_done(path))
+        sync(path.parent)
+    except OSError as error:
+        raise OutboxError(f"outbox {path}: is damaged, and could not be salvaged: {error.strerror}") from None
+    finish(path)
+    return Salvaged(reads, kept)
+
+
+def finish(path: Path) -> None:
+    """Put a complete new file in the damaged one's place; its log would damage the new one, so that goes first."""
+    if _done(path).exists():
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        sync(path.parent)
+        _done(path).replace(path)
+        sync(path.parent)
+
+
+def _done(path: Path) -> Path:
+    return path.with_name(f"{path.name}.salvaged")
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: Stamp) -> int:
+    """Copy every row that can be read, and write down up to where reads may be missing; returns how many reads."""
+    old = _Damaged(path, key)
+    found = {table: list(_rows(old, table)) for table in _TABLES}
+    counted = old.one("SELECT last_seq, owner FROM counter ORDER BY rowid DESC LIMIT 1")
+    age = old.one("SELECT aged_s, utc_s FROM age")
+    for table, rows in found.items():
+        for row in rows:
+            new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+    highest = max((row[0] for row in found["reads"]), default=0)
+    last, whose = counted or (highest + SKIPPED, owner)
+    last = max(last, highest)
+    new.execute("UPDATE counter SET last_seq = ?, owner = ?", (last, whose))
+    if age is not None:
+        new.execute("UPDATE age SET aged_s = ?, utc_s = ?", age)
+    if last:
+        now_ms = int(now.utc.timestamp() * 1000)
+        insert_gap(new, [(1, last)], GapReason.DAMAGED, reads=0, acknowledged=0, now_ms=now_ms)
+    return len(found["reads"])
+
+
+class _Damaged:
+    """A file that is opened for each question: after a wrong page SQLCipher gives a connection no other either."""
+
+    def __init__(self, path: Path, key: bytes | None) -> None:
+        self._path = path
+        self._key = key
+
+    def ask(self, query: str, parameters: Sequence[int] = ()) -> list[tuple[Any, ...]]:
+        """Give all rows. Raises sqlite.Error where one of their pages is damaged."""
+        with closing(connect(self._path, self._key, read_only=True)) as connection:
+            rows: list[tuple[Any, ...]] = connection.execute(query, parameters).fetchall()
+            return rows
+
+    def one(self, query: str) -> tuple[Any, ...] | None:
+        try:
+            return next(iter(self.ask(query)), None)
+        except sqlite.Error:
+            return None
+
+
+def _rows(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
+    """Every row that can be reached: a range of keys that fails is halved until the damaged page stands alone."""
+    key, columns = _TABLES[table]
+    query = f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}"
+    spans, failures = [(0, HIGHEST_SEQ)], 0
+    while spans and failures < MOST_FAILURES:
+        first, last = spans.pop()
+        try:
+            rows = old.ask(query, (first, last))
+        except sqlite.Error as error:
+            if error.sqlite_errorcode == sqlite.SQLITE_ERROR:  # no such table: a file of an earlier format
+                return
+            failures += 1
+            if first < last:
+                middle = (first + last) // 2
+                spans += [(middle + 1, last), (first, middle)]
+            continue
+        yield from rows

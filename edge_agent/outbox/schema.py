@@ -1,0 +1,108 @@
+"""The tables of the outbox's file, and how a file of each earlier version becomes one of this.
+
+A row in `reads` is pending; one that is also in `sent` was acknowledged by the broker and waits for its receipt;
+one in `quarantined` is not sent again. The marks have tables of their own so that marking does not write the
+kilobyte of the read again.
+"""
+
+from pathlib import Path
+
+from edge_agent.errors import OutboxUnusable
+from edge_agent.outbox.file import Connection
+
+SCHEMA_VERSION = 4
+
+_READS_3 = """
+CREATE TABLE reads (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL,
+    revision INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    appended_ms INTEGER NOT NULL,
+    UNIQUE (id, revision)
+) STRICT;
+"""
+_READS = """
+CREATE TABLE reads (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL,
+    revision INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    appended_ms INTEGER NOT NULL,
+    appended_age_s REAL NOT NULL,
+    payload BLOB NOT NULL,
+    UNIQUE (id, revision)
+) STRICT;
+"""
+_BOUNDS = """
+CREATE TABLE quarantined (seq INTEGER PRIMARY KEY, why TEXT NOT NULL) STRICT;
+CREATE TABLE gaps (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    reason TEXT NOT NULL,
+    ranges TEXT NOT NULL,
+    reads INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    sent_at_s REAL
+) STRICT;
+CREATE TABLE purges (
+    number INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    reads INTEGER NOT NULL,
+    oldest_ms INTEGER NOT NULL,
+    newest_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE age (aged_s REAL NOT NULL, utc_s REAL NOT NULL) STRICT;
+"""
+_SCHEMA = f"""
+{_READS} {_BOUNDS}
+CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
+CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO counter VALUES (0, '');
+INSERT INTO age VALUES (0.0, 0.0);
+"""
+_SET_ASIDE = "ALTER TABLE reads RENAME TO old_reads;"
+_STEPS = {
+    1: "ALTER TABLE counter ADD COLUMN owner TEXT NOT NULL DEFAULT '';",
+    2: f"""{_SET_ASIDE} {_READS_3}
+        INSERT INTO reads SELECT seq, id, 0, payload, appended_ms FROM old_reads; DROP TABLE old_reads;""",
+    # The outbox's age begins at its oldest read: what is here already grows old from when it came.
+    3: f"""{_SET_ASIDE} {_READS} {_BOUNDS}
+        INSERT INTO age SELECT 0.0, COALESCE(MIN(appended_ms), 0) / 1000.0 FROM old_reads;
+        INSERT INTO reads SELECT seq, id, revision, 0, appended_ms, appended_ms / 1000.0 - (SELECT utc_s FROM age),
+            payload FROM old_reads;
+        DROP TABLE old_reads;""",
+}
+"""How a file of each earlier version becomes one of the next."""
+
+
+def prepare(connection: Connection, path: Path) -> None:
+    """Make the tables, or bring those of an earlier version up to this one. Raises OutboxUnusable."""
+    if is_new(connection):
+        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    while (step := _STEPS.get(version := _version(connection))) is not None:
+        connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
+    check_version(connection, path)
+
+
+def is_new(connection: Connection) -> bool:
+    """Tell whether nothing was ever written: an empty file is an outbox too."""
+    return _version(connection) == 0 and connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def check_version(connection: Connection, path: Path) -> None:
+    """Raise OutboxUnusable where the tables are not of this version."""
+    version = _version(connection)
+    if version == 0:
+        raise OutboxUnusable(f"outbox {path}: is a database of another program; the file was left as it is")
+    if version != SCHEMA_VERSION:
+        raise OutboxUnusable(
+            f"outbox {path}: its format is {version}, this program knows {SCHEMA_VERSION}: use its own"
+        )
+
+
+def _version(connection: Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -1,0 +1,287 @@
+"""What leaves the outbox without a receipt, in which order, and that nothing leaves without a gap record."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from edge_agent.domain import Stamp
+from edge_agent.outbox import Bounds, GapReason, Outbox
+from edge_agent.outbox.bounds import MOST_RANGES, ranges
+from tests.outbox.test_outbox import OWNER, Clock, Note
+
+DAY_S = 86400.0
+KIB = 1024
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+def seqs(outbox: Outbox) -> list[int]:
+    return [row.seq for row in outbox.take(limit=100_000)]
+
+
+def told(outbox: Outbox) -> list[tuple[str, tuple[tuple[int, int], ...], int, int]]:
+    return [(gap.reason.value, gap.ranges, gap.reads, gap.acknowledged) for gap in outbox.take_gaps(limit=1000)]
+
+
+def places(outbox: Outbox) -> set[int]:
+    return {
+        seq for gap in outbox.take_gaps(limit=1000) for first, last in gap.ranges for seq in range(first, last + 1)
+    }
+
+
+def test_runs_without_a_hole_become_ranges() -> None:
+    assert list(ranges([7, 1, 2, 3, 9, 8, 20])) == [(1, 3), (7, 9), (20, 20)]
+    assert list(ranges([])) == []
+
+
+def test_a_full_outbox_lets_the_oldest_go_and_says_which(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=200 * KIB)) as outbox:
+        for _ in range(60):
+            outbox.append([Note(size=900) for _ in range(10)])
+        left = seqs(outbox)
+        assert left == list(range(left[0], 601))
+        assert 100 < len(left) < 250
+        assert places(outbox) == set(range(1, left[0]))
+        assert sum(gap.reads for gap in outbox.take_gaps(limit=1000)) == left[0] - 1
+        assert {gap.reason for gap in outbox.take_gaps(limit=1000)} == {GapReason.QUOTA}
+        assert len(outbox.take_gaps(limit=1000)) < 45
+        assert outbox.status().size_bytes <= 1.25 * 200 * KIB
+
+
+def test_what_the_broker_has_goes_first_and_what_has_priority_last(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=400 * KIB)) as outbox:
+        outbox.append([Note(size=900, priority=k % 10 == 0) for k in range(1, 201)])
+        outbox.mark_sent(range(101, 151))
+        outbox.append([Note(size=900) for _ in range(250)])
+        assert places(outbox) <= set(range(101, 151)) | set(range(1, 100))
+        assert set(range(101, 151)) <= places(outbox)
+        for _ in range(20):
+            outbox.append([Note(size=900) for _ in range(30)])
+        assert not places(outbox) & {10, 20, 30, 100, 160, 200}
+        assert sum(gap.acknowledged for gap in outbox.take_gaps(limit=1000)) == 50
+        for _ in range(20):
+            outbox.append([Note(size=900, priority=True) for _ in range(30)])
+        assert places(outbox) >= {10, 20, 30, 100, 160, 200}
+
+
+def test_a_read_larger_than_the_quota_is_taken_all_the_same(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=64 * KIB)) as outbox:
+        outbox.append([Note(size=900) for _ in range(20)])
+        outbox.append([Note(size=90 * KIB)])
+        assert seqs(outbox)[-1] == 21
+
+
+def test_what_is_older_than_it_may_be_leaves_sent_or_not(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=180)) as outbox:
+        outbox.append([Note(), Note(), Note()])
+        outbox.mark_sent([2])
+        clock.seconds += 100
+        outbox.append([Note()])
+        assert outbox.expire() == 0
+        clock.seconds += 81
+        assert outbox.expire() == 3
+        assert outbox.expire() == 0
+        assert seqs(outbox) == [4]
+        assert told(outbox) == [("expired", ((1, 3),), 3, 1)]
+        (purge,) = outbox.purges()
+        assert (purge.reason, purge.reads, purge.at) == (GapReason.EXPIRED, 3, clock().utc)
+        assert purge.oldest == purge.newest == clock().utc - timedelta(seconds=181)
+
+
+def test_nothing_expires_without_a_bound(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=math.inf)) as outbox:
+        outbox.append([Note()])
+        clock.seconds += 100 * 365 * DAY_S
+        assert outbox.expire() == 0
+
+
+class TurnedClock:
+    """Both clocks, and a hand on the one that people set."""
+
+    def __init__(self) -> None:
+        self.monotonic_s = 500.0
+        self.utc = datetime(2026, 7, 4, tzinfo=UTC)
+
+    def __call__(self) -> Stamp:
+        return Stamp(self.monotonic_s, self.utc)
+
+    def wait(self, seconds: float) -> None:
+        self.monotonic_s += seconds
+        self.utc += timedelta(seconds=seconds)
+
+    def boot(self, off_s: float) -> None:
+        self.monotonic_s = 3.0
+        self.utc += timedelta(seconds=off_s)
+
+
+def to_1970(clock: TurnedClock) -> None:
+    clock.utc = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def a_day_back(clock: TurnedClock) -> None:
+    clock.utc -= timedelta(days=1)
+
+
+def a_year_on(clock: TurnedClock) -> None:
+    clock.utc += timedelta(days=365)
+
+
+@pytest.mark.parametrize("turn", [to_1970, a_day_back, a_year_on])
+def test_a_clock_that_is_set_while_running_deletes_nothing_early_and_nothing_late(
+    path: Path, turn: Callable[[TurnedClock], None]
+) -> None:
+    clock = TurnedClock()
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=DAY_S)) as outbox:
+        outbox.append([Note()])
+        clock.wait(DAY_S / 2)
+        turn(clock)
+        outbox.append([Note()])
+        clock.wait(DAY_S / 2 - 5)
+        assert outbox.expire() == 0
+        clock.wait(10)
+        assert outbox.expire() == 1
+        assert seqs(outbox) == [2]
+
+
+def test_the_time_the_computer_was_off_counts(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        clock.wait(1000)
+        outbox.expire()
+    clock.boot(DAY_S - 1100)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire() == 0
+        clock.wait(101)
+        assert outbox.expire() == 1
+
+
+def test_a_computer_that_wakes_without_its_clock_deletes_nothing_early_and_catches_up(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+    right = clock.utc + timedelta(days=2)
+    clock.boot(0)
+    to_1970(clock)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        clock.wait(3600)
+        assert outbox.expire() == 0
+        clock.utc = right + timedelta(seconds=3600)  # time was found on the network
+        assert outbox.expire() == 1
+        assert seqs(outbox) == [2]
+        clock.wait(DAY_S - 3600 - 10)
+        assert outbox.expire() == 0
+
+
+def test_a_computer_that_never_knew_the_time_deletes_nothing_early_once_it_does(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    to_1970(clock)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        clock.wait(60)
+        outbox.expire()
+    clock.boot(0)
+    clock.utc = datetime(2026, 7, 4, tzinfo=UTC)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire() == 0
+        clock.wait(DAY_S)
+        assert outbox.expire() == 1
+
+
+def test_a_clock_set_back_gives_no_place_and_no_id_twice(path: Path) -> None:
+    clock = TurnedClock()
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note()])
+        a_day_back(clock)
+        assert outbox.append([Note()]) == (2,)
+        assert outbox.purge() == 2
+        assert outbox.append([Note()]) == (3,)
+
+
+def test_what_leaves_is_overwritten_in_the_files(path: Path, clock: Clock) -> None:
+    class Plate(Note):
+        def encode(self, seq: int) -> bytes:
+            return b"PLATE-" + b"AB12CD3" * 60
+
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=10)) as outbox:
+        outbox.append([Plate() for _ in range(50)])
+        assert any(b"AB12CD3" in file.read_bytes() for file in path.parent.iterdir())
+        clock.seconds += 11
+        assert outbox.expire() == 50
+        assert not any(b"AB12CD3" in file.read_bytes() for file in path.parent.iterdir())
+        outbox.append([Plate() for _ in range(50)])
+        assert outbox.purge() == 50
+        assert not any(b"AB12CD3" in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_a_person_may_purge_all_or_what_is_old(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note(), Note()])
+        clock.seconds += 100
+        outbox.append([Note()])
+        assert outbox.purge(older_than_s=50) == 2
+        assert outbox.purge() == 1
+        assert [one[:2] for one in told(outbox)] == [("purged", ((1, 2),)), ("purged", ((3, 3),))]
+
+
+def test_many_holes_become_several_gap_records(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        notes = [Note() for _ in range(2 * MOST_RANGES + 20)]
+        outbox.append(notes)
+        outbox.receipted([note.key for note in notes[::2]])
+        outbox.purge()
+        assert [len(gap.ranges) for gap in outbox.take_gaps(limit=9)] == [MOST_RANGES, 10]
+        assert len(places(outbox)) == MOST_RANGES + 10
+
+
+def test_a_quarantined_read_is_kept_counted_and_told_but_not_given_until_the_next_start(
+    path: Path, clock: Clock
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        notes = [Note(), Note(), Note()]
+        outbox.append(notes)
+        outbox.quarantine(2, why="too large")
+        outbox.quarantine(2, why="too large")
+        outbox.quarantine(99, why="not here")
+        assert seqs(outbox) == [1, 3]
+        status = outbox.status()
+        assert (status.pending, status.quarantined, status.gaps, status.waiting) == (2, 1, 1, 3)
+        assert told(outbox) == [("quarantined", ((2, 2),), 1, 0)]
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert seqs(outbox) == [1, 2, 3]
+        outbox.quarantine(2, why="too large")
+        assert outbox.receipted([notes[1].key]) == 1
+        assert outbox.status().quarantined == 0
+
+
+def test_a_gap_record_stays_until_its_receipt_as_a_read_does(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.not_written(7)
+        (gap,) = outbox.take_gaps(limit=9)
+        assert (gap.reason, gap.ranges, gap.reads, gap.at) == (GapReason.NOT_WRITTEN, (), 7, clock().utc)
+        outbox.mark_gaps_sent([gap.id])
+        assert outbox.take_gaps(limit=9) == []
+        clock.seconds += 60
+        outbox.resend(older_than_s=61)
+        assert outbox.take_gaps(limit=9) == []
+        outbox.resend(older_than_s=60)
+        assert outbox.take_gaps(limit=9) == [gap]
+        outbox.mark_gaps_sent([gap.id])
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.resend()
+        assert outbox.take_gaps(limit=9) == [gap]
+        assert outbox.gaps_receipted([gap.id]) == 1
+        assert outbox.gaps_receipted([gap.id]) == 0
+        assert outbox.status().waiting == 0

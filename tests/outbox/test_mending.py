@@ -1,0 +1,209 @@
+"""Damaged files, and files with a key: what can be read is saved, what is kept is told, nothing is thrown away."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
+from edge_agent.outbox import GapReason, Outbox, read_status
+from tests.outbox.test_outbox import OWNER, Clock, Note
+
+KEY, OTHER = b"k" * 32, b"x" * 32
+PLATE = b"AB12CD3"
+
+
+class Plate(Note):
+    def encode(self, seq: int) -> bytes:
+        return f"read {seq} ".encode() + PLATE * 100
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "outbox.db"
+
+
+def filled(path: Path, clock: Clock, *, count: int = 200, key: bytes | None = None) -> list[Note]:
+    notes: list[Note] = [Plate() for _ in range(count)]
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        outbox.append(notes)
+    return notes
+
+
+def overwrite(path: Path, start: int, size: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(os.urandom(size))
+
+
+def kept(path: Path) -> list[Path]:
+    return [one for one in path.parent.glob("outbox.db.damaged-*") if not one.name.endswith("-wal")]
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_what_can_be_read_of_a_damaged_outbox_is_saved_and_the_file_kept(
+    path: Path, clock: Clock, key: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes = filled(path, clock, key=key)
+    overwrite(path, 20 * 4096, 3 * 4096)
+    damaged = path.read_bytes()
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        rows = outbox.take(limit=1000)
+        assert 150 < len(rows) < 200
+        assert all(
+            row.key == notes[row.seq - 1].key and row.payload == notes[row.seq - 1].encode(row.seq) for row in rows
+        )
+        (gap,) = outbox.take_gaps(limit=9)
+        assert (gap.reason, gap.ranges, gap.reads) == (GapReason.DAMAGED, ((1, 200),), 0)
+        assert outbox.append([Note()]) == (201,)
+    assert [one.read_bytes() for one in kept(path)] == [damaged]
+    assert f"was damaged: {len(rows)} reads could be saved" in caplog.text
+    assert "\n" not in caplog.messages[0]
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert outbox.status().pending == len(rows) + 1
+
+
+def test_of_a_file_without_a_beginning_nothing_is_saved_but_the_car_reads_on(path: Path, clock: Clock) -> None:
+    filled(path, clock)
+    overwrite(path, 0, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.take(limit=9) == []
+        assert outbox.append([Note()]) == (10_001,)
+        (gap,) = outbox.take_gaps(limit=9)
+        assert gap.ranges == ((1, 10_000),)
+    assert len(kept(path)) == 1
+
+
+def test_a_file_that_is_no_outbox_is_moved_aside(path: Path, clock: Clock) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"The quick brown fox jumps over the lazy dog. " * 100)
+    before = path.read_bytes()
+    with pytest.raises(OutboxDamaged, match="is not an outbox, is damaged, or its key is wrong"):
+        read_status(path)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note()])
+    assert [one.read_bytes() for one in kept(path)] == [before]
+
+
+def test_what_only_the_log_holds_is_saved_too(path: Path, clock: Clock) -> None:
+    outbox = Outbox(path=path, now=clock, owner=OWNER)
+    outbox.open()
+    outbox.append([Plate() for _ in range(40)])
+    outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox.append([Plate() for _ in range(5)])
+    copies = {one.name: one.read_bytes() for one in path.parent.iterdir()}  # as a power cut would leave them
+    outbox.close()
+    for name, content in copies.items():
+        (path.parent / name).write_bytes(content)
+    overwrite(path, 5 * 4096, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER) as again:
+        assert {41, 42, 43, 44, 45} <= {row.seq for row in again.take(limit=99)}
+
+
+@pytest.mark.parametrize("cut", ["unlink", "rename", "replace"])
+def test_a_power_cut_while_salvaging_loses_nothing_that_was_saved(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    filled(path, clock)
+    overwrite(path, 20 * 4096, 4096)
+
+    class PowerCut(BaseException):
+        pass
+
+    def stop(*_args: object, **_more: object) -> None:
+        raise PowerCut
+
+    for later in ("unlink", "rename", "replace")[("unlink", "rename", "replace").index(cut) :]:
+        monkeypatch.setattr(Path, later, stop)
+    with pytest.raises(PowerCut):
+        Outbox(path=path, now=clock, owner=OWNER).open()
+    monkeypatch.undo()
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert len(outbox.take(limit=1000)) > 150
+        assert len(outbox.take_gaps(limit=9)) == 1
+
+
+def test_damage_that_shows_later_is_for_the_next_start(path: Path, clock: Clock) -> None:
+    filled(path, clock)
+    outbox = Outbox(path=path, now=clock, owner=OWNER)
+    outbox.open()
+    try:
+        overwrite(path, 4096, 60 * 4096)
+        outbox._connection.execute("PRAGMA cache_size = 0")
+        with pytest.raises(OutboxDamaged):
+            outbox.take(limit=1000)
+    finally:
+        outbox.close()
+
+
+def test_with_a_key_no_payload_is_readable_on_disk(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        outbox.append([Plate() for _ in range(50)])
+        outbox.mark_sent(range(1, 20))
+        outbox.purge(older_than_s=0)
+        outbox.append([Plate() for _ in range(50)])
+        for file in path.parent.iterdir():
+            assert PLATE not in file.read_bytes()
+        assert read_status(path, key=KEY).pending == 50
+    with pytest.raises(sqlite3.DatabaseError):
+        sqlite3.connect(path).execute("SELECT * FROM reads")
+
+
+def test_an_outbox_is_encrypted_once_there_is_a_key_and_keeps_its_reads(path: Path, clock: Clock) -> None:
+    notes = filled(path, clock, count=30)
+    with path.open("rb") as plain:
+        with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+            assert [row.key for row in outbox.take(limit=99)] == [note.key for note in notes]
+            assert outbox.append([Note()]) == (31,)
+        assert not any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+        assert PLATE not in plain.read(), "the plain file is overwritten, not just unlinked"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (OTHER, "is encrypted with another key than that of state.key_file"),
+        (None, "is encrypted: state.key_file must name"),
+    ],
+)
+def test_a_wrong_key_is_told_apart_from_damage(path: Path, clock: Clock, key: bytes | None, said: str) -> None:
+    filled(path, clock, key=KEY)
+    before = path.read_bytes()
+    with pytest.raises(OutboxUnusable, match=said) as caught:
+        Outbox(path=path, now=clock, owner=OWNER, key=key).open()
+    assert caught.value.exit_status == 78
+    assert path.read_bytes() == before
+    assert kept(path) == []
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 200
+
+
+def test_a_mark_that_is_lost_is_made_again(path: Path, clock: Clock) -> None:
+    filled(path, clock, key=KEY)
+    path.with_suffix(".keymark").unlink()
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 200
+    assert path.with_suffix(".keymark").exists()
+
+
+def test_a_disk_that_refuses_while_encrypting_leaves_the_plain_file(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path, clock, count=3)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edge_agent.outbox.encryption.sync", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OutboxError, match="cannot be encrypted: No space left on device"):
+        Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
+    monkeypatch.undo()
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 3
