@@ -22,6 +22,7 @@ from edge_agent.config.settings import (
     MqttSettings,
     PassesSettings,
     ReadingSettings,
+    RetentionSettings,
     StateSettings,
     TrackingSettings,
     VehicleSettings,
@@ -117,7 +118,7 @@ def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
             program.start()
             if program is broker:
                 processes.wait_for_port(broker, port)
-        outbox = wiring.outbox(StateSettings(directory=scratch / "state"), VEHICLE)
+        outbox = wiring.outbox(StateSettings(directory=scratch / "state"), VEHICLE, RetentionSettings())
         mqtt = MqttSettings(host="127.0.0.1", port=port, tls=False)
         publisher = wiring.publisher(vehicle=VEHICLE, mqtt=mqtt, outbox=outbox)
         keep = wiring.keep_reads(

@@ -18,6 +18,7 @@ from edge_agent.config.settings import (
     MqttSettings,
     PassesSettings,
     ReadingSettings,
+    RetentionSettings,
     StateSettings,
     TrackingSettings,
     VehicleSettings,
@@ -55,7 +56,7 @@ def drive(*, seconds: float, threads: int, seed: int) -> None:
     reads: list[Read] = []
     with (
         tempfile.TemporaryDirectory(prefix="edge-agent-bench-") as directory,
-        wiring.outbox(StateSettings(directory=Path(directory)), VEHICLE) as outbox,
+        wiring.outbox(StateSettings(directory=Path(directory)), VEHICLE, RetentionSettings()) as outbox,
     ):
         keep = _keep(models, outbox)
         while True:

@@ -75,6 +75,10 @@ class OutboxDamaged(OutboxError):
     """The outbox's file is damaged: what can be read of it is salvaged when it is opened next."""
 
 
+class ExportError(EdgeAgentError):
+    """Reads that cannot be written to a file, or receipts that cannot be read from one."""
+
+
 class BrokerError(EdgeAgentError):
     """The broker cannot be reached, refuses, or speaks less than MQTT 5."""
 

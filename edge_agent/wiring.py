@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from edge_agent.domain import Frame, Read
 from edge_agent.errors import ConfigurationError, ContractError, ModelError
 from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink, Tls
-from edge_agent.outbox import Outbox
+from edge_agent.outbox import Bounds, Outbox
 from edge_agent.pipeline import Pipeline, ReadsPlates
 from edge_agent.publisher import Publisher, last_will
 from edge_agent.reading.journal import Journal
@@ -127,8 +128,27 @@ def capture(name: str, source: Camera, latest: Latest[Frame]) -> Capture:
     return Capture(name=name, camera=source, sink=latest, now=host.now, jitter=random.Random())
 
 
-def outbox(state: config.StateSettings, vehicle: config.VehicleSettings) -> Outbox:
-    return Outbox(path=state.directory / OUTBOX_FILE, now=host.now, owner=owner(vehicle))
+def outbox(
+    state: config.StateSettings, vehicle: config.VehicleSettings, retention: config.RetentionSettings
+) -> Outbox:
+    """The outbox of a vehicle. Raises ConfigurationError where its key cannot be read."""
+    return Outbox(
+        path=state.directory / OUTBOX_FILE,
+        now=host.now,
+        owner=owner(vehicle),
+        key=outbox_key(state),
+        bounds=Bounds(quota_bytes=state.quota_mb * 1_000_000, keep_s=retention.reads_s),
+    )
+
+
+def outbox_key(state: config.StateSettings) -> bytes | None:
+    """The key that the outbox is encrypted with, 32 bytes. Raises ConfigurationError."""
+    if state.key_file is None:
+        return None
+    text = _first_line(state.key_file, "the key")
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text) is None:
+        raise ConfigurationError([f"{state.key_file}: its first line should be 64 hexadecimal digits"])
+    return bytes.fromhex(text)
 
 
 def owner(vehicle: config.VehicleSettings) -> str:
@@ -136,14 +156,12 @@ def owner(vehicle: config.VehicleSettings) -> str:
     return f"{vehicle.agency}/{vehicle.id}"
 
 
-def _password(file: Path | None) -> str | None:
-    if file is None:
-        return None
+def _first_line(file: Path, what: str) -> str:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not text"
-        raise ConfigurationError([f"{file}: the password cannot be read: {reason}"]) from None
+        raise ConfigurationError([f"{file}: {what} cannot be read: {reason}"]) from None
     return lines[0] if lines else ""
 
 
@@ -154,7 +172,7 @@ def broker(mqtt: config.MqttSettings) -> Broker:
         port=mqtt.port,
         tls=Tls(mqtt.ca_file, mqtt.certificate_file, mqtt.key_file) if mqtt.tls else None,
         username=mqtt.username,
-        password=_password(mqtt.password_file),
+        password=_first_line(mqtt.password_file, "the password") if mqtt.password_file else None,
     )
 
 

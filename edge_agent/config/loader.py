@@ -206,6 +206,8 @@ class _Loader:
     def _warn(self, agent: AgentSettings, layers: Layers) -> None:
         """Say what is allowed but risky."""
         risks = {
+            ("state", "key_file"): agent.state.key_file is None
+            and "is not set: reads lie on the disk unencrypted, for whoever takes it out of the car",
             ("mqtt", "confirm"): agent.mqtt.confirm == "broker"
             and "a read leaves the disk once the broker has it: what the broker drops is lost",
             ("mqtt", "tls"): not agent.mqtt.tls

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from edge_agent.config.durations import checked, seconds
 from edge_agent.config.fields import (
     AnyPath,
     Directory,
@@ -48,6 +49,43 @@ class StateSettings(Settings):
 
     directory: FutureDirectory = Field(
         default=Path("/var/lib/edge-agent"), description="Directory of the outbox and of the tuner's settings."
+    )
+    key_file: SecretFile | None = Field(
+        default=None,
+        description="File whose first line is the outbox's key, 64 hexadecimal digits: it is encrypted by it, even"
+        " one that was not; absent: reads lie on the disk as they are.",
+    )
+    quota_mb: int = Field(
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description="Megabytes that reads may take, about a thousand reads each; where they would take more, the"
+        " oldest leave, those first that the broker has, and the store is told which.",
+    )
+
+
+class RetentionSettings(Settings):
+    """How long the car may keep what it has not delivered; it deletes without any network."""
+
+    reads: Annotated[str, AfterValidator(checked)] = Field(
+        default="connecticut",
+        description="Age at which a read is deleted and overwritten, delivered or not, and the store told: a time "
+        'such as "21 days", or "new-hampshire" (3 minutes), "connecticut", "maine" (21 days), '
+        '"california-highway-patrol" (60 days), "new-jersey" (3 years).',
+    )
+
+    @property
+    def reads_s(self) -> float:
+        return seconds(self.reads)
+
+
+class ExportSettings(Settings):
+    """Carrying reads out by hand, on a stick."""
+
+    certificate_file: PublicFile | None = Field(
+        default=None,
+        description="The central store's certificate (PEM): what `edge-agent outbox export` writes is encrypted to"
+        " it; absent: it is not.",
     )
 
 
@@ -217,6 +255,10 @@ class AgentSettings(Settings):
 
     vehicle: VehicleSettings = Field(description="Who is speaking: needs agency, id.")
     state: StateSettings = Field(default=StateSettings(), description="Where the program keeps what must survive.")
+    retention: RetentionSettings = Field(
+        default=RetentionSettings(), description="How long the car may keep what it has not delivered."
+    )
+    export: ExportSettings = Field(default=ExportSettings(), description="Carrying reads out by hand.")
     mqtt: MqttSettings = Field(default=MqttSettings(), description="The way to the central store.")
     models: ModelSettings = Field(default=ModelSettings(), description="The networks that find and read plates.")
     reading: ReadingSettings = Field(

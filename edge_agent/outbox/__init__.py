@@ -3,7 +3,7 @@
 from edge_agent.outbox.bounds import Bounds
 from edge_agent.outbox.outbox import Outbox
 from edge_agent.outbox.rows import Entry, Gap, GapReason, Purge, Row
-from edge_agent.outbox.status import OutboxStatus, read_status, why_not_ours
+from edge_agent.outbox.status import OutboxStatus, contents, read_purges, read_status, why_not_ours
 
 __all__ = [
     "Bounds",
@@ -14,6 +14,8 @@ __all__ = [
     "OutboxStatus",
     "Purge",
     "Row",
+    "contents",
+    "read_purges",
     "read_status",
     "why_not_ours",
 ]

@@ -26,6 +26,7 @@ def connect(path: Path, key: bytes | None, *, read_only: bool = False) -> Connec
     uri = path.resolve().as_uri() + ("?mode=ro" if read_only else "")
     connection = sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
     if key is not None:
+        connection.execute("PRAGMA cipher_log_level = NONE")  # it would write past us, on stderr
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
     return connection
 

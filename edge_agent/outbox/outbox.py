@@ -5,13 +5,11 @@ rows in 28. SQLCipher's build of SQLite, because it encrypts the file when a key
 overwritten in the file.
 """
 
-import json
 import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +23,7 @@ from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, insert_gap, mak
 from edge_agent.outbox.file import Connection, connect, explained, lock
 from edge_agent.outbox.rows import Entry, Gap, GapReason, Purge, Row
 from edge_agent.outbox.schema import prepare
-from edge_agent.outbox.status import OutboxStatus, status, why_not_ours
+from edge_agent.outbox.status import OutboxStatus, gaps, purges, status, why_not_ours
 
 _log = logging.getLogger(__name__)
 
@@ -259,23 +257,8 @@ class Outbox:
 
     def take_gaps(self, *, limit: int) -> list[Gap]:
         """Give the oldest gap records that were not sent; they stay in the outbox."""
-        query = (
-            "SELECT id, reason, ranges, reads, acknowledged, at_ms FROM gaps WHERE sent_at_s IS NULL"
-            " ORDER BY number LIMIT ?"
-        )
         with self._use() as connection:
-            rows = connection.execute(query, (limit,)).fetchall()
-        return [
-            Gap(
-                id=UUID(bytes=id_),
-                reason=GapReason(reason),
-                ranges=tuple((first, last) for first, last in json.loads(places)),
-                reads=reads,
-                acknowledged=acknowledged,
-                at=_time(at_ms),
-            )
-            for id_, reason, places, reads, acknowledged, at_ms in rows
-        ]
+            return gaps(connection, only_unsent=True, limit=limit)
 
     def mark_gaps_sent(self, ids: Sequence[UUID]) -> None:
         """Note that the broker acknowledged these gap records."""
@@ -300,13 +283,7 @@ class Outbox:
     def purges(self) -> list[Purge]:
         """The purge log, oldest first."""
         with self._use() as connection:
-            rows = connection.execute(
-                "SELECT at_ms, reason, reads, oldest_ms, newest_ms FROM purges ORDER BY number"
-            )
-            return [
-                Purge(_time(at_ms), GapReason(reason), reads, _time(oldest_ms), _time(newest_ms))
-                for at_ms, reason, reads, oldest_ms, newest_ms in rows
-            ]
+            return purges(connection)
 
     def _overwrite(self) -> None:
         """Let the log of what was written go too: what was deleted still stands there until then."""
@@ -349,7 +326,3 @@ def _columns(key: ReadKey) -> tuple[bytes, int]:
 
 def _ms(now: Stamp) -> int:
     return int(now.utc.timestamp() * 1000)
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,12 +1,17 @@
 """What is in an outbox, for who runs it and for who looks at it from outside."""
 
-from contextlib import closing
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
+from edge_agent.domain import ReadKey
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.file import Connection, connect, explained, why_unreadable
+from edge_agent.outbox.rows import Gap, GapReason, Purge, Row
 from edge_agent.outbox.schema import check_version, is_new
 
 
@@ -51,7 +56,7 @@ def status(connection: Connection) -> OutboxStatus:
         quarantined=quarantined,
         gaps=gaps,
         last_seq=last_seq,
-        oldest=None if oldest_ms is None else datetime.fromtimestamp(oldest_ms / 1000, UTC),
+        oldest=None if oldest_ms is None else _time(oldest_ms),
         size_bytes=size_bytes,
     )
 
@@ -62,13 +67,71 @@ def read_status(path: Path, *, key: bytes | None = None) -> OutboxStatus:
     A second connection is safe here: the rare damage that write-ahead logs could take from two connections was
     mended in SQLite 3.51.3, sqlcipher3 brings its own 3.53, and this one only reads.
     """
+    with _looking(path, key) as connection:
+        return status(connection) if connection else NOTHING
+
+
+def read_purges(path: Path, *, key: bytes | None = None) -> list[Purge]:
+    """The purge log, oldest first, as read_status reads. Raises OutboxError."""
+    with _looking(path, key) as connection:
+        return purges(connection) if connection else []
+
+
+def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap]:
+    """Every read, sent or not, and every gap record, as read_status reads. Raises OutboxError."""
+    with _looking(path, key) as connection:
+        if connection:
+            for seq, id_, revision, payload in connection.execute(
+                "SELECT seq, id, revision, payload FROM reads ORDER BY seq"
+            ):
+                yield Row(seq=seq, key=ReadKey(UUID(bytes=id_), revision), payload=payload)
+            yield from gaps(connection, only_unsent=False, limit=-1)
+
+
+@contextmanager
+def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
+    """A connection that only reads; none where nothing was ever written."""
     if (wrong := why_unreadable(path)) is not None:
         raise OutboxError(f"outbox {path}: {wrong}")
     with explained(path), closing(connect(path, key, read_only=True)) as connection:
         if is_new(connection):
-            return NOTHING
+            yield None
+            return
         check_version(connection, path)
-        return status(connection)
+        yield connection
+
+
+def gaps(connection: Connection, *, only_unsent: bool, limit: int) -> list[Gap]:
+    """Gap records, oldest first."""
+    rows = connection.execute(
+        "SELECT id, reason, ranges, reads, acknowledged, at_ms FROM gaps WHERE sent_at_s IS NULL OR ?"
+        " ORDER BY number LIMIT ?",
+        (not only_unsent, limit),
+    )
+    return [
+        Gap(
+            id=UUID(bytes=id_),
+            reason=GapReason(reason),
+            ranges=tuple((first, last) for first, last in json.loads(places)),
+            reads=reads,
+            acknowledged=acknowledged,
+            at=_time(at_ms),
+        )
+        for id_, reason, places, reads, acknowledged, at_ms in rows
+    ]
+
+
+def purges(connection: Connection) -> list[Purge]:
+    """The purge log, oldest first."""
+    rows = connection.execute("SELECT at_ms, reason, reads, oldest_ms, newest_ms FROM purges ORDER BY number")
+    return [
+        Purge(_time(at_ms), GapReason(reason), reads, _time(oldest_ms), _time(newest_ms))
+        for at_ms, reason, reads, oldest_ms, newest_ms in rows
+    ]
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def why_not_ours(found: OutboxStatus, owner: str) -> str | None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from edge_agent import __version__
 from edge_agent.camera.capture import CaptureState
-from edge_agent.errors import EdgeAgentError
+from edge_agent.errors import EdgeAgentError, OutboxDamaged, OutboxError
 from edge_agent.host import ServiceManager, clock_state
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
@@ -24,6 +24,9 @@ CAMERA_HANGS_AFTER_S = 150.0
 """A camera may wait for its own time-outs, which the settings bound to 120 s, before it turns."""
 
 CLOSE_S = 10.0
+
+EXPIRE_EVERY_S = 15.0
+"""The shortest law asks for three minutes."""
 
 TELL_EVERY_S = 600.0
 """How often the log says what was done."""
@@ -49,6 +52,7 @@ class Agent:
         self._drain_s = drain_s
         """How long to go on publishing once every camera has ended."""
         self._tick = tick
+        self._expire_at_s = 0.0
         """Called a few times a second on the calling thread; the demo draws its screen there."""
 
     def run(self, stop: threading.Event) -> None:
@@ -105,6 +109,7 @@ class Agent:
                 told_s = time.monotonic()
                 log.info("%s", self._account())
             self._tick()
+            self._expire()
             if any(line.status.capturing or line.status.processing for line in self._lines):
                 continue
             if ended_s is None:
@@ -117,6 +122,18 @@ class Agent:
 
     def _waiting(self) -> int:
         return self._outbox.status().waiting
+
+    def _expire(self) -> None:
+        """Delete what the car may keep no longer; no network is needed for that."""
+        if time.monotonic() < self._expire_at_s:
+            return
+        self._expire_at_s = time.monotonic() + EXPIRE_EVERY_S
+        try:
+            self._outbox.expire()
+        except OutboxDamaged:
+            raise  # the next start salvages it
+        except OutboxError as error:
+            log.error("reads that are too old could not be deleted: %s", error)  # noqa: TRY400 - the line says it
 
     @staticmethod
     def _is_settled(line: CameraLine) -> bool:

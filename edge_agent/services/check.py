@@ -1,6 +1,7 @@
 """`edge-agent check`: what would keep valid settings from working on this computer."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,9 +24,20 @@ from edge_agent.config.settings import (
     TrackingSettings,
     V4l2Camera,
 )
-from edge_agent.errors import BrokerError, CameraError, EdgeAgentError, OutboxError, StateDirectoryError
+from edge_agent.errors import (
+    BrokerError,
+    CameraError,
+    ConfigurationError,
+    EdgeAgentError,
+    OutboxDamaged,
+    OutboxError,
+    StateDirectoryError,
+)
 from edge_agent.mqtt import Tls, common_name, tls_context
 from edge_agent.outbox import read_status, why_not_ours
+
+MOST_OF_DISK = 0.5
+"""That the outbox may fill: SQLite and its log take more than the reads do."""
 
 Trial = tuple[KeyPath, Callable[[], object]]
 """A key of some settings, and what must succeed for its value to work."""
@@ -67,7 +79,9 @@ def _trials(settings: Settings) -> Iterator[Trial]:
             yield ("certificate_file",), lambda: tls_context(own)
             yield ("password_file",), lambda: wiring.broker(settings)
         case StateSettings():
+            yield ("key_file",), lambda: wiring.outbox_key(settings)
             yield ("directory",), lambda: _check_state(settings)
+            yield ("quota_mb",), lambda: _check_quota(settings)
         case FilesCamera():
             yield ("path",), lambda: _check_recording(settings)
         case RtspCamera(credentials_file=Path() as file):
@@ -88,7 +102,7 @@ def _check_identity(agent: AgentSettings) -> None:
 
 def _check_owner(agent: AgentSettings) -> None:
     outbox = agent.state.directory / wiring.OUTBOX_FILE
-    with suppress(OutboxError):  # why it cannot be read, the state directory's trial says
+    with suppress(OutboxError, ConfigurationError):  # why it cannot be read, the state directory's trial says
         if wrong := why_not_ours(read_status(outbox), wiring.owner(agent.vehicle)):
             raise StateDirectoryError(f"{outbox}: {wrong}")
 
@@ -99,7 +113,18 @@ def _check_state(state: StateSettings) -> None:
         raise StateDirectoryError(f"{state.directory}: this user cannot write to {there}; the service's user must")
     outbox = state.directory / wiring.OUTBOX_FILE
     if outbox.exists():
-        read_status(outbox)
+        with suppress(ConfigurationError, OutboxDamaged):  # of the key its own trial tells; damage is salvaged
+            read_status(outbox, key=wiring.outbox_key(state))
+
+
+def _check_quota(state: StateSettings) -> None:
+    """The quota must end before the disk does: on a full disk even deletes fail."""
+    disk = shutil.disk_usage(_nearest(state.directory))
+    if state.quota_mb * 1e6 > MOST_OF_DISK * disk.total:
+        raise StateDirectoryError(
+            f"{state.quota_mb} MB are more than {MOST_OF_DISK:.0%} of the disk of {state.directory}"
+            f" ({disk.total / 1e6:.0f} MB): at most {int(MOST_OF_DISK * disk.total / 1e6)}"
+        )
 
 
 def _nearest(directory: Path) -> Path:

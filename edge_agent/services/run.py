@@ -19,7 +19,7 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     for warning in configuration.warnings:
         log.warning("%s", warning)
     settings = configuration.agent
-    outbox = wiring.outbox(settings.state, settings.vehicle)
+    outbox = wiring.outbox(settings.state, settings.vehicle, settings.retention)
     publisher = wiring.publisher(vehicle=settings.vehicle, mqtt=settings.mqtt, outbox=outbox)
     source = wiring.source(settings.models)
     keep = wiring.keep_reads(

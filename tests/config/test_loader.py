@@ -22,6 +22,9 @@ from edge_agent.config.settings import (
 )
 
 VEHICLE = '[vehicle]\nagency = "example"\nid = "car-1"\n'
+UNENCRYPTED = (
+    "agent.toml: state.key_file: is not set: reads lie on the disk unencrypted, for whoever takes it out of the car"
+)
 NAME = "should be a name of up to 32 letters, digits, - and _ (no space, no /)"
 
 
@@ -68,7 +71,7 @@ def test_defaults_agent_camera_and_tuner_lie_over_each_other(write: Write) -> No
     )
     assert (sim.tracking.min_evidence, sim.tracking.emit_after_s, sim.tracking.emit_at_latest_s) == (4, 2.0, 3.0)
     assert configuration.agent.state.directory == directory / "state"
-    assert configuration.warnings == ()
+    assert configuration.warnings == (UNENCRYPTED.replace("agent.toml", "agent.toml:4"),)
     layers = configuration.camera_layers["front"]
     assert layers.origin(("tracking", "min_evidence")) == ("agent.toml", 7)
     assert layers.origin(("tracking", "emit_after_s")) == ("cameras/front.toml", 3)
@@ -240,7 +243,7 @@ class TestTunedFile:
         directory = write(**{"state/tuned/sim": text})
         configuration = load(directory)
         assert configuration.cameras == load(write(**{"state/tuned/sim": ""})).cameras
-        (warning,) = configuration.warnings
+        _, warning = configuration.warnings
         assert warning.startswith(problem.format(file=directory / "state/tuned/sim.toml"))
         assert warning.endswith("ignored")
 
@@ -319,6 +322,7 @@ class TestFiles:
 def test_what_is_allowed_but_risky_is_a_warning(write: Write) -> None:
     mqtt = '[mqtt]\nhost = "broker.example"\ntls = false\nconfirm = "broker"\n[logging]\nlevel = "DEBUG"\n'
     assert load(write(agent=VEHICLE + mqtt)).warnings == (
+        UNENCRYPTED,
         "agent.toml:7: mqtt.confirm: a read leaves the disk once the broker has it: what the broker drops is lost",
         "agent.toml:6: mqtt.tls: reads travel unencrypted: everyone on the way can read them",
         "agent.toml:9: logging.level: the plates read are written to the log",

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import pytest
 
 from edge_agent.camera.capture import CaptureState, CaptureStatus
-from edge_agent.errors import EdgeAgentError
+from edge_agent.errors import EdgeAgentError, OutboxError
 from edge_agent.host import ServiceManager
 from edge_agent.outbox import OutboxStatus
 from edge_agent.publisher import Counters
@@ -22,12 +22,19 @@ class Outbox:
 
     def __init__(self, pending: int) -> None:
         self.pending = pending
+        self.expired = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def expire(self) -> int:
+        self.expired += 1
+        if self.expired == 1:
+            raise OutboxError("outbox: disk full")
+        return 0
 
     def status(self) -> OutboxStatus:
         return OutboxStatus(

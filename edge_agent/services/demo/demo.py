@@ -19,6 +19,7 @@ from edge_agent.config.settings import (
     MqttSettings,
     PassesSettings,
     ReadingSettings,
+    RetentionSettings,
     StateSettings,
     TrackingSettings,
     VehicleSettings,
@@ -92,7 +93,7 @@ class Demo:
         self._state = state
         self._screen = screen
         self._camera = SimCamera(name="sim", now=host.now, seed=seed, seconds=seconds, rate_fps=RATE_FPS)
-        self._outbox = wiring.outbox(StateSettings(directory=state), VEHICLE)
+        self._outbox = wiring.outbox(StateSettings(directory=state), VEHICLE, RetentionSettings())
         self._database = state / STORE_FILE
         self._latest: Latest[Frame] = Latest()
         self._reads: list[Read] = []

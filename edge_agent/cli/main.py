@@ -1,29 +1,25 @@
 """The command line: thin; every command's work is done below."""
 
-import contextlib
-import json
 import logging
-import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 from typer.exceptions import TyperException
 
 from edge_agent import __version__, wiring
 from edge_agent.camera.pace import Pace
+from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines
+from edge_agent.cli.outbox import outbox_app
+from edge_agent.cli.terminal import discard_output, fail, output, progress, say
 from edge_agent.config import loader
 from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
 from edge_agent.domain import corrected
 from edge_agent.errors import ConfigurationError, EdgeAgentError, ModelError
-from edge_agent.outbox import read_status
 from edge_agent.services import check as checking
 from edge_agent.services import replay as replaying
 from edge_agent.services import run as running
@@ -35,13 +31,8 @@ from edge_agent.services.report.page import page
 from edge_agent.services.report.recorder import Recorder
 from edge_agent.vision.models import content
 
-MANY_PICTURES = 20
-"""From here on a progress bar is worth its line."""
-
 INTERRUPTED = 130
 """The exit status of what a person stopped, as shells have it."""
-
-SERVICE_DIRECTORY = Path("/etc/edge-agent")
 
 app = typer.Typer(
     name="edge-agent",
@@ -52,17 +43,12 @@ app = typer.Typer(
     epilog="Example: edge-agent read photo.jpg",
 )
 config_app = typer.Typer(help="Look into the configuration.", epilog="Example: edge-agent config show config")
-outbox_app = typer.Typer(help="Look into the outbox on disk.", epilog="Example: edge-agent outbox status")
 app.add_typer(config_app, name="config")
 app.add_typer(outbox_app, name="outbox")
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", metavar="DIR", readable=False, help="Directory with agent.toml and cameras/.")
-]
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="[DIR]", readable=False, help="Directory with agent.toml and cameras/.")
 ]
-JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, and nothing else.")]
 EngineOption = Annotated[
     Engine, typer.Option("--engine", help="What reads: onnx (default), easyocr, easyocr-english (an extra).")
 ]
@@ -87,56 +73,17 @@ def main() -> NoReturn:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
         message = error.format_message().rstrip(".").replace("Value error, ", "")
-        _fail(f"{message} (see --help)", error.exit_code) if message else sys.exit(error.exit_code)
+        fail(f"{message} (see --help)", error.exit_code) if message else sys.exit(error.exit_code)
     except EdgeAgentError as error:
-        _fail(str(error), error.exit_status)
+        fail(str(error), error.exit_status)
     except (typer.Abort, KeyboardInterrupt):
         status = INTERRUPTED
     except OSError as error:
-        _discard_output()
-        _fail(": ".join(filter(None, (error.filename, error.strerror or str(error)))), 1)
+        discard_output()
+        fail(": ".join(filter(None, (error.filename, error.strerror or str(error)))), 1)
     if status == INTERRUPTED:
-        _say("interrupted")
+        say("interrupted")
     sys.exit(status)
-
-
-def _discard_output() -> None:
-    """Keep Python from failing once more when it writes the rest at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def _output() -> Iterator[None]:
-    """Write the output to its end; a reader that has gone, as `| head` does, is no fault."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_output()
-        raise typer.Exit(0) from None
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    _say(message)
-    sys.exit(status)
-
-
-def _say(message: str) -> None:
-    for line in message.splitlines():
-        print(f"edge-agent: {line}", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _progress(total: int | None, what: str) -> Iterator[Callable[[], None]]:
-    """A bar on stderr where a person looks at it."""
-    console = Console(stderr=True)
-    if not console.is_terminal or (total is not None and total < MANY_PICTURES):
-        yield lambda: None
-        return
-    # Output that goes elsewhere must not be caught, only what a terminal would mix with the bar.
-    with Progress(console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
 
 
 def _log(level: str) -> None:
@@ -226,7 +173,7 @@ def read(
     pipeline = wiring.pipeline(models=networks, reading=reading, tracking=TrackingSettings())
     found, others = stills.gather(paths)
     errors = 0
-    with _output(), _progress(len(found), "reading") as advance:
+    with output(), progress(len(found), "reading") as advance:
         for result in stills.read_stills(
             found, pipeline=pipeline, unsure_below=reading.unsure_below, far_plates=far, annotate_into=annotate
         ):
@@ -236,10 +183,10 @@ def read(
                 print("\n".join(stills.as_lines(result, unsure_below=reading.unsure_below)))
             if result.error is not None:
                 errors += 1
-                _say(result.error)
+                say(result.error)
             advance()
     if others:
-        _say(f"{others} other file{'s were' if others > 1 else ' was'} left alone in the directories")
+        say(f"{others} other file{'s were' if others > 1 else ' was'} left alone in the directories")
     if errors:
         raise typer.Exit(1)
 
@@ -297,7 +244,7 @@ def replay(
     report_at = report_file.target(report, inputs=[video, *([truth] if truth else [])]) if report else None
     recorder = Recorder() if report else None
     recording = replaying.recording(video, pace=pace)
-    with _output(), _progress(recording.length, "replaying") as advance:
+    with output(), progress(recording.length, "replaying") as advance:
         reads = corrected(replaying.replay(recording, models=networks, recorder=recorder, advance=advance))
         for one in reads:
             print(replaying.as_json(one) if jsonl else replaying.as_line(one))
@@ -317,7 +264,7 @@ def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     """Check a configuration directory and list every problem at once."""
     found = loader.inspect(directory)
     for warning in found.warnings:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     if problems := [*found.problems, *checking.faults(found)]:
         raise ConfigurationError(problems)
     names = ", ".join(camera.name for camera, _ in found.cameras)
@@ -342,7 +289,7 @@ def models(
         try:
             size = f"{len(content(model)) / 1e6:.1f} MB, hash right"
         except ModelError as error:
-            _say(str(error))
+            say(str(error))
             bad += 1
             size = "not usable"
         print(f"{model.role:9} {model.path}: {model.kind} {model.version}, {size}")
@@ -361,28 +308,5 @@ def config_show(
 
     Of secrets the file's path alone.
     """
-    with _output():
+    with output():
         print("\n".join(show(loader.load(directory), origin=origin)))
-
-
-@outbox_app.command("status", epilog="Example: edge-agent outbox status --config /etc/edge-agent --jsonl")
-def outbox_status(*, config: ConfigOption = SERVICE_DIRECTORY, jsonl: JsonLines = False) -> None:
-    """Tell how many reads wait on disk; the service may be running."""
-    state = loader.load(config).agent.state
-    status = read_status(state.directory / wiring.OUTBOX_FILE)
-    oldest = status.oldest.isoformat(timespec="seconds") if status.oldest else None
-    if jsonl:
-        line = {
-            "pending": status.pending,
-            "sent": status.sent,
-            "last_seq": status.last_seq,
-            "oldest": oldest,
-            "size_bytes": status.size_bytes,
-        }
-        print(json.dumps(line))
-        return
-    print(f"pending   {status.pending}   (committed, not yet at the broker)")
-    print(f"sent      {status.sent}   (at the broker, no receipt from the store yet)")
-    print(f"oldest    {oldest or '-'}")
-    print(f"last seq  {status.last_seq}   (reads committed since this outbox began)")
-    print(f"size      {status.size_bytes / 1024:.0f} KiB")

@@ -1,0 +1,109 @@
+"""`edge-agent outbox`: look into the reads on the disk, carry them out, delete them."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines
+from edge_agent.cli.terminal import output, say
+from edge_agent.config import durations, loader
+from edge_agent.services import outbox as service
+
+outbox_app = typer.Typer(
+    help="Look into the reads on the disk, carry them out, delete them.", epilog="Example: edge-agent outbox status"
+)
+
+
+@outbox_app.command(epilog="Example: edge-agent outbox status --config /etc/edge-agent --jsonl")
+def status(*, config: ConfigOption = SERVICE_DIRECTORY, jsonl: JsonLines = False) -> None:
+    """Tell how many reads wait on disk, and what left without the store's receipt; the service may be running."""
+    found = service.status(loader.load(config).agent)
+    if jsonl:
+        print(json.dumps(asdict(found)))
+        return
+    with output():
+        print(f"pending      {found.pending}   (committed, not yet at the broker)")
+        print(f"sent         {found.sent}   (at the broker, no receipt from the store yet)")
+        print(f"quarantined  {found.quarantined}   (not taken by the broker: kept, tried again at the next start)")
+        print(f"gap records  {found.gaps}   (tell the store what will not come; no receipt yet)")
+        print(f"oldest       {found.oldest or '-'}")
+        print(f"last seq     {found.last_seq}   (reads committed since this outbox began)")
+        print(f"size         {found.size_bytes / 1024:.0f} KiB")
+        for reason, reads in found.left.items():
+            print(f"left         {reads}   ({reason}: deleted without a receipt)")
+
+
+@outbox_app.command(epilog="Example: edge-agent outbox export /media/stick")
+def export(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="Where the file is written.")
+    ],
+    *,
+    config: ConfigOption = SERVICE_DIRECTORY,
+) -> None:
+    """Copy every read and gap record into one file, for the central store to import; nothing leaves the outbox.
+
+    The service may be running. The file is encrypted to the store where `export.certificate_file` is set.
+    """
+    written = service.export(loader.load(config).agent, directory)
+    print(f"{written.file}: {written.reads} reads, {written.gaps} gap records")
+    if not written.encrypted:
+        say("warning: the file is not encrypted: export.certificate_file names the store's certificate")
+
+
+@outbox_app.command(epilog="Example: edge-agent outbox receipts /media/stick/receipts-hpd-car-12.jsonl")
+def receipts(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="What the store's import wrote."),
+    ],
+    *,
+    config: ConfigOption = SERVICE_DIRECTORY,
+) -> None:
+    """Delete what the central store has imported; the service must be stopped."""
+    taken = service.take_receipts(loader.load(config).agent, file)
+    print(f"{taken.reads} reads and {taken.gaps} gap records are with the store and left the outbox")
+    for line in taken.problems:
+        say(line)
+    if taken.problems:
+        raise typer.Exit(1)
+
+
+def _older_than(text: str) -> str:
+    try:
+        durations.seconds(text)
+    except ValueError:
+        raise typer.BadParameter('should be a time such as "21 days" or "3 minutes"') from None
+    return text
+
+
+@outbox_app.command(epilog='Example: edge-agent outbox purge --older-than "21 days"')
+def purge(
+    *,
+    config: ConfigOption = SERVICE_DIRECTORY,
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", callback=lambda text: text and _older_than(text), help="Only reads so old."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete reads from the disk for good, delivered or not; the service must be stopped.
+
+    The store is told which they were when the service runs again.
+    """
+    agent = loader.load(config).agent
+    found = service.status(agent)
+    kept = found.pending + found.sent + found.quarantined
+    what = f"the reads older than {older_than} of" if older_than else "all of"
+    if not yes and not (
+        sys.stdin.isatty() and typer.confirm(f"Delete {what} the {kept} reads of {found.owner} for good?")
+    ):
+        say("nothing was deleted: --yes says that it is meant")
+        raise typer.Exit(1)
+    print(
+        f"{service.purge(agent, older_than_s=durations.seconds(older_than) if older_than else 0.0)} reads deleted"
+    )

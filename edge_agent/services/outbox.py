@@ -1,0 +1,187 @@
+"""`edge-agent outbox`: what a person does with the reads on the disk."""
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from edge_agent import wiring
+from edge_agent.config.settings import AgentSettings
+from edge_agent.contract.receipt import decode_receipt
+from edge_agent.contract.topics import Topics
+from edge_agent.errors import ContractError, ExportError, OutboxBusy
+from edge_agent.outbox import Gap, Outbox, contents, read_purges, read_status
+from edge_agent.publisher import gap_record
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is in the outbox; left counts by reason what was deleted without a receipt. Times in UTC."""
+
+    owner: str
+    pending: int
+    sent: int
+    quarantined: int
+    gaps: int
+    last_seq: int
+    oldest: str | None
+    size_bytes: int
+    left: dict[str, int]
+
+
+def status(agent: AgentSettings) -> Account:
+    """Count, beside a running agent. Raises OutboxError or ConfigurationError."""
+    path, key = _place(agent)
+    found = read_status(path, key=key)
+    left: Counter[str] = Counter()
+    for one in read_purges(path, key=key):
+        left[one.reason.value] += one.reads
+    return Account(
+        owner=found.owner,
+        pending=found.pending,
+        sent=found.sent,
+        quarantined=found.quarantined,
+        gaps=found.gaps,
+        last_seq=found.last_seq,
+        oldest=found.oldest.isoformat(timespec="seconds") if found.oldest else None,
+        size_bytes=found.size_bytes,
+        left=dict(left),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that was exported, and what is in it."""
+
+    file: Path
+    reads: int
+    gaps: int
+    encrypted: bool
+
+
+def export(agent: AgentSettings, directory: Path) -> Written:
+    """Write every read and gap record into one file of JSON lines, whole or not at all, beside a running agent.
+
+    Raises ExportError, OutboxError or ConfigurationError; the outbox is only read.
+    """
+    path, key = _place(agent)
+    certificate = agent.export.certificate_file
+    name = f"edge-agent-{agent.vehicle.agency}-{agent.vehicle.id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
+    file = directory / (f"{name}.cms" if certificate else name)
+    topics = Topics(agent.mqtt.prefix, agent.vehicle.agency, agent.vehicle.id)
+    counts: Counter[bool] = Counter()
+    with _whole(file) as out, _encrypted(out, certificate) as write:
+        for one in contents(path, key=key):
+            write((gap_record(one, topics).encode() if isinstance(one, Gap) else one.payload) + b"\n")
+            counts[isinstance(one, Gap)] += 1
+    return Written(file, reads=counts[False], gaps=counts[True], encrypted=certificate is not None)
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name only when all of it is on the disk. Raises ExportError."""
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as out:  # noqa: PTH123 - for the mode
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(file)
+        directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fsync(directory)
+        os.close(directory)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ExportError(f"{file}: cannot be written: {error.strerror}; nothing left the outbox") from None
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _encrypted(out: IO[bytes], certificate: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Write through OpenSSL's CMS, authenticated, for who has the certificate's key. Raises ExportError."""
+    if certificate is None:
+        yield out.write
+        return
+    if shutil.which("openssl") is None:
+        raise ExportError("encrypting needs the program openssl: apt-get install openssl")
+    command = [
+        "openssl",
+        "cms",
+        "-encrypt",
+        "-binary",
+        "-outform",
+        "DER",
+        "-aes-256-gcm",
+        "-recip",
+        str(certificate),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE) as openssl:
+        if openssl.stdin is None or openssl.stderr is None:
+            raise ExportError("openssl has no input")
+        try:
+            yield openssl.stdin.write
+            openssl.stdin.close()
+        except BrokenPipeError:  # it says why on its stderr
+            pass
+        reason = openssl.stderr.read().decode(errors="replace").splitlines()
+    if openssl.returncode:
+        raise ExportError(
+            f"{certificate}: openssl cannot encrypt to it: {reason[0] if reason else 'no reason given'}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many reads and gap records a file of receipts deleted, and a line for each of its lines that is none."""
+
+    reads: int
+    gaps: int
+    problems: tuple[str, ...]
+
+
+def take_receipts(agent: AgentSettings, file: Path) -> Taken:
+    """Delete what a file of receipts names. Raises OutboxBusy while the service runs, ExportError, OutboxError."""
+    reads, gaps, problems = 0, 0, []
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ExportError(f"{file}: cannot be read: {error.strerror}") from None
+    with _stopped(agent) as outbox:
+        for number, line in enumerate(lines, start=1):
+            try:
+                receipt = decode_receipt(line)
+            except ContractError as error:
+                problems.append(f"{file}:{number}: {error}")
+                continue
+            reads += outbox.receipted(receipt.keys)
+            gaps += outbox.gaps_receipted(receipt.gaps)
+    return Taken(reads, gaps, tuple(problems))
+
+
+def purge(agent: AgentSettings, *, older_than_s: float) -> int:
+    """Delete reads for good; returns how many. Raises OutboxBusy while the service runs, OutboxError."""
+    with _stopped(agent) as outbox:
+        return outbox.purge(older_than_s=older_than_s)
+
+
+@contextmanager
+def _stopped(agent: AgentSettings) -> Iterator[Outbox]:
+    """The outbox, while no service has it."""
+    read_status(*_place(agent)[:1], key=_place(agent)[1])  # what is not there must not be made
+    try:
+        with wiring.outbox(agent.state, agent.vehicle, agent.retention) as outbox:
+            yield outbox
+    except OutboxBusy as error:
+        raise OutboxBusy(f"{error}: stop the service first (systemctl stop edge-agent)") from None
+
+
+def _place(agent: AgentSettings) -> tuple[Path, bytes | None]:
+    return agent.state.directory / wiring.OUTBOX_FILE, wiring.outbox_key(agent.state)

@@ -1,0 +1,206 @@
+"""`edge-agent outbox`, as a technician with a stick uses it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge_agent import host
+from edge_agent.contract.gap import decode_gap
+from edge_agent.contract.receipt import Receipt
+from edge_agent.contract.record import decode_read, draft
+from edge_agent.outbox import Outbox
+from edge_agent.wiring import OUTBOX_FILE
+from tests.cli.program import edge_agent
+from tests.contract.reads import CLOCK, SOURCE, make_read
+from tests.faults.certificates import Authority
+
+OWNER = "hpd/car-12"
+KEY = b"k" * 32
+
+
+class Car:
+    """A configuration with an outbox."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.config = directory / "config"
+        self.stick = directory / "stick"
+        (self.config / "cameras").mkdir(parents=True)
+        self.stick.mkdir()
+        (self.config / "cameras" / "sim.toml").write_text('kind = "sim"\n')
+        (self.config / "outbox.key").write_text(f"{KEY.hex()}\n")
+        (self.config / "outbox.key").chmod(0o600)
+        self.configure()
+
+    def configure(self, more: str = "") -> None:
+        (self.config / "agent.toml").write_text(
+            f'[vehicle]\nagency = "hpd"\nid = "car-12"\n[state]\ndirectory = "{self.directory / "state"}"\n'
+            f'key_file = "outbox.key"\n{more}'
+        )
+
+    def outbox(self) -> Outbox:
+        return Outbox(path=self.directory / "state" / OUTBOX_FILE, now=host.now, owner=OWNER, key=KEY)
+
+    def see(self, count: int) -> None:
+        reads = [
+            draft(make_read(), agency="hpd", vehicle="car-12", source=SOURCE, clock=CLOCK, position=None)
+            for _ in range(count)
+        ]
+        with self.outbox() as outbox:
+            outbox.append(reads)
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return edge_agent("outbox", *map(str, arguments), "--config", self.config)
+
+    def status(self) -> dict[str, object]:
+        found: dict[str, object] = json.loads(self.run("status", "--jsonl").stdout)
+        return found
+
+
+@pytest.fixture
+def car(tmp_path: Path) -> Car:
+    return Car(tmp_path)
+
+
+def test_the_status_counts_beside_a_running_agent(car: Car) -> None:
+    car.see(3)
+    with car.outbox() as outbox:
+        outbox.mark_sent([1])
+        outbox.quarantine(2, why="too large")
+        found = car.status()
+        assert (found["owner"], found["pending"], found["sent"], found["quarantined"]) == (OWNER, 1, 1, 1)
+        assert (found["gaps"], found["last_seq"], found["left"]) == (1, 3, {})
+        outbox.purge()
+    done = car.run("status")
+    lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
+    assert lines["pending"].startswith("pending      0")
+    assert lines["left"] == "left         3   (purged: deleted without a receipt)"
+
+
+def test_what_is_exported_is_what_would_be_sent_and_stays(car: Car) -> None:
+    car.see(3)
+    with car.outbox() as outbox:
+        outbox.quarantine(2, why="too large")
+        done = car.run("export", car.stick)
+    assert done.returncode == 0
+    assert done.stderr.startswith("edge-agent: warning: the file is not encrypted")
+    (file,) = car.stick.iterdir()
+    assert done.stdout == f"{file}: 3 reads, 1 gap records\n"
+    assert file.stat().st_mode & 0o077 == 0
+    *reads, gap = file.read_bytes().splitlines()
+    assert [decode_read(line).seq for line in reads] == [1, 2, 3]
+    assert decode_gap(gap).ranges == ((2, 2),)
+    assert (car.status()["pending"], car.status()["quarantined"], car.status()["gaps"]) == (2, 1, 1)
+
+
+def test_an_export_is_encrypted_to_the_store(car: Car) -> None:
+    certificate = Authority(car.directory).issue("store")
+    key = certificate.with_suffix(".key")
+    car.configure(f'[export]\ncertificate_file = "{certificate}"\n')
+    car.see(50)
+    done = car.run("export", car.stick)
+    assert (done.returncode, done.stderr) == (0, "")
+    (file,) = car.stick.iterdir()
+    assert file.suffix == ".cms"
+    assert b"AB12CD3" not in file.read_bytes()
+    command = ["openssl", "cms", "-decrypt", "-inform", "DER", "-in", str(file), "-inkey", str(key)]
+    lines = subprocess.run(command, check=True, capture_output=True).stdout.splitlines()
+    assert [decode_read(line).seq for line in lines] == list(range(1, 51))
+
+
+def test_a_certificate_that_nothing_can_be_encrypted_to_leaves_no_file(car: Car) -> None:
+    (car.config / "store.pem").write_text("no certificate")
+    car.configure('[export]\ncertificate_file = "store.pem"\n')
+    car.see(2)
+    done = car.run("export", car.stick)
+    assert done.returncode == 1
+    assert "store.pem: openssl cannot encrypt to it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(car.stick.iterdir()) == []
+
+
+def test_a_stick_that_is_full_or_gone_takes_nothing_half(car: Car, tmp_path: Path) -> None:
+    car.see(2)
+    done = car.run("export", tmp_path / "no stick")
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr
+    done = car.run("export", "/proc/self")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "nothing left the outbox" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_receipts_come_back_on_the_stick(car: Car) -> None:
+    car.see(3)
+    with car.outbox() as outbox:
+        keys = [row.key for row in outbox.take(limit=9)]
+        outbox.not_written(1)
+        (gap,) = outbox.take_gaps(limit=9)
+    file = car.stick / "receipts.jsonl"
+    file.write_bytes(Receipt.of(keys[:2]).encode() + b"\n" + Receipt.of([], gaps=[gap.id]).encode() + b"\n{half")
+    done = car.run("receipts", file)
+    assert done.returncode == 1
+    assert done.stdout == "2 reads and 1 gap records are with the store and left the outbox\n"
+    assert done.stderr.startswith(f"edge-agent: {file}:3: receipt: ")
+    assert (car.status()["pending"], car.status()["gaps"]) == (1, 0)
+    file.write_bytes(Receipt.of(keys).encode())
+    assert car.run("receipts", file).returncode == 0
+    assert car.status()["pending"] == 0
+
+
+def test_a_purge_must_be_meant_and_tells_the_store(car: Car) -> None:
+    car.see(3)
+    done = car.run("purge")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "edge-agent: nothing was deleted: --yes says that it is meant\n"
+    assert car.run("purge", "--yes", "--older-than", "1 hour").stdout == "0 reads deleted\n"
+    assert car.run("purge", "--yes").stdout == "3 reads deleted\n"
+    assert (car.status()["pending"], car.status()["gaps"], car.status()["left"]) == (0, 1, {"purged": 3})
+
+
+@pytest.mark.parametrize("command", [("purge", "--yes"), ("receipts", "receipts.jsonl")])
+def test_what_changes_the_outbox_waits_for_the_service_to_stop(car: Car, command: tuple[str, ...]) -> None:
+    car.see(1)
+    (car.directory / "receipts.jsonl").write_text("")
+    with car.outbox():
+        done = car.run(*(car.directory / one if one.endswith("jsonl") else one for one in command))
+    assert done.returncode == 1
+    assert "stop the service first (systemctl stop edge-agent)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert car.status()["pending"] == 1
+
+
+def test_without_an_outbox_none_is_made(car: Car) -> None:
+    for command in ("status", f"export {car.stick}", "purge --yes"):
+        done = car.run(*command.split())
+        assert done.returncode == 1
+        assert "there is no such file" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not (car.directory / "state").exists()
+    assert list(car.stick.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["", "abc", "g" * 64, "00" * 31])
+def test_a_key_that_is_none_is_one_line(car: Car, key: str) -> None:
+    (car.config / "outbox.key").write_text(key)
+    done = car.run("status")
+    assert done.returncode == 78
+    assert "outbox.key: its first line should be 64 hexadecimal digits" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_wrong_key_is_said(car: Car) -> None:
+    car.see(1)
+    (car.config / "outbox.key").write_text("00" * 32)
+    done = car.run("purge", "--yes")
+    assert "its key is wrong" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_wrong_age_is_a_usage_error(car: Car) -> None:
+    done = car.run("purge", "--older-than", "soon")
+    assert done.returncode == 2
+    assert 'should be a time such as "21 days"' in done.stderr
