@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, Self
 from uuid import UUID
 
 from edge_agent.contract.gap import GapRecord
-from edge_agent.contract.record import ReadRecord
+from edge_agent.contract.record import ReadRecord, time_text
 from edge_agent.domain import ReadKey
 from edge_agent.errors import EdgeAgentError
 
@@ -131,7 +131,7 @@ class Question:
 
     def __str__(self) -> str:
         what = f"plate {self.plate}" if self.vehicle is None else f"vehicle {'/'.join(self.vehicle)}"
-        times = [f" {name} {time.isoformat()}" for name, time in (("from", self.since), ("to", self.until)) if time]
+        times = [f" {name} {time_text(time)}" for name, time in (("from", self.since), ("to", self.until)) if time]
         return f"{what}{''.join(times)} limit {self.limit}"
 
 

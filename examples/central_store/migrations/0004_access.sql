@@ -20,10 +20,15 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET time
 DECLARE
     entry bigint;
     given bigint;
+    written constant text := 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
     beginning text := rtrim(plate, '*');
     highest text := beginning || CASE WHEN plate LIKE '%*' THEN '~' ELSE '' END;
-    doubtful text := '^' || regexp_replace(beginning, '(.)', '[\1?]', 'g') || CASE WHEN plate LIKE '%*' THEN '' ELSE '$' END;
+    doubtful text := '^' || regexp_replace(beginning, '(.)', '[\1?]', 'g')
+        || CASE WHEN plate LIKE '%*' THEN '' ELSE '$' END;
 BEGIN
+    IF length(btrim(coalesce(purpose, ''))) < 10 OR btrim(coalesce(who, '')) = '' THEN
+        RAISE EXCEPTION 'say who asks, and why in 10 characters or more';
+    END IF;
     IF (plate IS NULL) = (agency IS NULL OR vehicle IS NULL) OR at_most IS NULL THEN
         RAISE EXCEPTION 'ask for a plate or for a vehicle, and for how many reads';
     END IF;
@@ -31,8 +36,8 @@ BEGIN
         RAISE EXCEPTION 'plate: should be up to 12 capital letters and digits, and * for any end';
     END IF;
     INSERT INTO lpr.access_log (who, purpose, question, rows) VALUES (ask.who, ask.purpose, concat_ws(' ',
-        'plate ' || plate, 'vehicle ' || agency || '/' || vehicle, 'from ' || since, 'to ' || until, 'limit ' || at_most
-    ), 0) RETURNING id INTO entry;
+        'plate ' || plate, 'vehicle ' || agency || '/' || vehicle, 'from ' || to_char(since, written),
+        'to ' || to_char(until, written), 'limit ' || at_most), 0) RETURNING id INTO entry;
     RAISE LOG 'lpr.ask: number % in the access log, by %, as %, for: %', entry, session_user, who, purpose;
     IF plate IS NULL THEN
         RETURN QUERY SELECT * FROM lpr.latest_reads AS read
