@@ -5,10 +5,11 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from edge_agent.contract.topics import NAME_PATTERN
 
-COMMANDS = ("run", "gaps", "query", "log", "import", "retain")
+_COMMANDS = ("run", "gaps", "query", "log", "import", "retain")
 _SHORTEST_PURPOSE = 10
 _DESCRIPTION = """The reference central store: takes reads from the broker, keeps each once, and says so.
 
@@ -21,9 +22,16 @@ store.py retain --database store.db --keep 21
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error is said."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"central store: {message}\n")
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; it ends with status 2 and one line where that is wrong."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="store.py", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     database = argparse.ArgumentParser(add_help=False)
@@ -48,8 +56,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     taken.add_argument("--receipts", type=Path, metavar="DIRECTORY", help="write the cars' receipts into it")
     retain = commands.add_parser("retain", parents=[database], help="delete what is older; to be run every day")
     retain.add_argument("--keep", type=_days, required=True, metavar="DAYS", help="such as 21, or 0.5")
-    first = arguments[0] if arguments else "run"
-    named = first in COMMANDS or first in ("-h", "--help")
+    named = bool(arguments) and arguments[0] in (*_COMMANDS, "-h", "--help")
     return parser.parse_args(arguments if named else ["run", *arguments])
 
 

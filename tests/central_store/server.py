@@ -45,7 +45,7 @@ class PostgresServer:
         self.directory = Path(tempfile.mkdtemp(prefix="lpr-pg-"))
         if self._identity:
             os.chown(self.directory, self._identity["user"], self._identity["group"])
-        command = [self._programs / "initdb", "-D", self.directory / "data", "-A", "trust", "-U", "postgres"]
+        command = [f"{self._programs}/initdb", "-D", f"{self.directory}/data", "-A", "trust", "-U", "postgres"]
         options = ["--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
         subprocess.run(
             [*command, *options], check=True, stdout=subprocess.DEVNULL, cwd=self.directory, **self._identity
@@ -53,7 +53,15 @@ class PostgresServer:
 
     def start(self) -> None:
         settings = [f"-c{name}={value}" for name, value in self._settings.items()]
-        command = [self._programs / "postgres", "-D", self.directory / "data", "-k", self.directory, "-h", ""]
+        command = [
+            f"{self._programs}/postgres",
+            "-D",
+            f"{self.directory}/data",
+            "-k",
+            str(self.directory),
+            "-h",
+            "",
+        ]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *settings], stdout=log, stderr=log, cwd=self.directory, **self._identity

@@ -176,23 +176,31 @@ def test_a_reader_gets_at_no_table(reader: str, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "changed",
     [
-        "'me', 'too short', 'AB12CD3', NULL, NULL, NULL, NULL, 10",
-        "'me', '             ', 'AB12CD3', NULL, NULL, NULL, NULL, 10",
-        "'me', NULL, 'AB12CD3', NULL, NULL, NULL, NULL, 10",
-        "' ', 'a good purpose', 'AB12CD3', NULL, NULL, NULL, NULL, 10",
-        "'me', 'a good purpose', NULL, NULL, NULL, NULL, NULL, 10",
-        "'me', 'a good purpose', NULL, 'hpd', NULL, NULL, NULL, 10",
-        "'me', 'a good purpose', '*', NULL, NULL, NULL, NULL, 10",
-        "'me', 'a good purpose', 'A.*', NULL, NULL, NULL, NULL, 10",
-        "'me', 'a good purpose', 'AB12CD3', NULL, NULL, NULL, NULL, NULL",
+        {"purpose": "too short"},
+        {"purpose": "             "},
+        {"purpose": None},
+        {"who": " "},
+        {"plate": None},
+        {"plate": None, "agency": "hpd"},
+        {"agency": "hpd", "vehicle": "car-1"},
+        {"plate": "*"},
+        {"plate": "A.*"},
+        {"at_most": None},
     ],
 )
-def test_the_function_itself_refuses_what_has_no_purpose_or_no_question(reader: str, arguments: str) -> None:
-    query = "SELECT * FROM lpr.ask(" + arguments + ")"
+def test_the_function_itself_refuses_what_has_no_purpose_or_no_question(
+    reader: str, changed: dict[str, str | None]
+) -> None:
+    asked = {"who": "me", "purpose": "a good purpose", "plate": "AB12CD3", "agency": None, "vehicle": None}
+    values = asked | {"at_most": "10"} | changed
+    query = (
+        "SELECT plate FROM lpr.ask(%(who)s, %(purpose)s, %(plate)s, %(agency)s, %(vehicle)s, NULL, NULL,"
+        " %(at_most)s::int)"
+    )
     with psycopg.connect(reader) as connection, pytest.raises(psycopg.errors.RaiseException):
-        connection.execute(query.encode())
+        connection.execute(query, values)
 
 
 def test_who_rolls_back_is_in_the_servers_own_log(reader: str, postgres: PostgresPlace) -> None:
