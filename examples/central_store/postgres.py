@@ -93,7 +93,11 @@ class PostgresDatabase:
         self._months: set[str] = set()
         self._open: _Connection | None = None
         with self._connected() as connection:
-            _migrate(connection, self._name)
+            try:
+                _migrate(connection, self._name)
+            except BaseException:
+                connection.close()
+                raise
 
     def close(self) -> None:
         if self._open is not None:

@@ -70,10 +70,14 @@ class SqliteDatabase:
         with self._explained():
             path.touch(mode=0o600)  # before SQLite makes it readable by all; its other files take the mode from it
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)
-            self._connection.execute("PRAGMA journal_mode = WAL")  # so that others can read meanwhile
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA secure_delete = ON")
-            self._migrate()
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")  # so that others can read meanwhile
+                self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.execute("PRAGMA secure_delete = ON")
+                self._migrate()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         self._connection.close()

@@ -57,7 +57,7 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, arguments: list[st
         (QUERY, "--plate --vehicle"),
         ([*QUERY, "--plate", "A_"], "--plate: should be up to 12"),
         ([*QUERY, "--vehicle", "car"], "--vehicle: should be"),
-        (["query", "--database", "x", "--purpose", "a purpose\x1b[1m", "--plate", "A"], "--purpose: should be text"),
+        (["query", "--database", "x", "--purpose", "a purpose\x1b[1m", "--plate", "A"], "should be text"),
         ([*QUERY, "--plate", "A", "--from", "0001-01-01T00:00+09:00"],
          "--from: should be a time"),
         (["log", "--database", "x", "--limit", "0"], "--limit: should be a number from 1 on"),
