@@ -48,9 +48,13 @@ _TO_PURGE = COVERED.format(
     " UNION ALL SELECT agency, vehicle, first, last FROM purged"
 )
 _ASK_PLATE = """
-SELECT captured_at, plate, confidence, agency, vehicle, camera, record FROM latest_reads
-WHERE (plate BETWEEN :beginning AND :highest OR instr(plate, '?') AND plate GLOB :doubtful)
-    AND captured_at >= :since AND captured_at < :until
+SELECT captured_at, plate, confidence, agency, vehicle, camera, record
+FROM ( -- apart, so that each has its index
+    SELECT id, revision FROM reads
+    WHERE plate BETWEEN :beginning AND :highest AND captured_at >= :since AND captured_at < :until
+    UNION SELECT id, revision FROM reads
+    WHERE instr(plate, '?') AND plate GLOB :doubtful AND captured_at >= :since AND captured_at < :until
+) CROSS JOIN latest_reads USING (id, revision)
 ORDER BY captured_at DESC, seq DESC LIMIT :limit
 """
 _ASK_VEHICLE = """

@@ -10,6 +10,7 @@ import pytest
 
 from edge_agent.contract.record import decode_read
 from edge_agent.errors import ContractError
+from examples.central_store import sqlite
 from examples.central_store.database import Database, Span, StoreError
 from examples.central_store.sqlite import SqliteDatabase
 from tests.central_store.messages import CAR, OTHER, gap, keep, payload
@@ -124,6 +125,16 @@ def test_only_the_owner_may_open_the_file(sqlite_file: SqliteFile) -> None:
         keep(database, payload(1))
         modes = {path.name: path.stat().st_mode & 0o777 for path in sqlite_file.path.parent.iterdir()}
     assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), 0o600)
+
+
+def test_a_question_reads_no_whole_table(sqlite_file: SqliteFile) -> None:
+    values = dict.fromkeys(
+        ("beginning", "highest", "doubtful", "since", "until", "agency", "vehicle", "limit"), "A"
+    )
+    with closing(SqliteDatabase(sqlite_file.path)) as database:
+        for query in (sqlite._ASK_PLATE, sqlite._ASK_VEHICLE):
+            plan = database._connection.execute("EXPLAIN QUERY PLAN " + query, values).fetchall()
+            assert not [step for *_, step in plan if step.startswith("SCAN reads")]
 
 
 FIRST = """
