@@ -1,0 +1,168 @@
+"""The store's command line."""
+
+import argparse
+import getpass
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+from edge_agent import host
+from edge_agent.contract.record import time_text
+from edge_agent.errors import BrokerError, EdgeAgentError
+from edge_agent.mqtt import Broker, MqttLink, Tls, tls_context
+
+from .arguments import parse
+from .database import Answer, Database, Key, Question, StoreError
+from .files import take_files, write_receipts
+from .gaps import find_gaps, without_place
+from .service import Store
+from .sqlite import SqliteDatabase
+
+_SESSION_S = 7 * 24 * 3600  # how long the broker keeps reads for a store that is away
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line and give its exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    options = parse(arguments)
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "run": _run,
+        "gaps": _gaps,
+        "query": _query,
+        "log": _log,
+        "import": _import,
+        "retain": _retain,
+    }
+    try:
+        return commands[options.command](options)
+    except (EdgeAgentError, OSError) as error:
+        print(f"central store: {error}", file=sys.stderr)
+        return 1
+
+
+def _open(name: str, *, make: bool = False) -> Database:
+    if re.match("postgres(ql)?://", name):
+        try:
+            from .postgres import PostgresDatabase  # noqa: PLC0415 - an extra that SQLite does not need
+        except ImportError:
+            raise StoreError("PostgreSQL needs psycopg: pip install 'psycopg[binary]'") from None
+        return PostgresDatabase(name)
+    if not make and not Path(name).is_file():
+        raise StoreError(f"database {name}: there is no such file")
+    return SqliteDatabase(Path(name))
+
+
+def _broker(options: argparse.Namespace) -> Broker:
+    host_name, _, port = options.broker.rpartition(":")
+    if not host_name or not port.isdecimal():
+        raise BrokerError(f"--broker {options.broker}: should be HOST:PORT")
+    tls = Tls(options.ca_file, options.certificate_file, options.key_file)
+    password = options.password_file and options.password_file.read_text(encoding="utf-8").partition("\n")[0]
+    wants_tls = options.tls or tls != Tls()
+    if wants_tls:
+        tls_context(tls)  # a file that cannot be used would be tried for ever, as a broker that is away is
+    return Broker(host_name, int(port), tls if wants_tls else None, options.username, password)
+
+
+def _run(options: argparse.Namespace) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    # A worker that ends leaves its group at once: the broker would go on giving a kept session its share.
+    session_s = 0 if options.group else _SESSION_S
+    link = MqttLink(broker=_broker(options), client_id=options.client_id, session_expiry_s=session_s)
+    with closing(_open(options.database, make=True)) as database:
+        Store(database=database, link=link, prefix=options.prefix, group=options.group).run(stop)
+    return 0
+
+
+def _gaps(options: argparse.Namespace) -> int:
+    with closing(_open(options.database)) as database:
+        records = database.gap_records()
+        gaps = find_gaps(database.held(), records)
+    lines = [*map(str, gaps), *without_place(records)]
+    print("\n".join(lines) or "no gaps")
+    return 1 if any(not gap.reasons for gap in gaps) else 0
+
+
+def _query(options: argparse.Namespace) -> int:
+    login = _login()
+    question = Question(
+        who=options.user or login,
+        login=login,
+        purpose=options.purpose,
+        plate=options.plate,
+        vehicle=options.vehicle,
+        since=options.since,
+        until=options.until,
+        limit=options.limit,
+    )
+    with closing(_open(options.database)) as database:
+        answers = database.ask(question)
+    for answer in answers:
+        print(_json_line(answer.record) if options.jsonl else _row(answer))
+    if len(answers) == options.limit:
+        print(f"central store: these are the newest {options.limit}; there may be more", file=sys.stderr)
+    return 0
+
+
+def _row(answer: Answer) -> str:
+    vehicle = f"{answer.agency}/{answer.vehicle}"
+    return (
+        f"{time_text(answer.captured_at)}  {answer.plate:12}  {answer.confidence:5.3f}  {vehicle}  {answer.camera}"
+    )
+
+
+def _json_line(record: str) -> str:
+    return json.dumps(json.loads(record), separators=(",", ":")) if "\n" in record else record
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def _log(options: argparse.Namespace) -> int:
+    with closing(_open(options.database)) as database:
+        accesses = database.accesses(options.limit)
+    for one in accesses:
+        who = one.who if one.who == one.login else f"{one.who} (as {one.login})"
+        print(f"{time_text(one.asked_at)}  {who}: {one.question}; {one.rows} given; for: {one.purpose}")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    if options.receipts and not options.receipts.is_dir():
+        raise StoreError(f"{options.receipts}: there is no such directory")
+    kept: dict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
+    refused = 0
+    with closing(_open(options.database, make=True)) as database:
+        for batch in take_files(options.files, database):
+            for one in batch.records.values():
+                kept[one.record.agency, one.record.vehicle][one.key] = None
+            for bad in batch.rejected:
+                print(f"central store: {bad.source}: {bad.reason}", file=sys.stderr)
+            refused += len(batch.rejected)
+    if options.receipts:
+        write_receipts(options.receipts, kept)
+    for (agency, vehicle), keys in sorted(kept.items()):
+        print(f"{agency}/{vehicle}: {len(keys)} records are in the store")
+    return 1 if refused else 0
+
+
+def _retain(options: argparse.Namespace) -> int:
+    with closing(_open(options.database)) as database:
+        purge = database.purge(before=host.now().utc - timedelta(days=options.keep))
+    print(f"{purge.reads} reads and {purge.rejected} rejected messages deleted")
+    return 0

@@ -1,0 +1,60 @@
+"""Takes exports from a USB stick, and writes the receipts back onto it."""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from .database import Batch, Keeps, Key, Rejected
+from .intake import from_line, printable
+from .receipts import NAMES_A_RECEIPT, receipt_of
+
+_LONGEST_LINE = 65536  # bytes; what a stick that was pulled out leaves at a file's end can be longer than memory
+_BATCH = 1000  # lines that share a commit
+
+
+def take_files(paths: Iterable[Path], database: Keeps) -> Iterator[Batch]:
+    """Store the records of files, one a line, and give each batch once it is committed, with what was rejected.
+
+    Raises StoreError, and OSError for a file that cannot be read.
+    """
+    arrivals = (from_line(line, printable(f"{path}:{number}")) for path in paths for number, line in _lines(path))
+    while batch := list(islice(arrivals, _BATCH)):
+        # What is no record stays in the file, where a person can look at it.
+        damaged = tuple(one for one in batch if isinstance(one, Rejected))
+        kept = database.keep(Batch.of(one for one in batch if not isinstance(one, Rejected)))
+        yield replace(kept, rejected=(*damaged, *kept.rejected))
+
+
+def write_receipts(directory: Path, kept: Mapping[tuple[str, str], Collection[Key]]) -> None:
+    """Write what is committed of each vehicle, (agency, vehicle), into a file of its own: whole, or not at all."""
+    files: dict[str, list[Key]] = defaultdict(list)
+    for (agency, vehicle), keys in kept.items():  # a-b and c share one with a and b-c, which harms neither
+        files[f"receipts-{agency}-{vehicle}.jsonl"] += keys
+    for name, keys in files.items():
+        part = directory / f".{name}.part"
+        with part.open("wb") as file:
+            for start in range(0, len(keys), NAMES_A_RECEIPT):
+                file.write(receipt_of(keys[start : start + NAMES_A_RECEIPT]).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(directory / name)
+    opened = os.open(directory, os.O_RDONLY)
+    with suppress(OSError):  # not every file system of a stick can
+        os.fsync(opened)
+    os.close(opened)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = file.readline(_LONGEST_LINE)
+            if line.strip():
+                yield number, line.strip()

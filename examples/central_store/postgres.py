@@ -1,0 +1,267 @@
+"""The database of a site: PostgreSQL, several workers at once. Imported only where one is named."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import conninfo
+
+from edge_agent import host
+from edge_agent.contract.gap import GapRecord, decode_gap
+from edge_agent.domain import ReadKey
+
+from .database import COVERED, Access, Answer, Batch, Key, Purge, Question, Rejected, Span, StoreError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATING, _WRITING = 0x6C7072_01, 0x6C7072_02  # advisory locks: "lpr" and a number
+_DEFAULTS = {
+    "application_name": "central-store",
+    "client_encoding": "UTF8",
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",  # ms: a server behind a dead link is noticed, not waited for
+}
+_PREPARE = """
+SELECT set_config('timezone', 'UTC', false),
+    CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+        THEN set_config('synchronous_commit', 'on', false) END,
+    current_setting('server_encoding')
+"""
+_MONTHS = """
+SELECT substring(relname FROM '^reads_(\\d{4}_\\d{2})$') FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+WHERE inhparent = 'lpr.reads'::regclass
+"""
+_MONTHS_BACK = 60  # further back, or ahead by more than one, is a clock out of order: the default partition
+_INSERT_KEYS = """
+INSERT INTO lpr.read_keys AS known (id, revision, sha256, captured_at, deliveries)
+SELECT * FROM unnest(%s::uuid[], %s::int[], %s::bytea[], %s::timestamptz[], %s::int[])
+ON CONFLICT (id, revision) DO UPDATE SET deliveries = known.deliveries + excluded.deliveries
+    WHERE known.sha256 = excluded.sha256
+RETURNING id, revision, deliveries
+"""
+_INSERT_READS = """
+INSERT INTO lpr.reads (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record,
+    aged_from)
+SELECT id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record,
+    CASE WHEN synchronized THEN captured_at ELSE now() END
+FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[],
+    %s::float8[], %s::text[], %s::bool[])
+AS new (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record, synchronized)
+"""
+_INSERT_GAPS = """
+INSERT INTO lpr.gaps AS known (id, agency, vehicle, reason, reads, at, record, sha256, deliveries)
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[],
+    %s::bytea[], %s::int[])
+ON CONFLICT (id) DO UPDATE SET deliveries = known.deliveries + excluded.deliveries
+    WHERE known.sha256 = excluded.sha256
+RETURNING id
+"""
+_REJECT = """
+INSERT INTO lpr.rejected AS known (sha256, topic, payload, reason) VALUES (%s, %s, %s, %s)
+ON CONFLICT (sha256) DO UPDATE SET deliveries = known.deliveries + 1
+"""
+_HELD = COVERED.format(
+    places="SELECT agency, vehicle, seq AS first, seq AS last FROM lpr.reads"
+    " UNION ALL SELECT agency, vehicle, first, last FROM lpr.purged"
+)
+_TO_PURGE = COVERED.format(
+    places="SELECT agency, vehicle, seq AS first, seq AS last FROM lpr.reads WHERE aged_from < %s"
+    " UNION ALL SELECT agency, vehicle, first, last FROM lpr.purged"
+)
+_ASK = """
+SELECT captured_at, plate, confidence, agency, vehicle, camera, record
+FROM lpr.ask(%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_ACCESSES = "SELECT asked_at, who, login, purpose, question, rows FROM lpr.access_log ORDER BY id DESC LIMIT %s"
+
+_Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class PostgresDatabase:
+    """One connection, made again after it was lost; every call is a transaction of its own."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            given = {name: str(value) for name, value in conninfo.conninfo_to_dict(url).items()}
+        except psycopg.Error as error:
+            reason = str(error).replace(url, "the URL").strip()  # it may hold a password
+            raise StoreError(f"database postgresql://...: {reason}") from None
+        self._name = f"database postgresql://{given.get('host') or ''}/{given.get('dbname') or ''}"
+        self._terms = conninfo.make_conninfo("", **(_DEFAULTS | given))
+        self._months: set[str] = set()
+        self._open: _Connection | None = None
+        with self._connected() as connection:
+            try:
+                _migrate(connection, self._name)
+            except BaseException:
+                connection.close()
+                raise
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+
+    def keep(self, batch: Batch) -> Batch:
+        with self._connected() as connection:
+            self._make_months(connection, batch)
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITING,))
+                kept = batch.without(_keep_reads(connection, batch) | _keep_gaps(connection, batch))
+                _reject(connection, kept.rejected)
+        return kept
+
+    def held(self) -> list[Span]:
+        return [Span(*row) for row in self._rows(_HELD)]
+
+    def gap_records(self) -> list[GapRecord]:
+        return [decode_gap(record.encode()) for (record,) in self._rows("SELECT record FROM lpr.gaps ORDER BY at")]
+
+    def purge(self, *, before: datetime) -> Purge:
+        with self._connected() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
+            spans = connection.execute(_TO_PURGE, (before,)).fetchall()
+            connection.execute("DELETE FROM lpr.purged")
+            connection.cursor().executemany("INSERT INTO lpr.purged VALUES (%s, %s, %s, %s)", spans)
+            ((reads,),) = connection.execute("SELECT lpr.purge_reads(%s)", (before,))
+            rejected = connection.execute("DELETE FROM lpr.rejected WHERE rejected_at < %s", (before,)).rowcount
+            connection.execute(
+                "INSERT INTO lpr.purges (before, reads, rejected) VALUES (%s, %s, %s)", (before, reads, rejected)
+            )
+        return Purge(reads, rejected)
+
+    def ask(self, question: Question) -> list[Answer]:
+        agency, vehicle = question.vehicle or (None, None)
+        values = (question.who, question.purpose, question.plate, agency, vehicle)
+        times = (question.since, question.until, question.limit)
+        return [Answer(*row) for row in self._rows(_ASK, (*values, *times))]
+
+    def accesses(self, limit: int) -> list[Access]:
+        return [Access(*row) for row in self._rows(_ACCESSES, (limit,))]
+
+    def _rows(self, query: LiteralString, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._connected() as connection:
+            return connection.execute(query, values).fetchall()
+
+    def _make_months(self, connection: _Connection, batch: Batch) -> None:
+        now = host.now().utc
+        sound = range(_month(now) - _MONTHS_BACK, _month(now) + 2)
+        months = {record.captured_at for record, _ in batch.reads if _month(record.captured_at) in sound}
+        for month in sorted({f"{time:%Y-%m-01}" for time in months} - self._months):
+            with connection.transaction():  # of its own: to make a table, all others must be out of theirs
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
+                connection.execute("SELECT lpr.make_month(%s)", (month,))
+            self._months.add(month)
+
+    @contextmanager
+    def _connected(self) -> Iterator[_Connection]:
+        try:
+            if self._open is None or self._open.closed:
+                self._open = _connect(self._terms, self._name)
+                self._months.clear()
+            yield self._open
+        except psycopg.Error as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise StoreError(f"{self._name}: {reason}") from None
+
+
+def _month(time: datetime) -> int:
+    return time.year * 12 + time.month
+
+
+def _connect(terms: str, name: str) -> _Connection:
+    connection = psycopg.connect(terms, autocommit=True)
+    ((_, _, encoding),) = connection.execute(_PREPARE)
+    if encoding != "UTF8":
+        connection.close()
+        raise StoreError(f"{name}: has the encoding {encoding}: make one with ENCODING 'UTF8'")
+    return connection
+
+
+def _migrate(connection: _Connection, name: str) -> None:
+    """Bring the schema up to date; one of several workers does, the others wait."""
+    files = {int(path.name[:4]): path for path in sorted(_MIGRATIONS.glob("*.sql"))}
+    done = _migrations_done(connection)
+    if max(done, default=0) > max(files):
+        raise StoreError(f"{name}: was made by a newer store, whose migration {max(done)} is unknown here")
+    if done == files.keys():  # nothing to do, and nobody needs rights that are not theirs
+        return
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATING,))
+        connection.execute(
+            "CREATE SCHEMA IF NOT EXISTS lpr; CREATE TABLE IF NOT EXISTS lpr.migrations"
+            " (number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        for number in sorted(files.keys() - _migrations_done(connection)):
+            connection.execute(files[number].read_bytes())
+            connection.execute(
+                "INSERT INTO lpr.migrations (number, name) VALUES (%s, %s)", (number, files[number].stem)
+            )
+
+
+def _migrations_done(connection: _Connection) -> set[int]:
+    ((there,),) = connection.execute("SELECT to_regclass('lpr.migrations') IS NOT NULL")
+    return {number for (number,) in connection.execute("SELECT number FROM lpr.migrations")} if there else set()
+
+
+def _keep_reads(connection: _Connection, batch: Batch) -> set[Key]:
+    """Write the keys, and the reads of those that are new; give those that are here with other contents."""
+    reads = batch.reads
+    if not reads:
+        return set()
+    keys = [(one.id, one.revision, came.sha256, one.captured_at, came.times) for one, came in reads]
+    found = connection.execute(_INSERT_KEYS, _columns(keys)).fetchall()
+    deliveries = {ReadKey(id_, revision): count for id_, revision, count in found}
+    new = [
+        (
+            one.id,
+            one.revision,
+            one.agency,
+            one.vehicle,
+            one.seq,
+            one.camera,
+            one.captured_at,
+            one.plate.text,
+            one.plate.confidence,
+            came.text,
+            one.clock.synchronized,
+        )
+        for one, came in reads
+        if deliveries.get(one.key) == came.times  # no more than have come now
+    ]
+    if new:
+        connection.execute(_INSERT_READS, _columns(new))
+    return {came.key for _, came in reads} - deliveries.keys()
+
+
+def _keep_gaps(connection: _Connection, batch: Batch) -> set[Key]:
+    gaps = [
+        (
+            one.id,
+            one.agency,
+            one.vehicle,
+            str(one.reason),
+            one.reads,
+            one.at,
+            came.text,
+            came.sha256,
+            came.times,
+        )
+        for one, came in batch.gaps
+    ]
+    if not gaps:
+        return set()
+    return {came.key for _, came in batch.gaps} - {
+        id_ for (id_,) in connection.execute(_INSERT_GAPS, _columns(gaps))
+    }
+
+
+def _reject(connection: _Connection, rejected: Collection[Rejected]) -> None:
+    rows = sorted((one.sha256, one.source, one.payload, one.reason) for one in rejected)
+    connection.cursor().executemany(_REJECT, rows)
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    """Turn rows into the arrays that one statement takes: one round trip for all of them."""
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,158 @@
+"""Broker in, database, receipts out."""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from operator import itemgetter
+from typing import Protocol
+
+from edge_agent.contract.topics import GAPS, READS, Topics, every_vehicle
+from edge_agent.errors import BrokerError
+from edge_agent.mqtt import (
+    Acknowledged,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Event,
+    Message,
+    Received,
+    Subscribed,
+    SubscriptionRefused,
+)
+from edge_agent.publisher.schedule import Backoff
+
+from .database import Batch, Keeps, Key, StoreError
+from .intake import from_broker
+from .receipts import NAMES_A_RECEIPT, receipt_of
+
+BATCH = 200
+"""Messages that share a commit."""
+
+_OWED_AT_MOST = 10_000
+_LONGEST_PAUSE_S = 5.0
+_STEP_S = 0.2
+_log = logging.getLogger("central_store")
+
+
+class Link(Protocol):
+    """What the store needs from the connection."""
+
+    def connect(self) -> None: ...
+    def next_event(self, timeout_s: float) -> Event | None: ...
+    def publish(self, message: Message) -> int | None: ...
+    def subscribe(self, topic: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class Store:
+    """Sends a receipt after the commit, never before. Workers of one group share what comes."""
+
+    def __init__(self, *, database: Keeps, link: Link, prefix: str, group: str | None = None) -> None:
+        self._database = database
+        self._link = link
+        self._prefix = prefix
+        shared = f"$share/{group}/" if group else ""
+        self._filters = [shared + every_vehicle(prefix, kind) for kind in (READS, GAPS)]
+        self._subscribed = 0
+        self._connect_at_s = 0.0
+        self._trouble = ""
+        self._backoff = Backoff(uniform=random.uniform, longest_s=_LONGEST_PAUSE_S)
+        self._arrived: list[Received] = []  # not yet committed; a database that is away finds them here
+        self._keep_at_s = 0.0
+        self._database_trouble = ""
+        self._database_backoff = Backoff(uniform=random.uniform, longest_s=_LONGEST_PAUSE_S)
+        self._window = 0  # receipts that may be on their way
+        self._in_flight: set[int] = set()
+        self._owed: deque[tuple[str, Key]] = deque()
+
+    def run(self, stop: threading.Event) -> None:
+        try:
+            while not stop.is_set():
+                self.step()
+        finally:
+            self._link.close()
+
+    def step(self) -> None:
+        """Take what has come, commit it, and send the receipts."""
+        if time.monotonic() >= self._connect_at_s:
+            self._connect_at_s = float("inf")
+            self._link.connect()
+        if len(self._arrived) >= BATCH:  # the database is away; the link holds the rest back
+            time.sleep(_STEP_S)
+        else:
+            self._take_all()
+        if self._arrived and time.monotonic() >= self._keep_at_s:
+            self._keep()
+        self._send_receipts()
+
+    def _take_all(self) -> None:
+        event = self._link.next_event(_STEP_S)
+        while event is not None:
+            if isinstance(event, Received):
+                self._arrived.append(event)
+            else:
+                self._take(event)
+            event = self._link.next_event(0) if len(self._arrived) < BATCH else None
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Connected(receive_maximum):
+                self._window = receive_maximum
+                self._subscribed = 0
+                for one in self._filters:
+                    self._link.subscribe(one)
+            case Subscribed():
+                self._subscribed += 1
+                if self._subscribed == len(self._filters):
+                    self._trouble = ""
+                    self._backoff.reset()
+                    _log.info("listening to %s", " and ".join(self._filters))
+            case SubscriptionRefused(reason):
+                raise BrokerError(f"the broker refuses the subscription ({reason}): check its access rules")
+            case ConnectFailed(reason) | Disconnected(reason):
+                if reason != self._trouble:  # a broker that is away for hours is one line
+                    _log.warning("%s", reason)
+                self._trouble = reason
+                self._window = 0
+                self._in_flight.clear()
+                self._connect_at_s = time.monotonic() + self._backoff.next_s()
+            case Acknowledged(mid):
+                self._in_flight.discard(mid)
+
+    def _keep(self) -> None:
+        batch = Batch.of(from_broker(one.topic, one.payload, self._prefix) for one in self._arrived)
+        try:
+            kept = self._database.keep(batch)
+        except StoreError as error:
+            if str(error) != self._database_trouble:
+                _log.warning("%s; trying again", error)
+            self._database_trouble = str(error)
+            self._keep_at_s = time.monotonic() + self._database_backoff.next_s()
+            return
+        if self._database_trouble:
+            _log.info("the database takes reads again")
+            self._database_trouble = ""
+            self._database_backoff.reset()
+        self._arrived.clear()
+        for one in kept.rejected:
+            _log.warning("rejected on %s: %s", one.source, one.reason)
+        self._owe(kept)
+
+    def _owe(self, kept: Batch) -> None:
+        owed = ((Topics(self._prefix, one.record.agency, one.record.vehicle), one) for one in kept.records.values())
+        # A vehicle's together: fewer receipts.
+        self._owed.extend(sorted(((topics.receipts, one.key) for topics, one in owed), key=itemgetter(0)))
+        while len(self._owed) > _OWED_AT_MOST:  # those cars will send again, and get another
+            self._owed.popleft()
+
+    def _send_receipts(self) -> None:
+        while self._owed and len(self._in_flight) < self._window:
+            topic = self._owed[0][0]
+            keys: list[Key] = []
+            while self._owed and self._owed[0][0] == topic and len(keys) < NAMES_A_RECEIPT:
+                keys.append(self._owed.popleft()[1])
+            mid = self._link.publish(Message(topic, receipt_of(keys).encode()))
+            if mid is not None:
+                self._in_flight.add(mid)

@@ -1,0 +1,242 @@
+"""The embedded database: one SQLite file, made when it is missing."""
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from edge_agent.contract.gap import GapRecord, decode_gap
+from edge_agent.contract.record import decode_read, time_text
+from edge_agent.errors import ContractError
+
+from .database import COVERED, Access, Answer, Batch, Key, Purge, Question, Rejected, Span, StoreError, digest
+
+_SCHEMA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_AS_IT_WAS = """
+DROP VIEW IF EXISTS latest_reads;
+DROP INDEX IF EXISTS reads_by_place;
+ALTER TABLE reads RENAME TO old_reads;
+"""
+_TAKE_OVER = """
+INSERT INTO reads SELECT id, {revision}, agency, vehicle, seq, camera, captured_at, plate, confidence, record,
+    digest(record), aged_from(record, captured_at, stored_at), stored_at, deliveries FROM old_reads;
+DROP TABLE old_reads;
+"""
+_INSERT = """
+INSERT INTO reads (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record, sha256,
+    deliveries, aged_from)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))
+ON CONFLICT (id, revision) DO UPDATE SET deliveries = deliveries + excluded.deliveries
+    WHERE sha256 = excluded.sha256
+"""
+_INSERT_GAP = """
+INSERT INTO gaps (id, agency, vehicle, reason, reads, at, record, sha256, deliveries)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET deliveries = deliveries + excluded.deliveries WHERE sha256 = excluded.sha256
+"""
+_REJECT = """
+INSERT INTO rejected (sha256, topic, payload, reason) VALUES (?, ?, ?, ?)
+ON CONFLICT (sha256) DO UPDATE SET deliveries = deliveries + 1
+"""
+_HELD = COVERED.format(
+    places="SELECT agency, vehicle, seq AS first, seq AS last FROM reads"
+    " UNION ALL SELECT agency, vehicle, first, last FROM purged"
+)
+_TO_PURGE = COVERED.format(
+    places="SELECT agency, vehicle, seq AS first, seq AS last FROM reads WHERE aged_from < ?"
+    " UNION ALL SELECT agency, vehicle, first, last FROM purged"
+)
+_ASK_PLATE = """
+SELECT captured_at, plate, confidence, agency, vehicle, camera, record
+FROM ( -- apart, so that each has its index
+    SELECT id, revision FROM reads
+    WHERE plate BETWEEN :beginning AND :highest AND captured_at >= :since AND captured_at < :until
+    UNION SELECT id, revision FROM reads
+    WHERE instr(plate, '?') AND plate GLOB :doubtful AND captured_at >= :since AND captured_at < :until
+) CROSS JOIN latest_reads USING (id, revision)
+ORDER BY captured_at DESC, seq DESC LIMIT :limit
+"""
+_ASK_VEHICLE = """
+SELECT captured_at, plate, confidence, agency, vehicle, camera, record FROM latest_reads
+WHERE agency = :agency AND vehicle = :vehicle AND captured_at >= :since AND captured_at < :until
+ORDER BY captured_at DESC, seq DESC LIMIT :limit
+"""
+_LOG = "INSERT INTO access_log (who, login, purpose, question, rows) VALUES (?, ?, ?, ?, ?)"
+_PATIENCE_S = 10.0  # for another program's transaction on the same file
+
+
+class SqliteDatabase:
+    """One file, readable by its owner alone; synced at each commit, and overwritten where rows were deleted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._explained():
+            path.touch(mode=0o600)  # before SQLite makes it readable by all; its other files take the mode from it
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")  # so that others can read meanwhile
+                self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.execute("PRAGMA secure_delete = ON")
+                self._migrate()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def keep(self, batch: Batch) -> Batch:
+        with self._transaction():
+            kept = batch.without(self._keep_reads(batch) | self._keep_gaps(batch))
+            self._reject(kept.rejected)
+        return kept
+
+    def held(self) -> list[Span]:
+        with self._explained():
+            return [Span(*row) for row in self._connection.execute(_HELD)]
+
+    def gap_records(self) -> list[GapRecord]:
+        with self._explained():
+            rows = self._connection.execute("SELECT record FROM gaps ORDER BY at").fetchall()
+        return [decode_gap(record.encode()) for (record,) in rows]
+
+    def purge(self, *, before: datetime) -> Purge:
+        limit = time_text(before)
+        with self._transaction():
+            spans = self._connection.execute(_TO_PURGE, (limit,)).fetchall()
+            self._connection.execute("DELETE FROM purged")
+            self._connection.executemany("INSERT INTO purged VALUES (?, ?, ?, ?)", spans)
+            reads = self._connection.execute("DELETE FROM reads WHERE aged_from < ?", (limit,)).rowcount
+            rejected = self._connection.execute("DELETE FROM rejected WHERE rejected_at < ?", (limit,)).rowcount
+            self._connection.execute(
+                "INSERT INTO purges (before, reads, rejected) VALUES (?, ?, ?)", (limit, reads, rejected)
+            )
+        with self._explained():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log, too, has seen what is gone
+        return Purge(reads, rejected)
+
+    def ask(self, question: Question) -> list[Answer]:
+        query, values = _query(question)
+        with self._transaction():
+            rows = self._connection.execute(query, values).fetchall()
+            log = (question.who, question.login, question.purpose, str(question), len(rows))
+            self._connection.execute(_LOG, log)
+        return [Answer(datetime.fromisoformat(captured_at), *others) for captured_at, *others in rows]
+
+    def accesses(self, limit: int) -> list[Access]:
+        query = "SELECT asked_at, who, login, purpose, question, rows FROM access_log ORDER BY id DESC LIMIT ?"
+        with self._explained():
+            rows = self._connection.execute(query, (limit,)).fetchall()
+        return [Access(datetime.fromisoformat(asked_at), *others) for asked_at, *others in rows]
+
+    def _migrate(self) -> None:
+        columns = [name for _, name, *_ in self._connection.execute("PRAGMA table_info(reads)")]
+        if columns and "aged_from" not in columns:
+            self._connection.create_function("digest", 1, _digest, deterministic=True)
+            self._connection.create_function("aged_from", 3, _aged_from, deterministic=True)
+            take_over = _TAKE_OVER.format(revision="revision" if "revision" in columns else "0")
+            self._connection.executescript(f"BEGIN; {_AS_IT_WAS} {_SCHEMA} {take_over} COMMIT;")
+        self._connection.executescript(_SCHEMA)
+
+    def _keep_reads(self, batch: Batch) -> set[Key]:
+        refused: set[Key] = set()
+        for record, arrived in batch.reads:
+            captured_at = time_text(record.captured_at)
+            values = (
+                str(record.id),
+                record.revision,
+                record.agency,
+                record.vehicle,
+                record.seq,
+                record.camera,
+                captured_at,
+                record.plate.text,
+                record.plate.confidence,
+                arrived.text,
+                arrived.sha256,
+                arrived.times,
+                captured_at if record.clock.synchronized else None,
+            )
+            if self._connection.execute(_INSERT, values).rowcount == 0:
+                refused.add(arrived.key)
+        return refused
+
+    def _keep_gaps(self, batch: Batch) -> set[Key]:
+        refused: set[Key] = set()
+        for record, arrived in batch.gaps:
+            values = (
+                str(record.id),
+                record.agency,
+                record.vehicle,
+                record.reason,
+                record.reads,
+                time_text(record.at),
+                arrived.text,
+                arrived.sha256,
+                arrived.times,
+            )
+            if self._connection.execute(_INSERT_GAP, values).rowcount == 0:
+                refused.add(arrived.key)
+        return refused
+
+    def _reject(self, rejected: Collection[Rejected]) -> None:
+        rows = [(one.sha256.hex(), one.source, one.payload, one.reason) for one in rejected]
+        self._connection.executemany(_REJECT, rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit what is done inside, or nothing of it."""
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"database {self._path}: {error}") from None
+        except OSError as error:
+            raise StoreError(f"database {self._path}: {error.strerror}") from None
+
+
+def _query(question: Question) -> tuple[str, dict[str, object]]:
+    values: dict[str, object] = {
+        "since": time_text(question.since) if question.since else "",
+        "until": time_text(question.until) if question.until else "~",  # comes after every time
+        "limit": question.limit,
+    }
+    if question.plate is None:
+        agency, vehicle = question.vehicle or ("", "")
+        return _ASK_VEHICLE, values | {"agency": agency, "vehicle": vehicle}
+    beginning = question.plate.removesuffix("*")
+    end = question.plate[len(beginning) :]
+    # What could not be read may be the character asked for.
+    doubtful = "".join(f"[{character}?]" for character in beginning) + end
+    return _ASK_PLATE, values | {
+        "beginning": beginning,
+        "highest": beginning + end.replace("*", "~"),
+        "doubtful": doubtful,
+    }
+
+
+def _digest(record: str) -> bytes:
+    """Tell repeats of a read that an earlier version stored."""
+    try:
+        return digest(decode_read(record.encode()))
+    except ContractError:
+        return b""
+
+
+def _aged_from(record: str, captured_at: str, stored_at: str) -> str:
+    try:
+        return captured_at if decode_read(record.encode()).clock.synchronized else stored_at
+    except ContractError:
+        return captured_at

@@ -1,0 +1,138 @@
+"""Reads that come by stick instead of by radio."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge_agent.contract.receipt import Receipt, decode_receipt
+from edge_agent.contract.record import decode_read
+from edge_agent.contract.topics import Topics
+from examples.central_store.commands import main
+from tests.central_store.messages import CAR, OTHER, gap, keep, payload
+from tests.central_store.places import Place, SqliteFile
+
+
+def id_of(record: bytes) -> str:
+    return str(json.loads(record)["id"])
+
+
+def stick(tmp_path: Path, *lines: bytes, name: str = "export.jsonl", end: bytes = b"\n") -> Path:
+    path = tmp_path / "stick" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\n".join(lines) + end)
+    return path
+
+
+def take(place: Place, *paths: Path) -> int:
+    receipts = paths[0].parent
+    return main(["import", "--database", place.name, "--receipts", str(receipts), *map(str, paths)])
+
+
+def receipts(path: Path, topics: Topics) -> list[Receipt]:
+    file = path.parent / f"receipts-{topics.agency}-{topics.vehicle}.jsonl"
+    return [decode_receipt(line) for line in file.read_bytes().splitlines()]
+
+
+def test_a_stick_is_taken_like_messages_and_goes_back_with_receipts(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    came, only_here, account, others = payload(1), payload(2), gap((4, 5)), payload(7, OTHER)
+    correction = payload(3, id_text=id_of(came), revision=1)
+    with closing(place.open()) as database:
+        keep(database, came)
+    path = stick(tmp_path, came, only_here, account, others, correction)
+    for _ in range(2):
+        assert take(place, path) == 0
+        assert capsys.readouterr().out == (
+            "hpd/car-1: 4 records are in the store\nhpd/car-2: 1 records are in the store\n"
+        )
+        assert place.rows("SELECT vehicle, seq FROM reads ORDER BY vehicle, seq") == [
+            ("car-1", 1), ("car-1", 2), ("car-1", 3), ("car-2", 7)
+        ]  # fmt: skip
+        (receipt,) = receipts(path, CAR)
+        assert {str(id_) for id_ in receipt.ids} == {id_of(came), id_of(only_here)}
+        assert [(str(id_), revision) for id_, revision in receipt.corrections] == [(id_of(came), 1)]
+        assert [str(id_) for id_ in receipt.gaps] == [id_of(account)]
+        assert [str(id_) for (id_,) in (one.ids for one in receipts(path, OTHER))] == [id_of(others)]
+    assert sorted(found.name for found in path.parent.iterdir()) == [
+        "export.jsonl",
+        "receipts-hpd-car-1.jsonl",
+        "receipts-hpd-car-2.jsonl",
+    ]
+
+
+def test_many_lines_give_receipts_of_a_hundred_names(place: Place, tmp_path: Path) -> None:
+    path = stick(tmp_path, *(payload(seq) for seq in range(1, 1052)))
+    more = stick(tmp_path, *(payload(seq) for seq in range(1052, 1061)), name="more.jsonl")
+    assert take(place, path, more) == 0
+    assert [len(receipt.keys) for receipt in receipts(path, CAR)] == [100] * 10 + [60]
+    assert place.rows("SELECT count(*), max(seq) FROM reads") == [(1060, 1060)]
+
+
+def test_damaged_and_foreign_lines_are_named_and_the_others_stored(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, last = payload(1), payload(9)
+    foreign = json.dumps(json.loads(payload(2)) | {"owner": "somebody"}).encode()
+    lines = [
+        first, b"", b"\xff\xfe\x00", b"[1]", b'{"schema": ["lpr.read/1"]}', b'{"ids":[]}', foreign,
+        b"[" * 9000, b"0" * 70000, last + b"\r", gap((3, 4))[:90],
+    ]  # fmt: skip
+    path = stick(tmp_path, *lines, end=b"")
+    assert take(place, path) == 1
+    said = capsys.readouterr().err.splitlines()
+    nothing = "is damaged, or no record of a read or a gap"
+    assert said == [
+        *(f"central store: {path}:{number}: {nothing}" for number in (3, 4, 5, 6)),
+        f"central store: {path}:7: read record: owner: Extra inputs are not permitted",
+        *(f"central store: {path}:{number}: {nothing}" for number in (8, 9, 11)),
+    ]
+    assert place.rows("SELECT seq FROM reads ORDER BY seq") == [(1,), (9,)]
+    assert place.rows("SELECT topic FROM rejected") == []
+    assert [{str(id_) for id_ in one.ids} for one in receipts(path, CAR)] == [{id_of(first), id_of(last)}]
+
+
+def test_a_known_id_with_other_contents_is_rejected_as_a_message_would_be(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = payload(1)
+    path = stick(tmp_path, read, payload(1, text="ZZ99", id_text=id_of(read)))
+    assert take(place, path) == 1
+    reason = f"read {id_of(read)}: is here already with other contents"
+    assert capsys.readouterr().err == f"central store: {path}:2: {reason}\n"
+    assert place.rows("SELECT topic, reason FROM rejected") == [(f"{path}:2", reason)]
+    assert [one.keys for one in receipts(path, CAR)] == [(decode_read(read).key,)]
+
+
+def test_vehicles_whose_names_run_together_share_a_file(sqlite_file: SqliteFile, tmp_path: Path) -> None:
+    one, two = payload(1, Topics("lpr", "a-b", "c")), payload(1, Topics("lpr", "a", "b-c"))
+    path = stick(tmp_path, one, two)
+    assert take(sqlite_file, path) == 0
+    lines = (path.parent / "receipts-a-b-c.jsonl").read_bytes().splitlines()
+    assert {str(id_) for line in lines for id_ in decode_receipt(line).ids} == {id_of(one), id_of(two)}
+
+
+def test_no_receipt_without_a_commit(
+    sqlite_file: SqliteFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = stick(tmp_path, payload(1))
+    with closing(sqlite_file.open()) as database:
+        database._connection.execute(  # type: ignore[attr-defined]
+            "CREATE TRIGGER refuse BEFORE INSERT ON reads BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    assert take(sqlite_file, path) == 1
+    assert capsys.readouterr().err == f"central store: database {sqlite_file.name}: no\n"
+    assert [found.name for found in path.parent.iterdir()] == ["export.jsonl"]
+
+
+def test_names_that_are_wrong_are_said_before_anything_is_stored(
+    sqlite_file: SqliteFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = stick(tmp_path, payload(1))
+    assert main(["import", "--database", sqlite_file.name, str(path), "--receipts", str(tmp_path / "no")]) == 1
+    assert capsys.readouterr().err == f"central store: {tmp_path}/no: there is no such directory\n"
+    assert not sqlite_file.path.exists()
+    assert main(["import", "--database", sqlite_file.name, str(tmp_path / "no")]) == 1
+    assert capsys.readouterr().err.endswith(f"No such file or directory: '{tmp_path}/no'\n")

@@ -1,0 +1,104 @@
+"""What is too old goes, counts alone stay, and nothing of it is missing."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from edge_agent import host
+from examples.central_store.commands import main
+from examples.central_store.database import Database, Purge, Span
+from tests.central_store.messages import CAR, OTHER, keep, payload
+from tests.central_store.places import Place, PostgresPlace, SqliteFile
+
+NOW = host.now().utc
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def days_ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def test_what_is_too_old_is_deleted_and_not_missing(database: Database, place: Place) -> None:
+    keep(database, payload(2, OTHER, at=NOW), *(payload(seq, at=days_ago(100 - 10 * seq)) for seq in range(1, 10)))
+    assert database.purge(before=days_ago(55)) == Purge(4, 0)
+    assert place.rows("SELECT seq FROM reads WHERE vehicle = 'car-1' ORDER BY seq") == [
+        (5,),
+        (6,),
+        (7,),
+        (8,),
+        (9,),
+    ]
+    assert database.purge(before=days_ago(25)) == Purge(3, 0)
+    assert database.held() == [Span("hpd", "car-1", 1, 9), Span("hpd", "car-2", 2, 2)]
+    assert place.rows("SELECT vehicle, first, last FROM purged") == [("car-1", 1, 7)]
+    assert place.rows("SELECT reads, rejected FROM purges ORDER BY purged_at") == [(4, 0), (3, 0)]
+
+
+def test_a_read_that_comes_again_after_its_time_is_stored_and_deleted_again(database: Database) -> None:
+    old, older = payload(2, at=days_ago(40)), payload(1, at=days_ago(50))
+    keep(database, old, older)
+    for _ in range(2):
+        assert database.purge(before=days_ago(30)).reads == 2
+        assert len(keep(database, old, older).records) == 2
+        assert database.held() == [Span("hpd", "car-1", 1, 2)]
+
+
+@pytest.mark.parametrize("captured", [EPOCH, days_ago(-3000)])
+def test_a_read_with_a_clock_out_of_order_ages_from_its_arrival(database: Database, captured: datetime) -> None:
+    keep(database, payload(1, at=captured, synchronized=False))
+    assert database.purge(before=days_ago(1)).reads == 0
+    assert database.purge(before=days_ago(-1)).reads == 1
+
+
+def test_rejected_messages_go_too(database: Database, place: Place) -> None:
+    keep(database, b"not json", topic=CAR.reads)
+    assert database.purge(before=days_ago(1)) == Purge(0, 0)
+    assert database.purge(before=days_ago(-1)) == Purge(0, 1)
+    assert place.rows("SELECT reason FROM rejected") == []
+
+
+def test_the_job_says_how_much_it_deleted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(place.open()) as database:
+        keep(database, payload(1, at=days_ago(22)), payload(2, at=days_ago(20)))
+    assert main(["retain", "--database", place.name, "--keep", "21"]) == 0
+    assert capsys.readouterr().out == "1 reads and 0 rejected messages deleted\n"
+
+
+def test_deleted_plates_are_in_no_file(sqlite_file: SqliteFile) -> None:
+    with closing(sqlite_file.open()) as database:
+        keep(database, *(payload(seq, text="ZZ98XX7", at=days_ago(9)) for seq in range(1, 50)))
+        keep(database, payload(50, text="YY11YY1", at=NOW))
+        database.purge(before=days_ago(5))
+        contents = b"".join(path.read_bytes() for path in sqlite_file.path.parent.iterdir())
+    assert b"YY11YY1" in contents
+    assert b"ZZ98XX7" not in contents
+
+
+def partitions(postgres: PostgresPlace) -> dict[str, int]:
+    rows = postgres.rows("SELECT tableoid::regclass::text, count(*) FROM reads GROUP BY 1")
+    made = postgres.rows("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'lpr.reads'::regclass")
+    return {name: 0 for (name,) in made} | dict(rows)
+
+
+def test_whole_months_are_dropped_where_nothing_in_them_is_younger(postgres: PostgresPlace) -> None:
+    # The 15th of the months before this one.
+    months = [NOW.replace(day=15, hour=12)]
+    for _ in range(4):
+        months.append((months[-1].replace(day=1) - timedelta(days=1)).replace(day=15))
+    names = [f"reads_{month:%Y_%m}" for month in months]
+    with closing(postgres.open()) as database:
+        keep(database, *(payload(seq, at=month) for seq, month in enumerate(months, 1)))
+        keep(database, payload(9, at=months[4], synchronized=False), payload(10, at=EPOCH))
+        assert partitions(postgres) == dict.fromkeys(names[:4], 1) | {names[4]: 2, "reads_other": 1}
+        assert database.purge(before=months[1].replace(day=10)).reads == 4
+        # The read of a clock out of order is young: its month stays, with it alone.
+        assert partitions(postgres) == {names[0]: 1, names[1]: 1, names[4]: 1, "reads_other": 0}
+        assert postgres.rows("SELECT count(*) FROM read_keys") == [(3,)]
+        # A worker that thinks the month is still there loses nothing.
+        keep(database, payload(3, at=months[2]))
+        assert partitions(postgres)["reads_other"] == 1
+    with closing(postgres.open()) as database:
+        keep(database, payload(12, at=months[2]))
+        assert partitions(postgres)[names[2]] == 2
+        assert partitions(postgres)["reads_other"] == 0
