@@ -16,6 +16,7 @@ import pytest
 from edge_agent import host
 from edge_agent.errors import OutboxError
 from edge_agent.outbox import Outbox, OutboxStatus, read_status
+from edge_agent.outbox.salvage import SKIPPED
 from edge_agent.wiring import OUTBOX_FILE
 from tests.cli.program import COMMAND, edge_agent, environment
 from tests.e2e.broker import Mosquitto, free_port, wait_until
@@ -163,10 +164,11 @@ def payloads(car: Car) -> list[str]:
 
 
 def refusal(car: Car) -> tuple[int, str]:
-    """The exit status and the one line with which a service ends that cannot work."""
+    """The exit status and the one line with which a service ends that cannot work, after the warning of no key."""
     done = edge_agent("run", "--config", car.directory)
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    return done.returncode, done.stderr
+    warning, line = done.stderr.splitlines()
+    assert "state.key_file: is not set" in warning
+    return done.returncode, line
 
 
 def test_a_state_directory_that_cannot_be_written_is_for_a_person(car: Car) -> None:
@@ -178,13 +180,17 @@ def test_a_state_directory_that_cannot_be_written_is_for_a_person(car: Car) -> N
     assert "state directory" in line
 
 
-def test_a_damaged_outbox_is_for_a_person(car: Car) -> None:
+def test_a_damaged_outbox_is_kept_and_the_car_reads_on(car: Car) -> None:
     car.state.mkdir()
     (car.state / OUTBOX_FILE).write_bytes(b"garbage " * 900)
-    car.configure(port=free_port(), cameras={"front": SIM.format(seconds=60)})
-    status, line = refusal(car)
-    assert status == 78
-    assert "is damaged" in line
+    car.configure(port=free_port(), cameras={"front": SIM.format(seconds=600)})
+    with car.running() as process:
+        wait_until(lambda: car.told("READY=1"), "READY=1")
+        wait_until(lambda: car.committed() > SKIPPED, "a committed read")
+        log = stopped(process)
+    assert "was damaged: 0 reads could be saved" in log
+    (kept,) = car.state.glob(f"{OUTBOX_FILE}.damaged-*")
+    assert kept.read_bytes() == b"garbage " * 900
 
 
 def test_altered_weights_are_for_a_person(car: Car, tmp_path: Path) -> None:
