@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_agent.contract.gap import GapRecord
+from edge_agent.contract.health import HealthRecord
 from edge_agent.contract.receipt import Receipt
 from edge_agent.contract.record import ReadRecord
 from edge_agent.contract.state import State
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_READ, _GAP, _RECEIPT, _STATE = (f"{name}.schema.json" for name in ("read", "gap", "receipt", "state"))
+_READ, _GAP, _HEALTH, _RECEIPT, _STATE = (
+    f"{name}.schema.json" for name in ("read", "gap", "health", "receipt", "state")
+)
 
 
 def _state_schema() -> dict[str, object]:
@@ -66,12 +69,14 @@ def _asyncapi() -> dict[str, object]:
         "channels": {
             "reads": _channel("reads", "One message for one vehicle pass.", "read"),
             "gaps": _channel("gaps", "Which reads will not come, and why.", "gap"),
+            "health": _channel("health", "Once a minute, how the car's reader is.", "health"),
             "receipts": _channel("receipts", "What the central store has stored and committed.", "receipt"),
             "state": _channel("state", "Retained; `offline` is the car's last will.", "state"),
         },
         "operations": {
             "sendReads": _operation("send", "reads", retain=False),
             "sendGaps": _operation("send", "gaps", retain=False),
+            "sendHealth": _operation("send", "health", retain=False),
             "receiveReceipts": _operation("receive", "receipts", retain=False),
             "sendState": _operation("send", "state", retain=True),
         },
@@ -79,6 +84,7 @@ def _asyncapi() -> dict[str, object]:
             "messages": {
                 "read": _message("application/json", _READ),
                 "gap": _message("application/json", _GAP),
+                "health": _message("application/json", _HEALTH),
                 "receipt": _message("application/json", _RECEIPT),
                 "state": _message("text/plain", _STATE),
             },
@@ -92,6 +98,7 @@ def documents() -> Mapping[str, str]:
     schemas: dict[str, dict[str, object]] = {
         _READ: ReadRecord.model_json_schema(by_alias=True),
         _GAP: GapRecord.model_json_schema(by_alias=True),
+        _HEALTH: HealthRecord.model_json_schema(by_alias=True),
         _RECEIPT: Receipt.model_json_schema(),
         _STATE: _state_schema(),
     }

@@ -42,6 +42,10 @@ class Topics:
         return self._topic(GAPS)
 
     @property
+    def health(self) -> str:
+        return self._topic("health")
+
+    @property
     def state(self) -> str:
         return self._topic("state")
 

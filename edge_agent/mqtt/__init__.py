@@ -1,7 +1,7 @@
 """The connection to the broker: MQTT 5, QoS 1, one event at a time."""
 
 from edge_agent.mqtt.failures import tls_context
-from edge_agent.mqtt.identity import common_name
+from edge_agent.mqtt.identity import Identity, identity
 from edge_agent.mqtt.link import MqttLink
 from edge_agent.mqtt.messages import (
     Acknowledged,
@@ -25,6 +25,7 @@ __all__ = [
     "Connected",
     "Disconnected",
     "Event",
+    "Identity",
     "Message",
     "MqttLink",
     "Received",
@@ -32,6 +33,6 @@ __all__ = [
     "SubscriptionRefused",
     "Tls",
     "Woken",
-    "common_name",
+    "identity",
     "tls_context",
 ]

@@ -2,6 +2,8 @@
 
 import contextlib
 import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,16 @@ from edge_agent.mqtt.failures import tls_context
 from edge_agent.mqtt.messages import Tls
 
 
-def common_name(certificate: Path, key: Path | None) -> str:
-    """Give the name that a broker reads in our certificate. Raises BrokerError where it would refuse it.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The name that a broker reads in our certificate, and until when it does."""
+
+    common_name: str
+    expires_at: datetime
+
+
+def identity(certificate: Path, key: Path | None) -> Identity:
+    """Read our certificate as a broker does. Raises BrokerError where it would refuse it.
 
     The standard library decodes no certificate but a peer's, so we shake hands with ourselves, in memory.
     """
@@ -29,7 +39,11 @@ def common_name(certificate: Path, key: Path | None) -> str:
         reason = getattr(error, "verify_message", error.reason)
         raise BrokerError(f"{certificate}: a broker would refuse it ({reason})") from None
     seen: dict[str, Any] = broker.getpeercert() or {}
-    return next((value for part in seen["subject"] for kind, value in part if kind == "commonName"), "")
+    names = (value for part in seen["subject"] for kind, value in part if kind == "commonName")
+    return Identity(
+        common_name=next(names, ""),
+        expires_at=datetime.fromtimestamp(ssl.cert_time_to_seconds(seen["notAfter"]), UTC),
+    )
 
 
 def _brokers_context(certificate: Path, key: Path | None) -> ssl.SSLContext:

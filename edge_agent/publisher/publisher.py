@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from edge_agent.contract.state import State
 from edge_agent.contract.topics import Topics
@@ -22,6 +21,7 @@ from edge_agent.mqtt import (
     SubscriptionRefused,
 )
 from edge_agent.outbox import Gap, Row
+from edge_agent.publisher.flight import Flight, Sent
 from edge_agent.publisher.ledger import Confirm, Ledger
 from edge_agent.publisher.ports import COUNTED, Counters, Keeps, Link
 from edge_agent.publisher.reasons import NOBODY, READ_REFUSED, REFUSED, TOO_LARGE, TOPIC_REFUSED, WAIT
@@ -37,15 +37,8 @@ _PACKET_OVERHEAD_BYTES = 10  # fixed header, topic length, packet identifier, no
 _STEADY_AFTER_S = 60.0
 _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
+_HEALTH_S = 60.0
 _GAPS_AT_ONCE = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    """A message on its way; None is a state."""
-
-    what: Row | Gap | None
-    since_s: float
 
 
 class Publisher:
@@ -88,7 +81,8 @@ class Publisher:
         self._unwanted = Backoff(longest_s=backoff_longest_s, uniform=uniform)
         self._limits: Connected | None = None  # the connection's; None without one
         self._connected_s = 0.0
-        self._in_flight: dict[int, _InFlight] = {}
+        self._in_flight = Flight()
+        self._health: Callable[[], bytes] | None = None
         self._ready = False
         self._announced = False  # the state is on its way or there
         self._cursor = 0  # the last place taken in this pass over the outbox
@@ -109,6 +103,10 @@ class Publisher:
             problem=self._problem or self._deaf,
             **{name: self._tally[name] for name in COUNTED},
         )
+
+    def report(self, health: Callable[[], bytes]) -> None:
+        """Send what this gives once a minute; to be called before run()."""
+        self._health = health
 
     def notify(self) -> None:
         """Say that reads were appended; never waits."""
@@ -168,6 +166,11 @@ class Publisher:
             self._announce()
         self._start_over()
 
+    def _tell_health(self) -> None:
+        self._schedule.after(_HEALTH_S, self._tell_health)
+        if self._health and self._room() > 0:
+            self._hand_over(Message(self._topics.health, self._health()), self._topics.health)
+
     def _announce(self) -> None:
         self._announced = self._publish_state(State.ONLINE) is not None
 
@@ -187,8 +190,8 @@ class Publisher:
 
     def _check_acknowledgements(self) -> None:
         self._schedule.after(self._acknowledge_within_s / 4, self._check_acknowledgements)
-        oldest = next(iter(self._in_flight.values()), None)
-        if oldest is not None and self._monotonic() - oldest.since_s >= self._acknowledge_within_s:
+        oldest = self._in_flight.oldest
+        if oldest and self._monotonic() - oldest.since_s >= self._acknowledge_within_s:
             self._complain(f"the broker acknowledged nothing for {self._acknowledge_within_s:g} s: connecting anew")
             self._link.drop()
 
@@ -203,7 +206,7 @@ class Publisher:
         if not self._ready or self._resume in self._schedule:
             return
         self._send_gaps()
-        under_way = {one.what.seq for one in self._in_flight.values() if isinstance(one.what, Row)}
+        under_way = self._in_flight.seqs
         while (room := self._room()) > 0:
             # One read asks for all: thousands would be refused alike, or take the blame for one.
             if self._topic_refused or self._suspect.is_there:
@@ -238,7 +241,7 @@ class Publisher:
         """Gap records go before the reads: few and small, and what they tell is missed already."""
         if self._send_gaps in self._schedule or (room := min(self._room(), _GAPS_AT_ONCE)) <= 0:
             return
-        under_way = {one.what.id for one in self._in_flight.values() if isinstance(one.what, Gap)}
+        under_way = self._in_flight.gaps
         for gap in self._outbox.take_gaps(limit=room + len(under_way)):
             message = Message(self._topics.gaps, gap_record(gap, self._topics).encode())
             if gap.id in under_way or not self._fits(message):
@@ -247,13 +250,12 @@ class Publisher:
                 return
 
     def _publish_state(self, state: State) -> int | None:
-        return self._hand_over(Message(self._topics.state, state.encode(), retain=True), None)
+        return self._hand_over(Message(self._topics.state, state.encode(), retain=True), self._topics.state)
 
-    def _hand_over(self, message: Message, what: Row | Gap | None) -> int | None:
+    def _hand_over(self, message: Message, what: Row | Gap | str) -> int | None:
         """Give a message to the connection, and its number back; None when there is none any more."""
-        mid = self._link.publish(message)
-        if mid is not None:
-            self._in_flight[mid] = _InFlight(what, self._monotonic())
+        if (mid := self._link.publish(message)) is not None:
+            self._in_flight.add(mid, what, since_s=self._monotonic())
         return mid
 
     # From the broker.
@@ -291,6 +293,7 @@ class Publisher:
         self._problem = None
         self._announce()
         self._schedule.after(0, self._begin)
+        self._schedule.after(0, self._tell_health)
         self._schedule.after(self._acknowledge_within_s, self._check_acknowledgements)
         if self._confirm == "store":
             self._subscribe()
@@ -316,7 +319,7 @@ class Publisher:
         self._schedule.after(self._reconnect.next_s(), self._connect)
 
     def _blame(self) -> None:
-        first = min((one.what.seq for one in self._in_flight.values() if isinstance(one.what, Row)), default=None)
+        first = min(self._in_flight.seqs, default=None)
         if first is not None and self._suspect.lost(first):
             self._quarantine(first, f"{LOSSES} connections were lost while it was sent")
 
@@ -330,14 +333,13 @@ class Publisher:
         _log.error("read %d is not sent any more, but kept, until the service starts again: %s", seq, why)
 
     def _on_acknowledged(self, event: Acknowledged) -> None:
-        message = self._in_flight.pop(event.mid, None)
-        if message is None:
+        if (message := self._in_flight.land(event.mid)) is None:
             return
         if event.code == 0:
             self._on_sent(message)
         elif event.code in WAIT:
             self._complain(f"the broker cannot take messages now ({event.reason}): waiting")
-            self._announced = self._announced and message.what is not None
+            self._announced = self._announced and message.what != self._topics.state
             if self._resume not in self._schedule:
                 self._schedule.after(self._pause.next_s(), self._resume)
         elif isinstance(message.what, Row):
@@ -346,12 +348,10 @@ class Publisher:
             self._complain(f"nobody takes {self._topics.gaps} ({event.reason}): check the broker's rules and store")
             self._schedule.after(self._retry_refused_s, self._send_gaps)
         elif event.code != NOBODY:
-            self._complain(
-                f"the broker refuses the state on {self._topics.state} ({event.reason}): check its rules"
-            )
+            self._complain(f"the broker refuses {message.what} ({event.reason}): check its rules")
 
-    def _on_sent(self, message: _InFlight) -> None:
-        if message.what is None:
+    def _on_sent(self, message: Sent) -> None:
+        if isinstance(message.what, str):
             return
         self._ledger.sent(message.what)
         if isinstance(message.what, Row):

@@ -33,7 +33,7 @@ from edge_agent.errors import (
     OutboxError,
     StateDirectoryError,
 )
-from edge_agent.mqtt import Tls, common_name, tls_context
+from edge_agent.mqtt import Tls, identity, tls_context
 from edge_agent.outbox import read_status, why_not_ours
 
 MOST_OF_DISK = 0.5
@@ -96,7 +96,7 @@ def _check_models(models: ModelSettings) -> None:
 
 def _check_identity(agent: AgentSettings) -> None:
     certificate, vehicle = agent.mqtt.certificate_file, agent.vehicle.id
-    if certificate is not None and (name := common_name(certificate, agent.mqtt.key_file)) != vehicle:
+    if certificate is not None and (name := identity(certificate, agent.mqtt.key_file).common_name) != vehicle:
         raise BrokerError(f"{certificate}: its common name is {name!r}, but vehicle.id is {vehicle!r}")
 
 

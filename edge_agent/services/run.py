@@ -9,6 +9,7 @@ from edge_agent.domain import Frame
 from edge_agent.host import ServiceManager
 from edge_agent.latest import Latest
 from edge_agent.services.agent import Agent
+from edge_agent.services.health import Health
 from edge_agent.services.line import CameraLine
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
                 far_plates=camera.reading.far_plates,
             )
         )
+    publisher.report(Health(agent=settings, outbox=outbox, publisher=publisher, lines=lines).encode)
     Agent(outbox=outbox, publisher=publisher, lines=lines, service_manager=ServiceManager.from_environment()).run(
         stop
     )
