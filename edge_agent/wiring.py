@@ -29,7 +29,7 @@ from edge_agent.reading.passes import Passes
 from edge_agent.reading.tracker import Rules, Tracker
 from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.easyocr import EasyOcrReader
-from edge_agent.vision.models import Manifest, Runtime, load_manifest
+from edge_agent.vision.models import DetectorModel, Manifest, Model, ReaderModel, Runtime, load_manifest
 from edge_agent.vision.reader import CtcReader
 from edge_agent.vision.still import Still
 from edge_agent.vision.threads import limit_threads
@@ -42,6 +42,18 @@ OUTBOX_FILE = "outbox.db"
 def manifest(models: config.ModelSettings) -> Manifest:
     """The networks that the settings name. Raises ModelError."""
     return load_manifest(models.directory or resources.path("models"))
+
+
+def runs(model: Model) -> bool:
+    """Load a network and run it once; what EasyOCR would run is not. Raises ModelError."""
+    match model:
+        case DetectorModel():
+            CentreMapDetector.load(model, runtime=Runtime(threads=1))
+        case ReaderModel():
+            CtcReader.load(model, runtime=Runtime(threads=1))
+        case _:
+            return False
+    return True
 
 
 def pipeline(

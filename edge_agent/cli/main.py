@@ -283,11 +283,12 @@ def models(
         ),
     ] = None,
 ) -> None:
-    """List the networks and check their files against the manifest."""
+    """List the networks, check their files against the manifest, and run each once."""
+    networks = ModelSettings(directory=directory, threads=1)
     bad = 0
-    for model in wiring.manifest(ModelSettings(directory=directory)).all:
+    for model in wiring.manifest(networks).all:
         try:
-            size = f"{len(content(model)) / 1e6:.1f} MB, hash right"
+            size = f"{len(content(model)) / 1e6:.1f} MB, hash right{', runs' if wiring.runs(model) else ''}"
         except ModelError as error:
             say(str(error))
             bad += 1

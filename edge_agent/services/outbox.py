@@ -175,7 +175,8 @@ def purge(agent: AgentSettings, *, older_than_s: float) -> int:
 @contextmanager
 def _stopped(agent: AgentSettings) -> Iterator[Outbox]:
     """The outbox, while no service has it."""
-    read_status(*_place(agent)[:1], key=_place(agent)[1])  # what is not there must not be made
+    path, key = _place(agent)
+    read_status(path, key=key)  # what is not there must not be made
     try:
         with wiring.outbox(agent.state, agent.vehicle, agent.retention) as outbox:
             yield outbox

@@ -129,6 +129,7 @@ class _Entry:
         if not isinstance(table, Mapping):
             raise ModelError(f"{manifest}: [{role}] is missing")
         self._table = table
+        self._known = {"data", "licence"}  # for people
 
     def common(self) -> _Common:
         """What every model has."""
@@ -142,8 +143,18 @@ class _Entry:
             input=self.size("input"),
         )
 
+    def refuse_others(self) -> None:
+        """A key that nobody asked for is a mistake that would go unnoticed. Raises ModelError."""
+        for key in self._table:
+            if key not in self._known:
+                raise ModelError(f"{self._where}.{key}: unknown key. Known here: {', '.join(sorted(self._known))}")
+
+    def _get(self, key: str, default: object = None) -> object:
+        self._known.add(key)
+        return self._table.get(key, default)
+
     def text(self, key: str, default: str | None = None) -> str:
-        value = self._table.get(key, default)
+        value = self._get(key, default)
         if not isinstance(value, str) or not value:
             raise ModelError(f"{self._where}.{key}: should be a text, got {value!r}")
         return value
@@ -155,13 +166,13 @@ class _Entry:
         return value
 
     def share(self, key: str, default: float | None = None) -> float:
-        value = self._table.get(key, default)
+        value = self._get(key, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
             raise ModelError(f"{self._where}.{key}: should be a number from 0 to 1, got {value!r}")
         return float(value)
 
     def size(self, key: str) -> tuple[int, int]:
-        value = self._table.get(key)
+        value = self._get(key)
         match value:
             case [int() as height, int() as width] if 0 < height <= LARGEST_INPUT and 0 < width <= LARGEST_INPUT:
                 return height, width
@@ -170,7 +181,7 @@ class _Entry:
         )
 
     def texts(self, key: str) -> tuple[str, ...]:
-        value = self._table.get(key, [])
+        value = self._get(key, [])
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise ModelError(f"{self._where}.{key}: should be a list of texts, got {value!r}")
         return tuple(value)
@@ -204,8 +215,10 @@ def load_manifest(directory: Path) -> Manifest:
         raise ModelError(f"{path}: {error}") from error
     detector = _Entry(path, "detector", tables.get("detector"))
     reader = _Entry(path, "reader", tables.get("reader"))
+    easyocr = _Entry(path, "easyocr", tables["easyocr"]) if "easyocr" in tables else None
     regions = reader.regions()
-    return Manifest(
+    region_from = reader.share("region_from", None if regions else 1.0)
+    manifest = Manifest(
         detector=DetectorModel(
             **detector.common(),
             threshold=(threshold := detector.share("threshold")),
@@ -216,12 +229,14 @@ def load_manifest(directory: Path) -> Manifest:
             charset=reader.charset(),
             margin=reader.share("margin"),
             regions=regions,
-            region_from=reader.share("region_from") if regions else 1.0,
+            region_from=region_from,
         ),
-        easyocr=EasyOcrModel(**_Entry(path, "easyocr", tables["easyocr"]).common())
-        if "easyocr" in tables
-        else None,
+        easyocr=EasyOcrModel(**easyocr.common()) if easyocr else None,
     )
+    for entry in (detector, reader, easyocr):
+        if entry:
+            entry.refuse_others()
+    return manifest
 
 
 def content(model: Model) -> bytes:

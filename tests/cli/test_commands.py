@@ -88,7 +88,7 @@ def test_check_lists_every_problem_at_once_with_status_78(configuration: Path) -
 def test_the_models_are_listed_with_their_hashes_checked(tmp_path: Path) -> None:
     done = edge_agent("models")
     assert done.returncode == 0
-    assert done.stdout.count("hash right") == 3
+    assert (done.stdout.count("hash right"), done.stdout.count("hash right, runs")) == (3, 2)
     copy = shutil.copytree(ROOT / "models", tmp_path / "models")
     with (copy / "reader.onnx").open("ab") as weights:
         weights.write(b"x")

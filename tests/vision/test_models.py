@@ -95,6 +95,13 @@ def test_a_charset_of_another_length_is_refused(models: Path) -> None:
         ("detector", "threshold", 'threshold = "high"', "should be a number from 0 to 1, got 'high'"),
         ("detector", "file", "file = 7", "should be a text, got 7"),
         ("detector", "file", "", "should be a text, got None"),
+        (
+            "detector",
+            "threshold",
+            "treshold = 0.5\nthreshold = 0.5",
+            "detector.treshold: unknown key. Known here: ",
+        ),
+        ("reader", "margin", "margin = 0.04\ncolour = 3", "reader.colour: unknown key"),
     ],
 )
 def test_a_wrong_manifest_entry_is_named(models: Path, table: str, key: str, line: str, said: str) -> None:
