@@ -1,7 +1,9 @@
 """Recordings of every shape through the pipeline."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -78,3 +80,41 @@ def test_a_recording_without_plates_gives_nothing(tmp_path: Path) -> None:
 
 def test_pictures_of_one_pixel_are_no_error(tmp_path: Path) -> None:
     assert read(write(tmp_path, [np.zeros((1, 1, 3), np.uint8), np.zeros((2, 3000, 3), np.uint8)]))[0] == []
+
+
+def encoded(path: Path, images: list[Image], *, times: list[int] | None = None) -> Path:
+    """A video whose frames come at these tenths of a second; a raw stream has no times at all."""
+    height, width = images[0].shape[:2]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "20", "preset": "veryfast", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts = times[number] if times else number
+            frame.time_base = Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_stream_whose_time_stands_still_is_read_all_the_same(
+    tmp_path: Path, street: list[Image], plate: str
+) -> None:
+    reads, recorder, turns = read(encoded(tmp_path / "raw.h264", street))
+    assert turns == len(street)
+    assert [one.text for one in reads].count(plate) == 1
+    assert 0 < recorder.seconds < 5
+
+
+def test_a_frame_rate_that_changes_and_a_jump_of_minutes_end_no_pass_twice(
+    tmp_path: Path, street: list[Image], plate: str
+) -> None:
+    slow = [3 * number for number in range(10)]
+    fast = [slow[-1] + 1 + number for number in range(len(street) - 10)]
+    reads, _, turns = read(encoded(tmp_path / "varies.mp4", street, times=slow + fast))
+    assert turns == len(street)
+    assert [one.text for one in reads].count(plate) == 1
+    late = [number + (6000 if number >= len(street) - 3 else 0) for number in range(len(street))]
+    reads, _, turns = read(encoded(tmp_path / "jumps.mp4", street, times=late))
+    assert turns == len(street)
+    assert [one.text for one in reads].count(plate) == 1
