@@ -93,7 +93,8 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
             far = distance.measure(site, round_trip_ms=options.round_trip, reads=options.far_reads)
     console.print("\n".join(described), soft_wrap=True)
     console.print(f"servers    mosquitto {mosquitto_version()}, {version}, workers: {options.workers}\n")
-    title = f"fleets, {plan.rate:g} reads/s a car, {plan.seconds:g} s, then {plan.outage_s:g} s without broker"
+    title = f"fleets, {plan.rate:g} reads/s a car, {plan.seconds:g} s"
+    title += f", then {plan.outage_s:g} s without broker" if plan.outage_s else ""
     columns = [f"{one.cars} car" + "s" * (one.cars > 1) for one in outcomes]
     figures.show(title, columns, tables.fleet_rows(outcomes, plan), console)
     if far:

@@ -196,7 +196,10 @@ class PostgresDatabase:
 
 def _account() -> pwd.struct_passwd | None:
     """Whose the cluster must be: PostgreSQL refuses to run as root; None where we are somebody else."""
-    return None if os.geteuid() else pwd.getpwnam(_ACCOUNT)
+    try:
+        return None if os.geteuid() else pwd.getpwnam(_ACCOUNT)
+    except KeyError:
+        raise EdgeAgentError(f"there is no account {_ACCOUNT}, and root may not run PostgreSQL") from None
 
 
 def _become(account: pwd.struct_passwd) -> list[str]:

@@ -8,6 +8,9 @@ from benchmarks.fleet.course import Outcome, Plan
 from benchmarks.fleet.distance import Distance
 from edge_agent.contract.record import BUDGET_BYTES
 
+FLOOR = 500
+"""Acknowledged reads a second over 80 ms with the default window, at least."""
+
 
 def percentile(ranked: Sequence[float], share: float) -> float:
     """The nearest rank of at least one sorted value."""
@@ -34,7 +37,10 @@ def fleet_rows(outcomes: Sequence[Outcome], plan: Plan) -> list[Row]:
 def distance_rows(distances: Sequence[Distance]) -> list[Row]:
     return [
         Row("reads", tuple(str(one.reads) for one in distances)),
-        Row("acknowledged by the broker, reads/s", tuple(f"{one.acknowledged:.0f}" for one in distances)),
+        Row(
+            f"acknowledged by the broker, reads/s (>= {FLOOR})",
+            tuple(f"{one.acknowledged:.0f}" for one in distances),
+        ),
         Row("receipted by the store, reads/s", tuple(f"{one.receipted:.0f}" for one in distances)),
     ]
 
@@ -47,8 +53,8 @@ def _counted(outcomes: Sequence[Outcome]) -> _Lines:
         ("reads made", [str(one.verdict.made) for one in outcomes]),
         ("lost, twice, strange", [f"{v.lost}, {v.twice}, {v.strange}" for v in (one.verdict for one in outcomes)]),
         ("repeats that the store knew again", [str(one.verdict.repeats) for one in outcomes]),
-        (f"largest record, bytes (at most {BUDGET_BYTES})", [str(one.largest_record) for one in outcomes]),
-        ("largest message on the wire, bytes", [str(one.largest_packet) for one in outcomes]),
+        ("largest record, bytes", [str(one.largest_record) for one in outcomes]),
+        (f"largest message on the wire, bytes (<= {BUDGET_BYTES})", [str(one.largest_packet) for one in outcomes]),
     ]
 
 
