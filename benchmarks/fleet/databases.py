@@ -23,6 +23,9 @@ from edge_agent.services.demo import processes
 _ACCOUNT = "postgres"
 _NAME = "lpr"
 
+PROGRAMS = Path("/usr/lib/postgresql")
+"""Where Debian has PostgreSQL, by version; not on the PATH."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -118,7 +121,7 @@ class PostgresDatabase:
             import psycopg  # noqa: F401, PLC0415 - an extra, as it is of the store
         except ImportError:
             raise EdgeAgentError("PostgreSQL needs psycopg: pip install -e '.[store]'") from None
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+        found = sorted(PROGRAMS.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
         if not found:
             raise EdgeAgentError("PostgreSQL is not installed: apt-get install postgresql (or --database sqlite)")
         self._programs = found[-1].parent
