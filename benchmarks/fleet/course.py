@@ -60,6 +60,11 @@ class Outcome:
     memory_mib: dict[str, float] = field(default_factory=dict)
     """The most, by whose it is."""
 
+    connections_lost: int = 0
+    sent_again: int = 0
+    refused: int = 0
+    """Reads that the broker did not take, as no store was subscribed yet; they were kept."""
+
     largest_record: int = 0
     largest_packet: int = 0
     verdict: Verdict = field(default_factory=Verdict)
@@ -104,6 +109,10 @@ class Course:
         made = {car.topics.vehicle: car.outbox.ids for car in self._cars}
         outcome = self._outcome
         outcome.verdict = judge(made, await asyncio.to_thread(self._site.database.held, AGENCY))
+        counters = [car.publisher.counters for car in self._cars]
+        outcome.connections_lost = sum(one.connections_lost for one in counters)
+        outcome.sent_again = sum(one.resent for one in counters)
+        outcome.refused = sum(one.refused for one in counters)
         outcome.largest_record = max(car.largest_record for car in self._cars)
         outcome.largest_packet = max(car.link.largest_packet for car in self._cars)
         outcome.samples = [replace(one, at_s=one.at_s - self._returned_s) for one in outcome.samples]

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.fleet.course import Outcome
+from benchmarks.fleet.tables import percentile
 from edge_agent.errors import EdgeAgentError
 
 COLOURS = ("#7a9e3f", "#c8622d", "#1f5fa8", "#555555")
+_POINTS = 200
 
 
 def draw(outcomes: Sequence[Outcome], file: Path) -> None:
@@ -21,10 +23,9 @@ def draw(outcomes: Sequence[Outcome], file: Path) -> None:
         back.step([0.0, *one.returns_s], [0.0, *shares], where="post", color=colour, label=label)
         times = [sample.at_s for sample in one.samples]
         waiting.plot(times, [max(1, sample.waiting) for sample in one.samples], color=colour, label=label)
+        shown = [place / (_POINTS - 1) for place in range(_POINTS)] if one.delays_s else []
         ranked = sorted(one.delays_s)
-        delays.plot(
-            [delay * 1e3 for delay in ranked], [(k + 1) / len(ranked) for k in range(len(ranked))], color=colour
-        )
+        delays.plot([percentile(ranked, share) * 1e3 for share in shown], shown, color=colour)
     back.set(xlabel="s since the broker's return", ylabel="cars connected, share", ylim=(0, 1.04))
     waiting.set(xlabel="s since the broker's return", ylabel="reads without a receipt", yscale="log")
     delays.set(xlabel="delay to receipt, ms", ylabel="reads of the quiet time, share", xscale="log", ylim=(0, 1.04))

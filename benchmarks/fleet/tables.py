@@ -54,6 +54,9 @@ def _counted(outcomes: Sequence[Outcome]) -> _Lines:
     return [
         ("reads made", [str(one.verdict.made) for one in outcomes]),
         ("lost, twice, strange", [f"{v.lost}, {v.twice}, {v.strange}" for v in (one.verdict for one in outcomes)]),
+        ("connections lost", [str(one.connections_lost) for one in outcomes]),
+        ("sent when no store listened, and kept", [str(one.refused) for one in outcomes]),
+        ("sent again for want of a receipt", [str(one.sent_again) for one in outcomes]),
         ("repeats that the store knew again", [str(one.verdict.repeats) for one in outcomes]),
         ("largest record, bytes", [str(one.largest_record) for one in outcomes]),
         (f"largest message on the wire, bytes (<= {BUDGET_BYTES})", [str(one.largest_packet) for one in outcomes]),
