@@ -59,7 +59,7 @@ def _counted(outcomes: Sequence[Outcome]) -> _Lines:
         ("sent again for want of a receipt", [str(one.sent_again) for one in outcomes]),
         ("repeats that the store knew again", [str(one.verdict.repeats) for one in outcomes]),
         ("largest record, bytes", [str(one.largest_record) for one in outcomes]),
-        (f"largest message on the wire, bytes (<= {BUDGET_BYTES})", [str(one.largest_packet) for one in outcomes]),
+        (f"largest message, bytes (<= {BUDGET_BYTES})", [str(one.largest_packet) for one in outcomes]),
     ]
 
 

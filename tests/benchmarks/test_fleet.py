@@ -46,7 +46,7 @@ def test_a_small_fleet_loses_nothing_over_an_outage(capsys: pytest.CaptureFixtur
     assert said["lost, twice, strange"] == "0, 0, 0"
     assert int(said["quiet time, reads"]) > 0
     assert 0 < float(said["delay to receipt, p50, ms"]) <= float(said["delay to receipt, p99, ms"])
-    assert 0 < int(said["largest message on the wire, bytes (<= 1024)"]) <= 1024
+    assert 0 < int(said["largest message, bytes (<= 1024)"]) <= 1024
     assert 1 <= int(said["cars back, most in one second"]) <= 5
     assert float(said["memory, broker, most, MiB"]) > 0
     assert float(said["acknowledged by the broker, reads/s"]) > 0
