@@ -1,0 +1,1 @@
+"""Many cars, one broker, one central store: python -m benchmarks.fleet --help."""
