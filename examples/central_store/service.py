@@ -5,7 +5,6 @@ import random
 import threading
 import time
 from collections import deque
-from operator import itemgetter
 from typing import Protocol
 
 from edge_agent.contract.topics import GAPS, READS, Topics, every_vehicle
@@ -65,7 +64,8 @@ class Store:
         self._database_backoff = Backoff(uniform=random.uniform, longest_s=_LONGEST_PAUSE_S)
         self._window = 0  # receipts that may be on their way
         self._in_flight: set[int] = set()
-        self._owed: deque[tuple[str, Key]] = deque()
+        self._owed: dict[str, deque[Key]] = {}
+        """Names for receipts, by topic; the vehicle that has waited longest comes first."""
 
     def run(self, stop: threading.Event) -> None:
         try:
@@ -141,18 +141,20 @@ class Store:
         self._owe(kept)
 
     def _owe(self, kept: Batch) -> None:
-        owed = ((Topics(self._prefix, one.record.agency, one.record.vehicle), one) for one in kept.records.values())
-        # A vehicle's together: fewer receipts.
-        self._owed.extend(sorted(((topics.receipts, one.key) for topics, one in owed), key=itemgetter(0)))
-        while len(self._owed) > _OWED_AT_MOST:  # those cars will send again, and get another
-            self._owed.popleft()
+        for one in kept.records.values():
+            topic = Topics(self._prefix, one.record.agency, one.record.vehicle).receipts
+            self._owed.setdefault(topic, deque()).append(one.key)
+        while sum(map(len, self._owed.values())) > _OWED_AT_MOST:  # those cars will send again, and get another
+            self._owed.pop(next(iter(self._owed)))
 
     def _send_receipts(self) -> None:
+        """One receipt a vehicle names all it can: with many cars the broker's window would not do for more."""
         while self._owed and len(self._in_flight) < self._window:
-            topic = self._owed[0][0]
-            keys: list[Key] = []
-            while self._owed and self._owed[0][0] == topic and len(keys) < NAMES_A_RECEIPT:
-                keys.append(self._owed.popleft()[1])
-            mid = self._link.publish(Message(topic, receipt_of(keys).encode()))
+            topic = next(iter(self._owed))
+            keys = self._owed.pop(topic)
+            named = [keys.popleft() for _ in range(min(len(keys), NAMES_A_RECEIPT))]
+            if keys:
+                self._owed[topic] = keys  # behind the others
+            mid = self._link.publish(Message(topic, receipt_of(named).encode()))
             if mid is not None:
                 self._in_flight.add(mid)
