@@ -27,7 +27,8 @@ from tests.outbox.test_outbox import FORMATS, OWNER, Clock, Note
 
 ROOT = Path(__file__).parents[2]
 NOTHING = {"reads": [], "gaps": [], "counts": [0, 0]}
-CUTS = amount(12, 700)
+EVERY = 1_000_000
+CUTS = amount(12, EVERY)
 STEPS = amount(40, 120)
 Prepare = Callable[[Path], None]
 
@@ -75,8 +76,9 @@ class Life:
         return len(self.done) - len(self.marks)
 
     def cuts(self, count: int) -> Iterator[tuple[int, Disk]]:
-        """So many places, all over the life; each place once before any comes again."""
+        """So many places, all over the life, or each of them."""
         places = [place for place, one in enumerate(self.done, 1) if not is_mark(one)]
+        count = min(count, len(places))
         chosen = [places[k * len(places) // count] for k in range(count)]
         disk, done = Disk(self.before), 0
         for place in chosen:
@@ -132,7 +134,7 @@ def test_a_cut_at_any_write_or_sync_loses_no_commit_and_leaves_none_half_done(
         assert found in allowed, f"cut {number} at {place} of {len(life.done)}"
         went_on += found == allowed[-1]
     assert went_on
-    print(f"{CUTS} cuts at {life.places} writes, syncs and names; {went_on} kept the last step")
+    print(f"{min(CUTS, life.places)} cuts at {life.places} writes, syncs and names; {went_on} kept the last step")
 
 
 @pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
@@ -172,13 +174,13 @@ def test_a_cut_while_an_earlier_format_is_taken_over_loses_no_read(
 ) -> None:
     reads: list[list[object]] = []
     life = Life(library, tmp_path, steps=0, key=key, prepare=lambda path: reads.extend(old_outbox(path, version)))
-    count = amount(4, 60)
+    count = amount(4, EVERY)
     for number, (place, disk) in enumerate(life.cuts(count)):
         path = restore(disk.after_a_cut(random.Random(number)), tmp_path / "after")
         found = survives(path, key)
         assert [row[:2] for row in found["reads"]] == reads, f"cut {number} at {place} of {len(life.done)}"  # type: ignore[attr-defined]
         assert found["counts"] == [40, 0]
-    print(f"{count} cuts at {life.places} writes, syncs and names")
+    print(f"{min(count, life.places)} cuts at {life.places} writes, syncs and names")
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "encrypted"])
@@ -193,10 +195,10 @@ def test_a_cut_while_a_damaged_outbox_is_salvaged_loses_nothing_that_could_be_sa
     life = Life(library, tmp_path, steps=0, key=key, prepare=damage)
     ((_, whole),) = life.marks
     assert 30 < len(whole["reads"]) < 60
-    count = amount(6, 60)
+    count = amount(6, EVERY)
     for number, (place, disk) in enumerate(life.cuts(count)):
         path = restore(disk.after_a_cut(random.Random(number)), tmp_path / "after")
         found = survives(path, key, is_salvaged=True)
         assert found["reads"] == whole["reads"], f"cut {number} at {place} of {len(life.done)}"
         assert found["gaps"], f"cut {number} at {place} of {len(life.done)}"
-    print(f"{count} cuts at {life.places} writes, syncs and names")
+    print(f"{min(count, life.places)} cuts at {life.places} writes, syncs and names")
