@@ -1,12 +1,13 @@
 """The agent as it ships, but for its eyes: real outbox, publisher, line and supervisor; a read a frame, made up.
 
-As a program, `python -m tests.faults.small_agent PORT OUTBOX [--quota BYTES] [--fps N]`. What becomes of each read
-stands, synced, in files beside the outbox's folder: OUTBOX's folder + ".offered" has its id before it is committed,
-".committed" has "seq id sha256" afterwards.
+As a program, `python -m tests.faults.small_agent PORT OUTBOX [options]`. What becomes of each read stands, synced,
+in files beside the outbox's folder: FOLDER.offered has its id before it is committed, FOLDER.committed has
+"seq id sha256 ms" afterwards, ms being what the commit took.
 """
 
 import argparse
 import logging
+import math
 import os
 import random
 import signal
@@ -41,8 +42,9 @@ ROOT = Path(__file__).parents[2]
 class Eyes:
     """A camera of noise, and a pipeline that reads a plate in each frame."""
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, plate: str | None) -> None:
         self._period_s = 1 / fps
+        self._plate = plate
         self._frames = 0
 
     def open(self) -> None:
@@ -58,7 +60,7 @@ class Eyes:
         pass
 
     def step(self, frame: Frame, *, quarters: Iterable[int]) -> list[Read]:
-        return [make_read(f"{random.choice('ABCXYZ')}{random.randint(100, 999_999)}")]
+        return [make_read(self._plate or f"{random.choice('ABCXYZ')}{random.randint(100, 999_999)}")]
 
     def advance(self, now_s: float) -> list[Read]:
         return []
@@ -93,10 +95,13 @@ class Keeper:
             for read in reads
         ]
         _swear(self._offered, [str(read.id) for read in reads])
+        began_s = time.monotonic()
         seqs = self._outbox.append(drafts)
+        ms = (time.monotonic() - began_s) * 1000
         places = zip(seqs, drafts, strict=True)
         _swear(
-            self._committed, [f"{seq} {one.key.id} {sha256(one.encode(seq)).hexdigest()}" for seq, one in places]
+            self._committed,
+            [f"{seq} {one.key.id} {sha256(one.encode(seq)).hexdigest()} {ms:.3f}" for seq, one in places],
         )
         self._publisher.notify()
 
@@ -111,15 +116,19 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("outbox", type=Path)
     parser.add_argument("--quota", type=int, default=10**9)
+    parser.add_argument("--keep", type=float, default=math.inf, help="seconds")
+    parser.add_argument("--key", type=bytes.fromhex)
     parser.add_argument("--fps", type=float, default=20)
+    parser.add_argument("--plate", help="instead of any")
     told = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    outbox = Outbox(path=told.outbox, now=host.now, owner=OWNER, bounds=Bounds(quota_bytes=told.quota))
+    bounds = Bounds(quota_bytes=told.quota, keep_s=told.keep)
+    outbox = Outbox(path=told.outbox, now=host.now, owner=OWNER, key=told.key, bounds=bounds)
     link = MqttLink(broker=Broker("127.0.0.1", told.port), client_id="hartford-pd-car-12", will=last_will(TOPICS))
     publisher = Publisher(
         outbox=outbox, link=link, topics=TOPICS, resend_after_s=2, retry_refused_s=2, backoff_longest_s=2
     )
-    eyes, latest, keeper = Eyes(told.fps), Latest[Frame](), Keeper(outbox, publisher)
+    eyes, latest, keeper = Eyes(told.fps, told.plate), Latest[Frame](), Keeper(outbox, publisher)
     line = CameraLine(
         name="front",
         capture=Capture(name="front", camera=eyes, sink=latest, now=host.now, jitter=random.Random()),
@@ -176,10 +185,21 @@ class SmallAgent:
 
     def committed(self) -> dict[str, tuple[int, str]]:
         """Place in the count and hash by id, of all reads whose commit was sworn to."""
+        return {id_: (int(seq), hash_) for seq, id_, hash_, _ in self._sworn()}
+
+    def commits_ms(self) -> list[float]:
+        """What each commit took."""
+        return [float(ms) for *_, ms in self._sworn()]
+
+    def _sworn(self) -> list[list[str]]:
         file = self.state.with_suffix(".committed")
         lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-        rows = (line.split() for line in lines if line.endswith("\n"))
-        return {id_: (int(seq), hash_) for seq, id_, hash_ in rows}
+        return [line.split() for line in lines if line.endswith("\n")]
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def reads_on(self, *, more: int = 1) -> None:
         """Wait until so many more reads were committed."""
