@@ -20,7 +20,7 @@ from tests.outbox.test_outbox import OWNER, Clock, Note
 
 TOPIC = "lpr/v1/hartford-pd/car-12/receipts"
 MANY = settings(
-    max_examples=amount(150, 5000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=amount(60, 5000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 IDS = [str(UUID(int=number)) for number in range(1, 4)]
 JSON = st.recursive(
