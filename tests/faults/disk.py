@@ -50,6 +50,11 @@ class Operation(NamedTuple):
     at: int
     data: bytes
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether a disk would show it: the index of the log is shared memory, and the marks are ours."""
+        return not (self.name.startswith(MARKS) or self.name.endswith("-shm"))
+
 
 def operations(log: Path) -> Iterator[Operation]:
     """Read what disk.c wrote down, in order."""
@@ -109,7 +114,7 @@ class Disk:
 
     def do(self, one: Operation) -> None:
         """Take note of what the program did next."""
-        if one.name.startswith(MARKS) or one.name.endswith("-shm"):
+        if not one.is_kept:
             return
         names, other = self._names, one.data.decode() if one.what in "RL" else ""
         match one.what:
@@ -130,11 +135,14 @@ class Disk:
         if one.what in "DCRLU":
             self._moments.append(dict(names))
 
-    def after_a_cut(self, chance: random.Random) -> dict[str, bytes]:
-        """Give the files that the next start may find."""
+    def after_a_cut(self, chance: random.Random, directory: Path) -> None:
+        """Write the files that the next start may find into an empty directory."""
         names = chance.choice((self._moments[0], self._moments[-1], chance.choice(self._moments)))
-        contents: dict[int, bytes] = {}
-        for file in names.values():
-            if id(file) not in contents:
-                contents[id(file)] = file.after_a_cut(chance)
-        return {name: contents[id(file)] for name, file in names.items()}
+        written: dict[int, Path] = {}
+        for name, file in names.items():
+            path = directory / name
+            if id(file) in written:
+                path.hardlink_to(written[id(file)])
+            else:
+                path.write_bytes(file.after_a_cut(chance))
+                written[id(file)] = path

@@ -73,11 +73,11 @@ class Life:
 
     @property
     def places(self) -> int:
-        return len(self.done) - len(self.marks)
+        return sum(one.is_kept for one in self.done)
 
     def cuts(self, count: int) -> Iterator[tuple[int, Disk]]:
         """So many places, all over the life, or each of them."""
-        places = [place for place, one in enumerate(self.done, 1) if not is_mark(one)]
+        places = [place for place, one in enumerate(self.done, 1) if one.is_kept]
         count = min(count, len(places))
         chosen = [places[k * len(places) // count] for k in range(count)]
         disk, done = Disk(self.before), 0
@@ -98,11 +98,11 @@ def is_mark(one: Operation) -> bool:
     return one.name == MARKS and one.what == "W"
 
 
-def restore(files: dict[str, bytes], directory: Path) -> Path:
+def after_a_cut(disk: Disk, number: int, directory: Path) -> Path:
+    """Write down what the cut of a number leaves; give the outbox's path there."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
-    for name, content in files.items():
-        (directory / name).write_bytes(content)
+    disk.after_a_cut(random.Random(number), directory)
     return directory / "outbox.db"
 
 
@@ -128,8 +128,7 @@ def test_a_cut_at_any_write_or_sync_loses_no_commit_and_leaves_none_half_done(
     assert {gap[1] for _, state in life.marks for gap in state["gaps"]} >= {"quota", "expired", "quarantined"}
     went_on = 0
     for number, (place, disk) in enumerate(life.cuts(CUTS)):
-        chance = random.Random(number)
-        path = restore(disk.after_a_cut(chance), tmp_path / "after")
+        path = after_a_cut(disk, number, tmp_path / "after")
         found, allowed = survives(path, key), life.allowed(place, NOTHING)
         assert found in allowed, f"cut {number} at {place} of {len(life.done)}"
         went_on += found == allowed[-1]
@@ -142,7 +141,7 @@ def test_these_cuts_find_what_less_syncing_loses(library: Path, tmp_path: Path, 
     life = Life(library, tmp_path, steps=40, key=None, synchronous=synchronous)
 
     def loses(number: int, place: int, disk: Disk) -> bool:
-        path = restore(disk.after_a_cut(random.Random(number)), tmp_path / "after")
+        path = after_a_cut(disk, number, tmp_path / "after")
         try:
             return survives(path, None) not in life.allowed(place, NOTHING)
         except (AssertionError, OutboxError):
@@ -176,7 +175,7 @@ def test_a_cut_while_an_earlier_format_is_taken_over_loses_no_read(
     life = Life(library, tmp_path, steps=0, key=key, prepare=lambda path: reads.extend(old_outbox(path, version)))
     count = amount(4, EVERY)
     for number, (place, disk) in enumerate(life.cuts(count)):
-        path = restore(disk.after_a_cut(random.Random(number)), tmp_path / "after")
+        path = after_a_cut(disk, number, tmp_path / "after")
         found = survives(path, key)
         assert [row[:2] for row in found["reads"]] == reads, f"cut {number} at {place} of {len(life.done)}"  # type: ignore[attr-defined]
         assert found["counts"] == [40, 0]
@@ -197,7 +196,7 @@ def test_a_cut_while_a_damaged_outbox_is_salvaged_loses_nothing_that_could_be_sa
     assert 30 < len(whole["reads"]) < 60
     count = amount(6, EVERY)
     for number, (place, disk) in enumerate(life.cuts(count)):
-        path = restore(disk.after_a_cut(random.Random(number)), tmp_path / "after")
+        path = after_a_cut(disk, number, tmp_path / "after")
         found = survives(path, key, is_salvaged=True)
         assert found["reads"] == whole["reads"], f"cut {number} at {place} of {len(life.done)}"
         assert found["gaps"], f"cut {number} at {place} of {len(life.done)}"
