@@ -16,6 +16,13 @@ def stored(database: Path) -> dict[str, tuple[int, str]]:
     return found
 
 
+def how_many(database: Path) -> int:
+    """Count what is stored, quickly: asked again and again, `stored` would take the computer's time."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        (count,) = connection.execute("SELECT COUNT(*) FROM reads").fetchone()
+    return int(count)
+
+
 def told_missing(database: Path) -> set[int]:
     """Places of the count that a gap record names."""
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:

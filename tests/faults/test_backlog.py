@@ -11,7 +11,7 @@ from tests.e2e.broker import Mosquitto, wait_until
 from tests.e2e.car import OWNER, TOPICS
 from tests.e2e.central import CentralStore
 from tests.faults.amount import FULL, amount
-from tests.faults.obligations import owed, stored
+from tests.faults.obligations import how_many, owed, stored
 from tests.faults.small_agent import SmallAgent
 
 BACKLOG = amount(3_000, 100_000)
@@ -57,7 +57,7 @@ def test_a_backlog_drains_with_memory_flat(tmp_path: Path) -> None:
         Path(f"/proc/{agent.pid}/clear_refs").write_text("5")  # the most there was counts from here
         mosquitto.start()
         store.start()
-        wait_until(lambda: len(stored(store.database)) >= BACKLOG, "the backlog in the store", patience_s=1200)
+        wait_until(lambda: how_many(store.database) >= BACKLOG, "the backlog in the store", patience_s=1200)
         draining = agent.commits_ms()[len(quiet) :]
         more_kb = memory_kb(agent.pid, "VmHWM") - before_kb
         agent.stop()
