@@ -13,7 +13,7 @@ from tests.faults.small_agent import SmallAgent
 from tests.faults.story import KEY
 
 PLATE = "QX7PLATE"
-READS = amount(400, 10_000)
+READS = amount(250, 3000)
 
 
 def files_with(state: Path, text: str) -> list[str]:
