@@ -1,7 +1,8 @@
 # make run: watch it work.  make test: see it proven.  make lint: what CI checks beside the tests.
+# make test-faults: the tests of tests/faults at full length, half an hour: docs/faults.md says what each proves.
 # make test-easyocr: what needs PyTorch (several GB), EasyOCR and the training, in an environment of its own.
 # make bench: how fast it is.  make accuracy: how well it reads.
-.PHONY: run test test-easyocr lint bench accuracy
+.PHONY: run test test-faults test-easyocr lint bench accuracy
 
 run:
 	@./setup.sh run
@@ -10,6 +11,10 @@ run:
 test:
 	@./setup.sh test
 	@.venv/bin/python -m pytest -q
+
+test-faults:
+	@./setup.sh test
+	@EDGE_AGENT_FAULTS=full .venv/bin/python -m pytest -q -rP --show-capture=stdout tests/faults
 
 test-easyocr:
 	@./setup.sh easyocr

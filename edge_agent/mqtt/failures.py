@@ -19,6 +19,10 @@ REFUSALS = {
 """What a refused CONNECT means, by reason code, and what to check."""
 
 
+_NOT_YET_VALID = 9
+"""X509_V_ERR_CERT_NOT_YET_VALID of OpenSSL: seldom the certificate's fault, often that of a clock in 1970."""
+
+
 class _ClosingSocket(ssl.SSLSocket):
     """Closes itself when the handshake fails, which paho leaves to the garbage collector."""
 
@@ -58,7 +62,10 @@ def explain(error: Exception) -> str:
     text = str(error)
     match error:
         case ssl.SSLCertVerificationError():
-            text = f"its certificate is refused ({error.verify_message}): check ca_file, and that host is its name"
+            check = "ca_file, and that host is its name"
+            if error.verify_code == _NOT_YET_VALID:
+                check = "this computer's clock"
+            text = f"its certificate is refused ({error.verify_message}): check {check}"
         case ssl.SSLError():
             text = f"TLS failed ({error.reason}): check that this is the TLS port"
         case ConnectionResetError():

@@ -170,10 +170,11 @@ class Outbox:
         ]
 
     def mark_sent(self, seqs: Sequence[int]) -> None:
-        """Note that the broker acknowledged these reads; one that is gone already stays gone."""
+        """Note that the broker acknowledged these reads; one that is gone or set aside stays so."""
         with self._transaction() as (connection, now):
             connection.executemany(
-                "INSERT OR REPLACE INTO sent SELECT seq, ? FROM reads WHERE seq = ?",
+                "INSERT OR REPLACE INTO sent SELECT seq, ? FROM reads WHERE seq = ?"
+                " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq)",
                 [(now.monotonic_s, seq) for seq in seqs],
             )
 

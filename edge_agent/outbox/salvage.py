@@ -1,9 +1,10 @@
 """What can still be read of a damaged outbox goes into a new one; the damaged file is kept."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ MOST_FAILURES = 5_000
 
 SKIPPED = 10_000
 """Places left out where the count itself is lost: none may be given to two reads."""
+
+UUID_BYTES = 16
 
 _TABLES = {
     "reads": ("seq", "seq, id, revision, priority, appended_ms, appended_age_s, payload"),
@@ -92,22 +95,51 @@ def _log(path: Path) -> Path:
 def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: Stamp) -> int:
     """Copy every row that can be read, and write down up to where reads may be missing; returns how many reads."""
     old = _Damaged(path, key)
-    found = {table: list(_rows(old, table)) for table in _TABLES}
-    counted = old.one("SELECT last_seq, owner FROM counter ORDER BY rowid DESC LIMIT 1")
+    found = {table: [row for row in _rows(old, table) if _makes_sense(table, row)] for table in _TABLES}
     age = old.one("SELECT aged_s, utc_s FROM age")
     for table, rows in found.items():
         for row in rows:
-            new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+            with suppress(sqlite.IntegrityError):  # a value of a kind that its column cannot hold
+                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
     highest = max((row[0] for row in found["reads"]), default=0)
-    last, whose = counted or (highest + SKIPPED, owner)
+    *others, (last, whose) = _counts(old) or [(highest + SKIPPED, owner)]
     last = max(last, highest)
-    new.execute("UPDATE counter SET last_seq = ?, owner = ?", (last, whose))
-    if age is not None:
+    new.execute("DELETE FROM counter")
+    new.executemany("INSERT INTO counter VALUES (?, ?)", [*others, (last, whose)])
+    if age is not None and all(isinstance(one, float) for one in age):
         new.execute("UPDATE age SET aged_s = ?, utc_s = ?", age)
     if last:
         now_ms = int(now.utc.timestamp() * 1000)
         insert_gap(new, [(1, last)], GapReason.DAMAGED, reads=0, acknowledged=0, now_ms=now_ms)
     return len(found["reads"])
+
+
+def _counts(old: "_Damaged") -> list[tuple[int, str]]:
+    """Give the count of every owner, the current one last; none where one of them makes no sense."""
+    try:
+        rows = old.ask("SELECT last_seq, owner FROM counter ORDER BY rowid")
+    except sqlite.Error:
+        return []
+    sane = [
+        (last, whose)
+        for last, whose in rows
+        if isinstance(last, int) and 0 <= last <= HIGHEST_SEQ and isinstance(whose, str)
+    ]
+    return sane if len(sane) == len(rows) else []
+
+
+def _makes_sense(table: str, row: Sequence[Any]) -> bool:
+    """Tell whether a row can be understood again: SQLite looks at pages and types, not at what they say."""
+    if table == "reads":
+        return isinstance(row[1], bytes) and len(row[1]) == UUID_BYTES
+    if table != "gaps":
+        return True
+    _number, id_, reason, places, *_ = row
+    try:
+        GapReason(reason)
+        return len(id_) == UUID_BYTES and all(first <= last for first, last in json.loads(places))
+    except (TypeError, ValueError):
+        return False
 
 
 class _Damaged:

@@ -26,15 +26,17 @@ class Authority:
         certificate = self._sign(self._name, self._key.public_key(), authority=True, days=3)
         self.ca_file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, *, host: str | None = None, address: str | None = None, days: int = 3) -> Path:
-        """Issue a certificate for a name, valid for so many days from yesterday, and give its path."""
+    def issue(
+        self, name: str, *, host: str | None = None, address: str | None = None, days: int = 3, starts: int = -2
+    ) -> Path:
+        """Issue a certificate for a name, valid from so many days from now to so many from yesterday."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives: list[x509.GeneralName] = []
         if host is not None:
             alternatives.append(x509.DNSName(host))
         if address is not None:
             alternatives.append(x509.IPAddress(ip_address(address)))
-        certificate = self._sign(_name(name), key.public_key(), alternatives=alternatives, days=days)
+        certificate = self._sign(_name(name), key.public_key(), alternatives=alternatives, days=days, starts=starts)
         path = self._directory / f"{name}.pem"
         path.write_bytes(certificate.public_bytes(Encoding.PEM))
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -47,6 +49,7 @@ class Authority:
         key: ec.EllipticCurvePublicKey,
         *,
         days: int,
+        starts: int = -2,
         authority: bool = False,
         alternatives: list[x509.GeneralName] | None = None,
     ) -> x509.Certificate:
@@ -57,7 +60,7 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(yesterday - timedelta(days=1))
+            .not_valid_before(yesterday + timedelta(days=1 + starts))
             .not_valid_after(yesterday + timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)

@@ -266,6 +266,15 @@ def test_a_quarantined_read_is_kept_counted_and_told_but_not_given_until_the_nex
         assert outbox.status().quarantined == 0
 
 
+def test_an_acknowledgement_that_comes_after_the_quarantine_changes_nothing(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note()])
+        outbox.quarantine(1, why="malformed")
+        outbox.mark_sent([1])
+        status = outbox.status()
+        assert (status.pending, status.sent, status.quarantined) == (0, 0, 1)
+
+
 def test_a_gap_record_stays_until_its_receipt_as_a_read_does(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.not_written(7)

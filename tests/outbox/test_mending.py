@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,76 @@ def test_a_disk_that_refuses_while_encrypting_leaves_the_plain_file(
     monkeypatch.undo()
     with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
         assert outbox.status().pending == 3
+
+
+SEEN = "UPDATE reads SET payload = NULL WHERE seq = 8"
+"""What SQLite itself takes for damage; what it does not notice must lie beside it to be looked at."""
+
+FORGED = {
+    "a count that is none": "UPDATE counter SET last_seq = NULL",
+    "a count that is a text": "UPDATE counter SET last_seq = 'x'",
+    "a count beyond all": "UPDATE counter SET last_seq = 4611686018427387904",
+    "an owner that is none": "UPDATE counter SET owner = NULL",
+    "an age that is none": "UPDATE age SET aged_s = NULL",
+    "a read without a payload": "",
+    "a read whose id is none": "UPDATE reads SET id = x'00', payload = 'text' WHERE seq = 8",
+    "a read whose id is short": "UPDATE reads SET id = x'00' WHERE seq = 8",
+    "a gap record of no reason": "UPDATE gaps SET reason = 'x'",
+    "a gap record of no number": "UPDATE gaps SET reads = 'x'",
+    "a gap record of no places": "UPDATE gaps SET ranges = '[[1'",
+    "a gap record of strange places": "UPDATE gaps SET ranges = '[[1, null]]'",
+    "a purge of nobody": "UPDATE purges SET reads = NULL",
+}
+
+
+def forge(path: Path, change: str) -> None:
+    """Write what SQLite would refuse, as a bad page may hold it."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute("SELECT sql, name FROM sqlite_master WHERE type = 'table'").fetchall()
+        write_schema(
+            connection, [(sql.replace(" NOT NULL", "").replace(" STRICT", ""), name) for sql, name in tables]
+        )
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(change)
+        connection.execute(SEEN)
+        write_schema(connection, tables)
+
+
+def write_schema(connection: sqlite3.Connection, tables: list[tuple[str, str]]) -> None:
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.executemany("UPDATE sqlite_master SET sql = ? WHERE name = ?", tables)
+    connection.commit()
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_row_that_makes_no_sense_is_left_out_and_keeps_no_car_from_reading(
+    path: Path, clock: Clock, what: str
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Plate() for _ in range(6)])
+        outbox.purge()
+        outbox.not_written(2)
+        outbox.append([Plate() for _ in range(6)])
+    forge(path, FORGED[what])
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert {row.seq for row in outbox.take(limit=99)} >= {7, 9, 10, 11, 12}
+        assert GapReason.DAMAGED in {gap.reason for gap in outbox.take_gaps(limit=9)}
+        outbox.purges()
+        outbox.expire()
+        assert outbox.append([Note()]) > (12,)
+    assert len(kept(path)) == 1
+
+
+def test_the_counts_of_earlier_vehicles_are_saved_too(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
+        note = Note()
+        outbox.append([note])
+        outbox.receipted([note.key])
+    filled(path, clock)
+    overwrite(path, 20 * 4096, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.receipted([row.key for row in outbox.take(limit=1000)])
+        outbox.gaps_receipted([gap.id for gap in outbox.take_gaps(limit=9)])
+        assert outbox.status().waiting == 0
+    with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
+        assert outbox.append([Note()]) == (2,)

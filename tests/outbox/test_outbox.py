@@ -2,7 +2,6 @@ import errno
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,9 +11,6 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import ReadKey, Stamp
@@ -422,81 +418,6 @@ def test_threads_share_one_outbox(outbox: Outbox) -> None:
         thread.join()
     status = outbox.status()
     assert (status.last_seq, status.pending + status.sent) == (60, 60)
-
-
-class OutboxAgainstAList(RuleBasedStateMachine):
-    """Whatever is done in whatever order, the outbox holds what a list would."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.directory = tempfile.TemporaryDirectory()
-        self.outbox = self.open()
-        self.kept: dict[int, ReadKey] = {}
-        self.sent: set[int] = set()
-        self.last = 0
-
-    def open(self) -> Outbox:
-        outbox = Outbox(path=Path(self.directory.name) / "outbox.db", now=Clock(), owner=OWNER)
-        outbox.open()
-        return outbox
-
-    @rule(count=st.integers(0, 4))
-    def append(self, count: int) -> None:
-        notes = [Note() for _ in range(count)]
-        seqs = self.outbox.append(notes)
-        assert seqs == tuple(range(self.last + 1, self.last + 1 + count))
-        self.kept |= {seq: note.key for seq, note in zip(seqs, notes, strict=True)}
-        self.last += count
-
-    @rule(data=st.data())
-    def mark(self, data: st.DataObject) -> None:
-        seqs = data.draw(st.lists(st.integers(1, self.last + 2), max_size=4))
-        self.outbox.mark_sent(seqs)
-        self.sent |= set(seqs) & self.kept.keys()
-
-    @precondition(lambda self: self.kept)
-    @rule(data=st.data())
-    def receipt(self, data: st.DataObject) -> None:
-        seqs = data.draw(st.sets(st.sampled_from(sorted(self.kept)), max_size=4))
-        assert self.outbox.receipted([*(self.kept[seq] for seq in seqs), ReadKey(uuid4())]) == len(seqs)
-        self._forget(seqs)
-
-    @rule(seq=st.integers(0, 30))
-    def receipt_through(self, seq: int) -> None:
-        gone = {one for one in self.sent if one <= seq <= self.last}
-        assert self.outbox.receipted_through(seq) == (len(gone) if seq <= self.last else None)
-        self._forget(gone)
-
-    @rule()
-    def resend(self) -> None:
-        assert self.outbox.resend() == len(self.sent)
-        self.sent.clear()
-
-    @rule()
-    def restart(self) -> None:
-        self.outbox.close()
-        self.outbox = self.open()
-
-    def _forget(self, seqs: set[int]) -> None:
-        self.kept = {seq: id_ for seq, id_ in self.kept.items() if seq not in seqs}
-        self.sent -= seqs
-
-    @invariant()
-    def they_agree(self) -> None:
-        pending = [seq for seq in sorted(self.kept) if seq not in self.sent]
-        assert [(row.seq, row.key) for row in self.outbox.take(limit=1000)] == [
-            (seq, self.kept[seq]) for seq in pending
-        ]
-        status = self.outbox.status()
-        assert (status.pending, status.sent, status.last_seq) == (len(pending), len(self.sent), self.last)
-
-    def teardown(self) -> None:
-        self.outbox.close()
-        self.directory.cleanup()
-
-
-TestOutboxAgainstAList = OutboxAgainstAList.TestCase
-TestOutboxAgainstAList.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 
 
 def test_the_status_for_another_user_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,178 @@
+"""A disk that is full, read-only or fails: no wedge, one line in the log, and all goes on when it heals."""
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge_agent.errors import OutboxError, StateDirectoryError
+from edge_agent.outbox import Bounds, Outbox
+from tests.e2e.broker import Mosquitto, wait_until
+from tests.e2e.central import CentralStore
+from tests.faults.amount import FULL, amount
+from tests.faults.disk import shim, watched
+from tests.faults.obligations import owed
+from tests.faults.small_agent import SmallAgent
+from tests.outbox.test_outbox import OWNER, Clock, Note
+
+MB = 1024 * 1024
+
+
+@contextmanager
+def disk_of(directory: Path, size_mb: int) -> Iterator[Path]:
+    """A small disk of its own, in memory; root alone may make one."""
+    directory.mkdir()
+    command: list[str | Path] = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", directory]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a small disk in memory can be mounted by root alone")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+def fill(file: Path) -> None:
+    """Take all the room there is."""
+    with file.open("wb", buffering=0) as filler:
+        for size in (MB, 4096, 1):
+            with pytest.raises(OSError, match="No space left on device"):  # noqa: PT012 - at some write
+                while True:
+                    filler.write(b"x" * size)
+
+
+FAULTS = {
+    "writes, syncs and names fail": (errno.EIO, "wsn"),
+    "writes fail": (errno.EIO, "w"),
+    "syncs fail": (errno.EIO, "s"),
+    "read-only": (errno.EROFS, "wsn"),
+    "full": (errno.ENOSPC, "wn"),
+}
+
+
+@pytest.mark.parametrize("fault", list(FAULTS)[: None if FULL else 1])
+def test_a_disk_that_fails_while_the_agent_runs_costs_no_read(
+    tmp_path: Path, mosquitto: Mosquitto, fault: str
+) -> None:
+    number, letters = FAULTS[fault]
+    switch = tmp_path / "fault"
+    environment = watched(shim(tmp_path), tmp_path / "state", fault=switch)
+    agent, store = SmallAgent(tmp_path, mosquitto.port, environment=environment), CentralStore(tmp_path, mosquitto)
+    try:
+        store.start()
+        agent.start()
+        agent.reads_on(more=5)
+        for time in range(1, amount(2, 10)):
+            switch.write_text(f"{number} {letters}")
+            wait_until(lambda: agent.log().count("reads wait in memory") >= time, "the alarm")  # noqa: B023
+            before = len(agent.offered())
+            wait_until(lambda: len(agent.offered()) > before + 5, "the agent to read on")  # noqa: B023
+            switch.unlink()
+            wait_until(lambda: agent.log().count("the disk takes reads again") >= time, "it to recover")  # noqa: B023
+            agent.reads_on(more=3)
+        agent.stop()  # which commits what is still open
+        agent.start()
+        agent.reads_on()
+        offered, committed = set(agent.offered()), agent.committed()
+        wait_until(lambda: not owed(committed, store.database), "every committed read in the store")
+        agent.stop()
+        assert offered <= agent.committed().keys()  # what the disk refused waited in memory
+    finally:
+        agent.kill()
+        store.kill()
+    alarms = [line for line in agent.log().splitlines() if "reads wait in memory" in line]
+    assert len(alarms) < 2 * amount(2, 10)
+    assert "Traceback" not in agent.log()
+
+
+def test_a_disk_that_others_fill_takes_reads_again_once_there_is_room(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    with disk_of(tmp_path / "state", 16) as disk:
+        agent, store = SmallAgent(tmp_path, mosquitto.port), CentralStore(tmp_path, mosquitto)
+        try:
+            store.start()
+            agent.start()
+            agent.reads_on(more=5)
+            fill(disk / "filler")
+            wait_until(lambda: "reads wait in memory" in agent.log(), "the alarm")
+            assert "the disk is full" in agent.log()
+            before = len(agent.offered())
+            wait_until(lambda: len(agent.offered()) > before + 5, "the agent to read on")
+            (disk / "filler").unlink()
+            wait_until(lambda: "the disk takes reads again" in agent.log(), "it to recover")
+            agent.reads_on(more=5)
+            offered, committed = set(agent.offered()), agent.committed()
+            wait_until(lambda: not owed(committed, store.database), "every committed read in the store")
+            agent.stop()
+            assert offered <= agent.committed().keys()
+        finally:
+            agent.kill()
+            store.kill()
+
+
+def test_an_outbox_that_fills_up_by_itself_leaves_room_to_delete_and_every_place_is_told(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    with disk_of(tmp_path / "small", 24) as disk:
+        path, quota = disk / "outbox.db", 4 * MB
+        with Outbox(path=path, now=Clock(), owner=OWNER, bounds=Bounds(quota_bytes=quota)) as outbox:
+            for _ in range(amount(40, 400)):
+                outbox.append([Note(size=900) for _ in range(200)])
+            assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize > 4 * MB
+            rows = outbox.take(limit=100_000)
+            missing = {
+                seq
+                for gap in outbox.take_gaps(limit=100_000)
+                for first, last in gap.ranges
+                for seq in range(first, last + 1)
+            }
+            assert {row.seq for row in rows} | missing == set(range(1, amount(40, 400) * 200 + 1))
+            assert len(rows) > 2000
+            assert outbox.receipted([row.key for row in rows]) == len(rows)
+            assert outbox.status().pending == 0
+
+
+def test_deletes_work_on_a_disk_without_a_free_byte_once_the_log_has_its_size(tmp_path: Path) -> None:
+    with disk_of(tmp_path / "small", 24) as disk:
+        path = disk / "outbox.db"
+        with Outbox(path=path, now=Clock(), owner=OWNER, bounds=Bounds(quota_bytes=2 * MB)) as outbox:
+            for _ in range(60):
+                outbox.append([Note(size=900) for _ in range(50)])
+            fill(disk / "filler")
+            before = outbox.status().pending
+            rows = outbox.take(limit=100)
+            assert outbox.receipted([row.key for row in rows]) == 100
+            assert outbox.status().pending == before - 100
+            outbox.append([Note(size=900)])
+
+
+def test_a_read_only_disk_at_the_start_is_for_a_person_and_said_in_one_line(tmp_path: Path) -> None:
+    with disk_of(tmp_path / "small", 4) as disk:
+        path = disk / "outbox.db"
+        with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
+            outbox.append([Note()])
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(StateDirectoryError, match=r"cannot be written \(Read-only file system\)") as caught:
+            Outbox(path=path, now=Clock(), owner=OWNER).open()
+        assert "\n" not in str(caught.value)
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
+            assert outbox.append([Note()]) == (2,)
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "with a read"])
+def test_a_full_disk_at_the_start_is_for_time(tmp_path: Path, *, is_new: bool) -> None:
+    with disk_of(tmp_path / "small", 4) as disk:
+        path = disk / "state" / "outbox.db"
+        if not is_new:
+            with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
+                outbox.append([Note()])
+        fill(disk / "filler")
+        with pytest.raises(OutboxError, match="the disk is full") as caught:
+            Outbox(path=path, now=Clock(), owner=OWNER).open()
+        assert caught.value.exit_status == 1
+        (disk / "filler").unlink()
+        with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
+            assert outbox.append([Note()]) == ((1,) if is_new else (2,))
