@@ -416,6 +416,16 @@ def test_gap_records_that_nobody_takes_stop_no_read(chain: Chain) -> None:
     assert len(gaps(chain)) == 2
 
 
+def test_a_gap_record_that_nobody_takes_yet_goes_again_in_seconds(chain: Chain) -> None:
+    chain.outbox.not_written(3)
+    chain.connect()
+    chain.link.answer(0x10)
+    chain.run(4)
+    assert len(gaps(chain)) == 1
+    chain.run(2)
+    assert len(gaps(chain)) == 2
+
+
 def test_a_read_with_which_three_connections_are_lost_is_set_aside(chain: Chain) -> None:
     chain.append(5)
     for losses in range(3):

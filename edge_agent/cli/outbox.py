@@ -13,6 +13,9 @@ from edge_agent.cli.terminal import output, say
 from edge_agent.config import durations, loader
 from edge_agent.services import outbox as service
 
+MOST_LINES = 5
+"""Of a file that is damaged: a person sees from a few what is wrong."""
+
 outbox_app = typer.Typer(
     help="Look into the reads on the disk, carry them out, delete them.", epilog="Example: edge-agent outbox status"
 )
@@ -67,8 +70,10 @@ def receipts(
     """Delete what the central store has imported; the service must be stopped."""
     taken = service.take_receipts(loader.load(config).agent, file)
     print(f"{taken.reads} reads and {taken.gaps} gap records are with the store and left the outbox")
-    for line in taken.problems:
+    for line in taken.problems[:MOST_LINES]:
         say(line)
+    if (more := len(taken.problems) - MOST_LINES) > 0:
+        say(f"... and {more} more such lines")
     if taken.problems:
         raise typer.Exit(1)
 

@@ -33,5 +33,8 @@ def checked(text: str) -> str:
         seconds(text)
     except ValueError:
         laws = ", ".join(f'"{name}"' for name in LAWS_S)
-        raise wrong_value(f'should be a time such as "21 days" or "3 minutes", or one of {laws}') from None
+        units = "seconds, minutes, hours, days or years"
+        raise wrong_value(
+            f'should be a whole number and a unit, such as "21 days" ({units}), or one of {laws}'
+        ) from None
     return text

@@ -7,13 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 from edge_agent.errors import OutboxError, OutboxUnusable
-from edge_agent.outbox.file import connect, explained, sync
+from edge_agent.outbox.file import connect, explained, overwrite_open, sync
 
 _log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
 _PLAIN = b"SQLite format 3\0"
-_ZEROS = bytes(1 << 20)
 
 
 def settle(path: Path, key: bytes | None) -> None:
@@ -23,18 +22,29 @@ def settle(path: Path, key: bytes | None) -> None:
     damaged file, and the two must be told apart.
     """
     try:
-        with path.open("rb") as file:
-            is_plain = file.read(len(_PLAIN)) == _PLAIN
-        mark = _mark_file(path).read_text(encoding="ascii").strip() if _mark_file(path).exists() else ""
-        if is_plain and key is not None:
-            _encrypt(path, key)
-        elif not is_plain and mark and path.stat().st_size:
-            if key is None:
-                raise OutboxUnusable(f"outbox {path}: is encrypted: state.key_file must name its key")
-            if mark != _mark(key):
-                raise OutboxUnusable(f"outbox {path}: is encrypted with another key than that of state.key_file")
+        if is_plain(path):
+            if key is not None:
+                _encrypt(path, key)
+        elif wrong := why_not_this_key(path, key):
+            raise OutboxUnusable(f"outbox {path}: {wrong}")
     except OSError as error:
         raise OutboxError(f"outbox {path}: cannot be encrypted: {error.strerror}") from None
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a file is not encrypted. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(len(_PLAIN)) == _PLAIN
+
+
+def why_not_this_key(path: Path, key: bytes | None) -> str | None:
+    """Say, by the mark, why an encrypted file does not open with a key, or with none. Raises OSError."""
+    mark = _mark_file(path).read_text(encoding="ascii").strip() if _mark_file(path).exists() else ""
+    if not mark or not path.stat().st_size:
+        return None
+    if key is None:
+        return "is encrypted: state.key_file must name its key"
+    return None if mark == _mark(key) else "is encrypted with another key than that of state.key_file"
 
 
 def confirm(path: Path, key: bytes | None) -> None:
@@ -58,6 +68,7 @@ def _mark(key: bytes) -> str:
 
 def _write(path: Path, text: str) -> None:
     beside = path.with_name(f"{path.name}.new")
+    beside.touch(mode=0o600)
     with beside.open("w", encoding="ascii") as file:
         file.write(f"{text}\n")
         file.flush()
@@ -82,8 +93,5 @@ def _encrypt(path: Path, key: bytes) -> None:
         os.fsync(new.fileno())
         beside.replace(path)
         sync(path.parent)
-        for start in range(0, os.fstat(old.fileno()).st_size, len(_ZEROS)):
-            old.seek(start)
-            old.write(_ZEROS)
-        os.fsync(old.fileno())
+        overwrite_open(old)
     _log.info("outbox %s: is encrypted from now on", path)

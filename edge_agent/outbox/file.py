@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlcipher3 import dbapi2 as sqlite
 
@@ -18,6 +18,7 @@ Connection = Any
 """A connection of sqlcipher3, which publishes no types."""
 
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
+_ZEROS = bytes(1 << 20)
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
 
 
@@ -66,6 +67,21 @@ def sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def overwrite(path: Path) -> None:
+    """Fill a file with zeros, down to the disk; it may have another name by now. Raises OSError."""
+    with path.open("rb+") as file:
+        overwrite_open(file)
+
+
+def overwrite_open(file: IO[bytes]) -> None:
+    """The same with an open file."""
+    for start in range(0, os.fstat(file.fileno()).st_size, len(_ZEROS)):
+        file.seek(start)
+        file.write(_ZEROS)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def why_unreadable(path: Path) -> str | None:

@@ -6,8 +6,10 @@ overwritten in the file.
 """
 
 import logging
+import math
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +37,9 @@ _PENDING = (
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq)"
     " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq) ORDER BY seq LIMIT ?"
 )
+TELL_EVERY_S = 600.0
+WHY = {GapReason.EXPIRED: "older than they may be kept", GapReason.QUOTA: "there was no room for all"}
+
 _WAL_LIMIT_BYTES = 8 * 1024 * 1024
 
 
@@ -56,6 +61,8 @@ class Outbox:
         self._lock_file: int | None = None
         self._connection: Connection = None  # until it is open
         self._ages: Ages | None = None
+        self._left: Counter[GapReason] = Counter()
+        self._tell_at_s = -math.inf
 
     def __enter__(self) -> Self:
         self.open()
@@ -157,7 +164,7 @@ class Outbox:
             connection.executemany("INSERT INTO reads VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (last + len(entries), owner))
         if left:
-            _log.error("outbox %s: is full: %d reads left it unconfirmed; the store is told", self._path, left)
+            self._tell(GapReason.QUOTA, left, now)
         return seqs
 
     def take(self, *, limit: int, after_seq: int = 0) -> list[Row]:
@@ -238,9 +245,10 @@ class Outbox:
                 self._ages.save(connection, now)
             old = _older(connection, self._age_s(now) - self._bounds.keep_s)
             gone = remove(connection, old, GapReason.EXPIRED, now_ms=_ms(now))
+        salvage.forget(self._path, older_than_s=self._bounds.keep_s, now=now)
         if gone:
             self._overwrite()
-            _log.warning("outbox %s: %d reads were older than they may be kept: deleted", self._path, gone)
+            self._tell(GapReason.EXPIRED, gone, now)
         return gone
 
     def purge(self, *, older_than_s: float = 0.0) -> int:
@@ -248,6 +256,7 @@ class Outbox:
         with self._transaction() as (connection, now):
             old = _older(connection, self._age_s(now) - older_than_s)
             gone = remove(connection, old, GapReason.PURGED, now_ms=_ms(now))
+        salvage.forget(self._path, older_than_s=older_than_s, now=now)
         self._overwrite()
         return gone
 
@@ -285,6 +294,17 @@ class Outbox:
         """The purge log, oldest first."""
         with self._use() as connection:
             return purges(connection)
+
+    def _tell(self, reason: GapReason, reads: int, now: Stamp) -> None:
+        """Log what left unconfirmed: at once, then at most each TELL_EVERY_S; the store is told of each."""
+        self._left[reason] += reads
+        if now.monotonic_s >= self._tell_at_s:
+            self._tell_at_s = now.monotonic_s + TELL_EVERY_S
+            _log.warning(
+                "outbox %s: left it unconfirmed, the store is told which: %s",
+                self._path, ", ".join(f"{count} reads ({WHY[one]})" for one, count in self._left.items()),
+            )  # fmt: skip
+            self._left.clear()
 
     def _overwrite(self) -> None:
         """Let the log of what was written go too: what was deleted still stands there until then."""

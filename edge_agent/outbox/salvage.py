@@ -14,7 +14,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap
-from edge_agent.outbox.file import Connection, connect, explained, sync
+from edge_agent.outbox.file import Connection, connect, explained, overwrite, sync
 from edge_agent.outbox.rows import GapReason
 from edge_agent.outbox.schema import prepare
 
@@ -72,6 +72,18 @@ def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvage
         raise OutboxError(f"outbox {path}: is damaged, and could not be salvaged: {error.strerror}") from None
     finish(path)
     return Salvaged(reads, kept)
+
+
+def forget(path: Path, *, older_than_s: float, now: Stamp) -> int:
+    """Overwrite and delete the damaged files that were kept so long (s) ago; returns how many."""
+    gone = 0
+    for kept in path.parent.glob(f"{path.name}.damaged-*"):
+        with suppress(OSError):  # the next time
+            if now.utc.timestamp() - kept.stat().st_ctime >= older_than_s:
+                overwrite(kept)
+                kept.unlink()
+                gone += 1
+    return gone
 
 
 def finish(path: Path) -> None:
@@ -152,6 +164,9 @@ class _Damaged:
     def ask(self, query: str, parameters: Sequence[int] = ()) -> list[tuple[Any, ...]]:
         """Give all rows. Raises sqlite.Error where one of their pages is damaged."""
         with closing(connect(self._path, self._key, read_only=True)) as connection:
+            connection.execute(
+                "PRAGMA writable_schema = ON"
+            )  # else a file that was cut short is refused as a whole
             rows: list[tuple[Any, ...]] = connection.execute(query, parameters).fetchall()
             return rows
 

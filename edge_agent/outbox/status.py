@@ -9,7 +9,8 @@ from pathlib import Path
 from uuid import UUID
 
 from edge_agent.domain import ReadKey
-from edge_agent.errors import OutboxError
+from edge_agent.errors import OutboxError, OutboxUnusable
+from edge_agent.outbox.encryption import is_plain, why_not_this_key
 from edge_agent.outbox.file import Connection, connect, explained, why_unreadable
 from edge_agent.outbox.rows import Gap, GapReason, Purge, Row
 from edge_agent.outbox.schema import check_version, is_new
@@ -93,7 +94,14 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
     """A connection that only reads; none where nothing was ever written."""
     if (wrong := why_unreadable(path)) is not None:
         raise OutboxError(f"outbox {path}: {wrong}")
-    with explained(path), closing(connect(path, key, read_only=True)) as connection:
+    try:
+        plain = is_plain(path)
+        if not plain and (wrong := why_not_this_key(path, key)):
+            raise OutboxUnusable(f"outbox {path}: {wrong}")
+    except OSError as error:
+        raise OutboxError(f"outbox {path}: cannot be read: {error.strerror}") from None
+    # A plain one is encrypted when the service starts with a key, not before.
+    with explained(path), closing(connect(path, None if plain else key, read_only=True)) as connection:
         if is_new(connection):
             yield None
             return

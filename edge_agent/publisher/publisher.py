@@ -38,6 +38,7 @@ _STEADY_AFTER_S = 60.0
 _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
 _HEALTH_S = 60.0
+_NOBODY_S = 5.0  # a store that restarts is back in seconds
 _GAPS_AT_ONCE = 10
 
 
@@ -346,7 +347,7 @@ class Publisher:
             self._refused(message.what, event.code)
         elif isinstance(message.what, Gap):
             self._complain(f"nobody takes {self._topics.gaps} ({event.reason}): check the broker's rules and store")
-            self._schedule.after(self._retry_refused_s, self._send_gaps)
+            self._schedule.after(_NOBODY_S if event.code == NOBODY else self._retry_refused_s, self._send_gaps)
         elif event.code != NOBODY:
             self._complain(f"the broker refuses {message.what} ({event.reason}): check its rules")
 
@@ -356,9 +357,8 @@ class Publisher:
         self._ledger.sent(message.what)
         if isinstance(message.what, Row):
             self._suspect.came_through(message.what.seq)
-        self._reconnect.reset()
-        self._pause.reset()
-        self._unwanted.reset()
+        for pause in (self._reconnect, self._pause, self._unwanted):
+            pause.reset()
         self._problem = None
         if self._topic_refused:  # no longer: what was refused before can go at once
             self._topic_refused = False

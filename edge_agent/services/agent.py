@@ -59,10 +59,10 @@ class Agent:
         """Work until stop is set or every camera has ended. Raises what keeps it from working at all."""
         with ExitStack() as opened:
             opened.enter_context(self._outbox)
-            opened.callback(lambda: log.info("stopped; %d reads wait in the outbox", self._waiting()))
+            opened.callback(lambda: log.info("stopped; %s", self._left()))
             log.info(
-                "edge-agent %s: cameras %s; %d reads wait in the outbox",
-                __version__, ", ".join(line.name for line in self._lines), self._waiting(),
+                "edge-agent %s: cameras %s; %s",
+                __version__, ", ".join(line.name for line in self._lines), self._left(),
             )  # fmt: skip
             if not clock_state().synchronized:
                 log.warning(
@@ -120,6 +120,12 @@ class Agent:
             if not self._waiting() or time.monotonic() - ended_s >= self._drain_s:
                 return
 
+    def _left(self) -> str:
+        """What is still to be delivered, in words."""
+        status = self._outbox.status()
+        gaps = f" and {status.gaps} gap records" if status.gaps else ""
+        return f"{status.pending + status.sent} reads{gaps} wait in the outbox"
+
     def _waiting(self) -> int:
         return self._outbox.status().waiting
 
@@ -167,7 +173,7 @@ class Agent:
             for line in self._lines
         ]
         delivered = self._publisher.counters.receipted
-        return "; ".join([*lines, f"{delivered} reads delivered, {self._waiting()} wait"])
+        return "; ".join([*lines, f"{delivered} reads delivered; {self._left()}"])
 
     def _summary(self) -> str:
         cameras = ", ".join(

@@ -14,6 +14,7 @@ from edge_agent.config.lines import KeyPath
 from edge_agent.config.loader import Inspection
 from edge_agent.config.settings import (
     AgentSettings,
+    ExportSettings,
     FilesCamera,
     ModelSettings,
     MqttSettings,
@@ -35,6 +36,7 @@ from edge_agent.errors import (
 )
 from edge_agent.mqtt import Tls, identity, tls_context
 from edge_agent.outbox import read_status, why_not_ours
+from edge_agent.services.outbox import try_to_encrypt
 
 MOST_OF_DISK = 0.5
 """That the outbox may fill: SQLite and its log take more than the reads do."""
@@ -82,6 +84,8 @@ def _trials(settings: Settings) -> Iterator[Trial]:
             yield ("key_file",), lambda: wiring.outbox_key(settings)
             yield ("directory",), lambda: _check_state(settings)
             yield ("quota_mb",), lambda: _check_quota(settings)
+        case ExportSettings(certificate_file=Path() as file):
+            yield ("certificate_file",), lambda: try_to_encrypt(file)
         case FilesCamera():
             yield ("path",), lambda: _check_recording(settings)
         case RtspCamera(credentials_file=Path() as file):

@@ -3,9 +3,10 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +84,12 @@ def export(agent: AgentSettings, directory: Path) -> Written:
     return Written(file, reads=counts[False], gaps=counts[True], encrypted=certificate is not None)
 
 
+def try_to_encrypt(certificate: Path) -> None:
+    """Raise ExportError where nothing can be encrypted to a certificate."""
+    with tempfile.TemporaryFile() as out, _encrypted(out, certificate) as write:
+        write(b"a try")
+
+
 @contextmanager
 def _whole(file: Path) -> Iterator[IO[bytes]]:
     """A file that appears under its name only when all of it is on the disk. Raises ExportError."""
@@ -123,14 +130,14 @@ def _encrypted(out: IO[bytes], certificate: Path | None) -> Iterator[Callable[[b
         "-recip",
         str(certificate),
     ]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE) as openssl:
+    # Unbuffered: what is left in a buffer would be flushed into a pipe that nobody reads.
+    with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE) as openssl:
         if openssl.stdin is None or openssl.stderr is None:
             raise ExportError("openssl has no input")
-        try:
+        with suppress(BrokenPipeError):  # it says why on its stderr
             yield openssl.stdin.write
+        with suppress(BrokenPipeError):
             openssl.stdin.close()
-        except BrokenPipeError:  # it says why on its stderr
-            pass
         reason = openssl.stderr.read().decode(errors="replace").splitlines()
     if openssl.returncode:
         raise ExportError(
@@ -154,12 +161,14 @@ def take_receipts(agent: AgentSettings, file: Path) -> Taken:
         lines = file.read_bytes().splitlines()
     except OSError as error:
         raise ExportError(f"{file}: cannot be read: {error.strerror}") from None
+    if lines and (not lines[0].startswith(b"{") or b'"schema":"lpr.' in lines[0]):
+        raise ExportError(f"{file}: holds no receipts: they are what the store's import --receipts writes")
     with _stopped(agent) as outbox:
         for number, line in enumerate(lines, start=1):
             try:
                 receipt = decode_receipt(line)
-            except ContractError as error:
-                problems.append(f"{file}:{number}: {error}")
+            except ContractError:
+                problems.append(f"{file}:{number}: is damaged, or no receipt")
                 continue
             reads += outbox.receipted(receipt.keys)
             gaps += outbox.gaps_receipted(receipt.gaps)

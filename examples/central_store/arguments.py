@@ -115,7 +115,9 @@ def _name(text: str) -> str:
 
 
 def _vehicle(text: str) -> tuple[str, str]:
-    agency, _, vehicle = text.partition("/")
+    agency, slash, vehicle = text.partition("/")
+    if not slash:
+        raise argparse.ArgumentTypeError("should be AGENCY/VEHICLE, as hartford-pd/car-12")
     return _name(agency), _name(vehicle)
 
 

@@ -27,6 +27,7 @@ from .gaps import find_gaps, without_place
 from .service import Store
 from .sqlite import SqliteDatabase
 
+_MOST_LINES = 10
 _SESSION_S = 7 * 24 * 3600  # how long the broker keeps reads for a store that is away
 
 
@@ -151,9 +152,11 @@ def _import(options: argparse.Namespace) -> int:
         for batch in take_files(options.files, database):
             for one in batch.records.values():
                 kept[one.record.agency, one.record.vehicle][one.key] = None
-            for bad in batch.rejected:
+            for bad in batch.rejected[: max(0, _MOST_LINES - refused)]:
                 print(f"central store: {bad.source}: {bad.reason}", file=sys.stderr)
             refused += len(batch.rejected)
+    if refused > _MOST_LINES:
+        print(f"central store: ... and {refused - _MOST_LINES} more such lines", file=sys.stderr)
     if options.receipts:
         write_receipts(options.receipts, kept)
     for (agency, vehicle), keys in sorted(kept.items()):

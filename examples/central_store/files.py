@@ -8,18 +8,20 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from .database import Batch, Keeps, Key, Rejected
+from .database import Batch, Keeps, Key, Rejected, StoreError
 from .intake import from_line, printable
 from .receipts import NAMES_A_RECEIPT, receipt_of
 
 _LONGEST_LINE = 65536  # bytes; what a stick that was pulled out leaves at a file's end can be longer than memory
+_DER = b"\x30"  # an encrypted export begins so
+_RECEIPTS = (b"ids", b"corrections", b"gaps", b"through_seq")
 _BATCH = 1000  # lines that share a commit
 
 
 def take_files(paths: Iterable[Path], database: Keeps) -> Iterator[Batch]:
     """Store the records of files, one a line, and give each batch once it is committed, with what was rejected.
 
-    Raises StoreError, and OSError for a file that cannot be read.
+    Raises StoreError, also for a file that cannot be read or is something else as a whole.
     """
     arrivals = (from_line(line, printable(f"{path}:{number}")) for path in paths for number, line in _lines(path))
     while batch := list(islice(arrivals, _BATCH)):
@@ -49,7 +51,22 @@ def write_receipts(directory: Path, kept: Mapping[tuple[str, str], Collection[Ke
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        yield from _lines_of(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
+        if file.read(1) == _DER:
+            raise StoreError(
+                f"{path}: is encrypted: openssl cms -decrypt -inform DER -inkey STORE.key -in {path.name} -out ..."
+            )
+        file.seek(0)
+        if any(file.read(_LONGEST_LINE).startswith(b'{"' + kind) for kind in _RECEIPTS):
+            raise StoreError(f"{path}: holds receipts: those are for the car, edge-agent outbox receipts")
+        file.seek(0)
         number = 0
         while line := file.readline(_LONGEST_LINE):
             number += 1

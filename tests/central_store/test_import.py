@@ -135,4 +135,33 @@ def test_names_that_are_wrong_are_said_before_anything_is_stored(
     assert capsys.readouterr().err == f"central store: {tmp_path}/no: there is no such directory\n"
     assert not sqlite_file.path.exists()
     assert main(["import", "--database", sqlite_file.name, str(tmp_path / "no")]) == 1
-    assert capsys.readouterr().err.endswith(f"No such file or directory: '{tmp_path}/no'\n")
+    assert capsys.readouterr().err == f"central store: {tmp_path}/no: cannot be read: No such file or directory\n"
+    assert main(["import", "--database", sqlite_file.name, str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"central store: {tmp_path}: cannot be read: Is a directory\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x30\x80\x06\x0b\n" * 20, "is encrypted: openssl cms -decrypt -inform DER -inkey STORE.key -in f.jsonl"),
+        (b'{"ids":["0198"]}\n' * 20, "holds receipts: those are for the car, edge-agent outbox receipts"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_as_a_whole(
+    sqlite_file: SqliteFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
+) -> None:
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(content)
+    assert main(["import", "--database", sqlite_file.name, str(path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"central store: {path}: {said}")
+
+
+def test_of_many_damaged_lines_the_first_are_named(
+    sqlite_file: SqliteFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = stick(tmp_path, payload(1), *[b"{}"] * 20)
+    assert main(["import", "--database", sqlite_file.name, str(path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "central store: ... and 10 more such lines"

@@ -113,7 +113,10 @@ def test_an_export_is_encrypted_to_the_store(car: Car) -> None:
 def test_a_certificate_that_nothing_can_be_encrypted_to_leaves_no_file(car: Car) -> None:
     (car.config / "store.pem").write_text("no certificate")
     car.configure('[export]\ncertificate_file = "store.pem"\n')
-    car.see(2)
+    car.see(200)
+    checked = edge_agent("check", car.config)
+    assert checked.returncode == 78
+    assert "export.certificate_file: " in checked.stderr
     done = car.run("export", car.stick)
     assert done.returncode == 1
     assert "store.pem: openssl cannot encrypt to it" in done.stderr
@@ -144,11 +147,29 @@ def test_receipts_come_back_on_the_stick(car: Car) -> None:
     done = car.run("receipts", file)
     assert done.returncode == 1
     assert done.stdout == "2 reads and 1 gap records are with the store and left the outbox\n"
-    assert done.stderr.startswith(f"edge-agent: {file}:3: receipt: ")
+    assert done.stderr == f"edge-agent: {file}:3: is damaged, or no receipt\n"
     assert (car.status()["pending"], car.status()["gaps"]) == (1, 0)
     file.write_bytes(Receipt.of(keys).encode())
     assert car.run("receipts", file).returncode == 0
     assert car.status()["pending"] == 0
+
+
+def test_a_file_that_is_no_receipts_is_one_line(car: Car) -> None:
+    car.see(30)
+    car.run("export", car.stick)
+    (export,) = car.stick.iterdir()
+    (car.stick / "junk").write_bytes(b"\x00junk\n" * 20)
+    for file in (export, car.stick / "junk"):
+        done = car.run("receipts", file)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert (
+            done.stderr
+            == f"edge-agent: {file}: holds no receipts: they are what the store's import --receipts writes\n"
+        )
+    (car.stick / "half").write_text("{}\n" * 20)
+    done = car.run("receipts", car.stick / "half")
+    assert len(done.stderr.splitlines()) == 6
+    assert done.stderr.endswith("... and 15 more such lines\n")
 
 
 def test_a_purge_must_be_meant_and_tells_the_store(car: Car) -> None:
@@ -195,9 +216,17 @@ def test_a_key_that_is_none_is_one_line(car: Car, key: str) -> None:
 def test_the_wrong_key_is_said(car: Car) -> None:
     car.see(1)
     (car.config / "outbox.key").write_text("00" * 32)
-    done = car.run("purge", "--yes")
-    assert "its key is wrong" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    for done in (car.run("purge", "--yes"), car.run("status"), edge_agent("check", car.config)):
+        assert done.returncode == 78
+        assert "is encrypted with another key than that of state.key_file" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_outbox_that_is_not_encrypted_yet_can_be_looked_at(car: Car) -> None:
+    with Outbox(path=car.directory / "state" / OUTBOX_FILE, now=host.now, owner=OWNER) as outbox:
+        outbox.not_written(1)
+    assert car.status()["gaps"] == 1
+    assert edge_agent("check", car.config).returncode == 0
 
 
 def test_a_wrong_age_is_a_usage_error(car: Car) -> None:

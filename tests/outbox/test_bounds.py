@@ -75,6 +75,19 @@ def test_what_the_broker_has_goes_first_and_what_has_priority_last(path: Path, c
         assert places(outbox) >= {10, 20, 30, 100, 160, 200}
 
 
+def test_what_leaves_again_and_again_is_logged_once_in_ten_minutes(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=60)) as outbox:
+        for _ in range(50):
+            outbox.append([Note(), Note()])
+            clock.seconds += 15
+            outbox.expire()
+    first, second = caplog.messages
+    assert first.endswith("left it unconfirmed, the store is told which: 2 reads (older than they may be kept)")
+    assert second.endswith("80 reads (older than they may be kept)")
+
+
 def test_a_read_larger_than_the_quota_is_taken_all_the_same(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=64 * KIB)) as outbox:
         outbox.append([Note(size=900) for _ in range(20)])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent import host
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
-from edge_agent.outbox import GapReason, Outbox, read_status
+from edge_agent.outbox import Bounds, GapReason, Outbox, read_status
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 KEY, OTHER = b"k" * 32, b"x" * 32
@@ -281,3 +282,39 @@ def test_the_counts_of_earlier_vehicles_are_saved_too(path: Path, clock: Clock) 
         assert outbox.status().waiting == 0
     with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
         assert outbox.append([Note()]) == (2,)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_file_that_was_cut_short_gives_what_it_still_has(path: Path, clock: Clock, key: bytes | None) -> None:
+    filled(path, clock, key=key)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert len(outbox.take(limit=1000)) > 60
+        assert outbox.append([Note()]) == (201,)
+
+
+def test_a_damaged_file_is_kept_no_longer_than_reads_may_be(path: Path, clock: Clock) -> None:
+    filled(path, clock, count=30)
+    overwrite(path, 0, 4096)
+    now = host.now()
+    clock.utc_ahead = (now.utc - clock().utc).total_seconds()
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=3600)) as outbox:
+        (copy,) = kept(path)
+        content = copy.open("rb")
+        outbox.expire()
+        assert kept(path) == [copy]
+        clock.seconds += 3700
+        outbox.expire()
+        assert kept(path) == []
+        assert PLATE not in content.read()
+        content.close()
+
+
+def test_a_purge_takes_the_damaged_file_too(path: Path, clock: Clock) -> None:
+    filled(path, clock, count=30)
+    overwrite(path, 0, 4096)
+    clock.utc_ahead = (host.now().utc - clock().utc).total_seconds() + 60
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.purge()
+        assert kept(path) == []

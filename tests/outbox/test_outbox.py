@@ -24,9 +24,11 @@ from edge_agent.outbox.status import NOTHING
 class Clock:
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.utc_ahead = 0.0
 
     def __call__(self) -> Stamp:
-        return Stamp(self.seconds, datetime(2026, 7, 4, tzinfo=UTC) + timedelta(seconds=self.seconds))
+        utc = datetime(2026, 7, 4, tzinfo=UTC) + timedelta(seconds=self.seconds + self.utc_ahead)
+        return Stamp(self.seconds, utc)
 
 
 OWNER = "hpd/car-12"
