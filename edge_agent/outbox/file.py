@@ -51,13 +51,25 @@ def lock(path: Path) -> int:
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        owner = os.pread(lock_file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        owner = (os.pread(lock_file, 20, 0).decode("ascii", "replace").split() or ["unknown"])[0]
         os.close(lock_file)
         raise OutboxBusy(f"outbox {path}: another agent is using it (pid {owner})") from None
-    os.ftruncate(lock_file, 0)
-    with suppress(OSError):  # a full disk keeps out the number, not the agent
-        os.pwrite(lock_file, f"{os.getpid()}\n".encode(), 0)
+    note_count(lock_file, *counted(lock_file))
     return lock_file
+
+
+def note_count(lock_file: int, seq: int, owner: str) -> None:
+    """Write beside our process number how far the count of an owner is: a hint, should the outbox's file be lost."""
+    with suppress(OSError):  # a full disk keeps out the hint, not the agent
+        line = f"{os.getpid()} {seq} {owner}\n".encode()
+        os.pwrite(lock_file, line, 0)
+        os.ftruncate(lock_file, len(line))
+
+
+def counted(lock_file: int) -> tuple[int, str]:
+    """How far the count was at least, and whose; 0 where nobody knows."""
+    words = os.pread(lock_file, 200, 0).decode("utf-8", "replace").split()
+    return (int(words[1]), words[2]) if len(words) == 3 and words[1].isdecimal() else (0, "")
 
 
 def sync(directory: Path) -> None:

@@ -11,19 +11,22 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import UUID
+
+from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import Now, ReadKey, Stamp
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
 from edge_agent.outbox import encryption, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, insert_gap, make_room, note_gap, remove
-from edge_agent.outbox.file import Connection, connect, explained, lock
+from edge_agent.outbox.file import Connection, connect, counted, explained, lock, note_count
 from edge_agent.outbox.rows import Entry, Gap, GapReason, Purge, Row
+from edge_agent.outbox.salvage import SKIPPED
 from edge_agent.outbox.schema import prepare
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status, why_not_ours
 
@@ -89,6 +92,7 @@ class Outbox:
                 self._connection = self._connected()
             with self._transaction() as (connection, now):
                 self._own(connection)
+                self._go_on_counting(connection, now)
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
                 self._ages = Ages(connection, now)
             encryption.confirm(self._path, self._key)
@@ -135,9 +139,32 @@ class Outbox:
             connection.execute("INSERT INTO counter VALUES (?, ?)", (*(ours.fetchone() or (0,)), self._owner))
         connection.execute("UPDATE counter SET owner = ? WHERE owner = ''", (self._owner,))
 
+    def _go_on_counting(self, connection: Connection, now: Stamp) -> None:
+        """Leave places out where the file is behind the count: it was emptied, removed or is from a backup."""
+        at_least, owner = counted(self._lock_file) if self._lock_file is not None else (0, "")
+        last, _ = connection.execute(_CURRENT).fetchone()
+        if owner != self._owner or at_least <= last:
+            return
+        connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (at_least + SKIPPED, owner))
+        insert_gap(
+            connection, [(last + 1, at_least + SKIPPED)], GapReason.DAMAGED,
+            reads=0, acknowledged=0, now_ms=_ms(now),
+        )  # fmt: skip
+        _log.error(
+            "outbox %s: begins anew or is an old copy: the count was at %d at least; the store is told that some"
+            " reads may be missing", self._path, at_least,
+        )  # fmt: skip
+
+    def _note_count(self) -> None:
+        if self._connection is not None and self._lock_file is not None:
+            last, owner = self._connection.execute(_CURRENT).fetchone()
+            note_count(self._lock_file, last, owner)
+
     def close(self) -> None:
         with self._guard:
             if self._connection is not None:
+                with suppress(sqlite.Error):
+                    self._note_count()
                 self._connection.close()
                 self._connection = None
             if self._lock_file is not None:
@@ -243,6 +270,7 @@ class Outbox:
         with self._transaction() as (connection, now):
             if self._ages is not None:
                 self._ages.save(connection, now)
+            self._note_count()
             old = _older(connection, self._age_s(now) - self._bounds.keep_s)
             gone = remove(connection, old, GapReason.EXPIRED, now_ms=_ms(now))
         salvage.forget(self._path, older_than_s=self._bounds.keep_s, now=now)

@@ -162,10 +162,8 @@ def test_a_file_that_is_no_receipts_is_one_line(car: Car) -> None:
     for file in (export, car.stick / "junk"):
         done = car.run("receipts", file)
         assert (done.returncode, done.stdout) == (1, "")
-        assert (
-            done.stderr
-            == f"edge-agent: {file}: holds no receipts: they are what the store's import --receipts writes\n"
-        )
+        assert done.stderr.startswith(f"edge-agent: {file}: holds no receipts: ")
+        assert len(done.stderr.splitlines()) == 1
     (car.stick / "half").write_text("{}\n" * 20)
     done = car.run("receipts", car.stick / "half")
     assert len(done.stderr.splitlines()) == 6

@@ -318,3 +318,31 @@ def test_a_purge_takes_the_damaged_file_too(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.purge()
         assert kept(path) == []
+
+
+@pytest.mark.parametrize("lost", ["emptied", "removed", "an old copy"])
+def test_a_file_that_is_younger_than_the_count_gives_no_place_twice(path: Path, clock: Clock, lost: str) -> None:
+    filled(path, clock, count=20)
+    old = path.read_bytes()
+    filled(path, clock, count=80)
+    if lost == "emptied":
+        path.write_bytes(b"")
+    elif lost == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(old)
+    kept_reads = 20 if lost == "an old copy" else 0
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.status().pending == kept_reads
+        assert outbox.append([Note()]) == (10_101,)
+        (gap,) = outbox.take_gaps(limit=9)
+        assert (gap.reason, gap.ranges) == (GapReason.DAMAGED, ((kept_reads + 1, 10_100),))
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (10_102,)
+
+
+def test_of_another_owners_count_nothing_is_left_out(path: Path, clock: Clock) -> None:
+    filled(path, clock, count=20)
+    path.unlink()
+    with Outbox(path=path, now=clock, owner="hpd/car-99") as outbox:
+        assert outbox.append([Note()]) == (1,)
