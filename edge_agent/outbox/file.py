@@ -59,7 +59,7 @@ def lock(path: Path) -> int:
 
 
 def note_count(lock_file: int, seq: int, owner: str) -> None:
-    """Write beside our process number how far the count of an owner is: a hint, should the outbox's file be lost."""
+    """Write beside our process number how far an owner's count is: a hint, should the outbox's file be lost."""
     with suppress(OSError):  # a full disk keeps out the hint, not the agent
         line = f"{os.getpid()} {seq} {owner}\n".encode()
         os.pwrite(lock_file, line, 0)

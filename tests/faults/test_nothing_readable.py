@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.errors import OutboxError
+from edge_agent.outbox import GapReason, read_purges
+from edge_agent.wiring import OUTBOX_FILE
 from tests.e2e.broker import Mosquitto, wait_until
 from tests.e2e.central import CentralStore
 from tests.faults.amount import amount
@@ -28,6 +31,14 @@ def files_with(state: Path, text: str) -> list[str]:
     return found
 
 
+def let_go(state: Path, key: bytes | None) -> set[GapReason]:
+    """Why reads left the outbox by now; nothing while there is none."""
+    try:
+        return {one.reason for one in read_purges(state / OUTBOX_FILE, key=key)}
+    except OutboxError:
+        return set()
+
+
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "encrypted"])
 def test_what_is_appended_sent_receipted_and_let_go_is_never_written_in_clear(
     tmp_path: Path, key: bytes | None
@@ -44,7 +55,7 @@ def test_what_is_appended_sent_receipted_and_let_go_is_never_written_in_clear(
     seen: set[str] = set()
     try:
         agent.start()
-        wait_until(lambda: "is full" in agent.log(), "the quota")
+        wait_until(lambda: GapReason.QUOTA in let_go(agent.state, key), "the quota")
         seen.update(files_with(agent.state, PLATE))
         mosquitto.start()
         store.start()
@@ -57,7 +68,7 @@ def test_what_is_appended_sent_receipted_and_let_go_is_never_written_in_clear(
         agent.reads_on(more=50)
         agent.kill()
         agent.start()
-        wait_until(lambda: "older than they may be kept" in agent.log(), "the retention")
+        wait_until(lambda: GapReason.EXPIRED in let_go(agent.state, key), "the retention")
         seen.update(files_with(agent.state, PLATE))
         agent.stop()
         seen.update(files_with(agent.state, PLATE))
