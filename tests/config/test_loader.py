@@ -64,11 +64,8 @@ def test_defaults_agent_camera_and_tuner_lie_over_each_other(write: Write) -> No
     configuration = load(directory)
     front, sim = configuration.cameras
     assert (front.name, sim.name) == ("front", "sim")
-    assert (front.tracking.min_evidence, front.tracking.emit_after_s, front.tracking.emit_at_latest_s) == (
-        4,
-        2.5,
-        7.0,
-    )
+    ours = front.tracking
+    assert (ours.min_evidence, ours.emit_after_s, ours.emit_at_latest_s) == (4, 2.5, 7.0)
     assert (sim.tracking.min_evidence, sim.tracking.emit_after_s, sim.tracking.emit_at_latest_s) == (4, 2.0, 3.0)
     assert configuration.agent.state.directory == directory / "state"
     assert configuration.warnings == (UNENCRYPTED.replace("agent.toml", "agent.toml:4"),)

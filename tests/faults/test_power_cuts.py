@@ -22,8 +22,9 @@ from edge_agent.outbox import Outbox
 from tests.faults.amount import amount
 from tests.faults.disk import MARKS, Disk, Operation, operations, shim, watched
 from tests.faults.story import BOUNDS, KEY, contents_of
+from tests.outbox.test_formats import FORMATS
 from tests.outbox.test_mending import overwrite
-from tests.outbox.test_outbox import FORMATS, OWNER, Clock, Note
+from tests.outbox.test_outbox import OWNER, Clock, Note
 
 ROOT = Path(__file__).parents[2]
 NOTHING = {"reads": [], "gaps": [], "counts": [0, 0]}

@@ -15,9 +15,8 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import ReadKey, Stamp
 from edge_agent.errors import OutboxBusy, OutboxError, OutboxUnusable, StateDirectoryError
-from edge_agent.outbox import Bounds, Outbox, read_status
+from edge_agent.outbox import Outbox, read_status
 from edge_agent.outbox.file import explained
-from edge_agent.outbox.schema import SCHEMA_VERSION
 from edge_agent.outbox.status import NOTHING
 
 
@@ -274,56 +273,6 @@ def test_reads_of_another_vehicle_must_leave_first_and_each_has_its_own_count(pa
         assert outbox.receipted_through(4) is None
 
 
-FORMATS = {
-    1: """
-        CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, payload BLOB NOT NULL,
-            appended_ms INTEGER NOT NULL) STRICT;
-        CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
-        CREATE TABLE counter (last_seq INTEGER NOT NULL) STRICT;
-        INSERT INTO counter VALUES (1);
-    """,
-    2: """
-        CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, payload BLOB NOT NULL,
-            appended_ms INTEGER NOT NULL) STRICT;
-        CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
-        CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
-        INSERT INTO counter VALUES (1, 'hpd/car-1');
-    """,
-    3: """
-        CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL, payload BLOB NOT NULL,
-            appended_ms INTEGER NOT NULL, revision INTEGER NOT NULL DEFAULT 0, UNIQUE (id, revision)) STRICT;
-        CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
-        CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
-        INSERT INTO counter VALUES (1, 'hpd/car-1');
-    """,
-}
-
-
-@pytest.mark.parametrize("version", FORMATS)
-def test_an_outbox_of_an_earlier_format_is_taken_over_with_its_reads(
-    path: Path, clock: Clock, version: int
-) -> None:
-    path.parent.mkdir(parents=True)
-    note = Note()
-    appended_ms = int((clock().utc - timedelta(days=2)).timestamp() * 1000)
-    with closing(sqlite.connect(str(path))) as old:
-        old.executescript(FORMATS[version])
-        old.execute(
-            "INSERT INTO reads (seq, id, payload, appended_ms) VALUES (1, ?, ?, ?)",
-            (note.key.id.bytes, b"waiting", appended_ms),
-        )
-        old.execute(f"PRAGMA user_version = {version}")
-        old.commit()
-    bounds = Bounds(keep_s=3 * 86400)
-    with Outbox(path=path, now=clock, owner="hpd/car-1", bounds=bounds) as outbox:
-        assert [(row.seq, row.key, row.payload) for row in outbox.take(limit=9)] == [(1, note.key, b"waiting")]
-        assert outbox.append([Note()]) == (2,)
-        assert outbox.expire() == 0
-        clock.seconds += 1.5 * 86400
-        assert outbox.expire() == 1
-        assert [row.seq for row in outbox.take(limit=9)] == [2]
-
-
 def test_a_receipt_for_a_read_does_not_delete_its_correction(outbox: Outbox) -> None:
     said, corrected = Note(), Note()
     corrected.key = ReadKey(said.key.id, 1)
@@ -333,17 +282,6 @@ def test_a_receipt_for_a_read_does_not_delete_its_correction(outbox: Outbox) -> 
     assert outbox.resend() == 1
     assert [row.key for row in outbox.take(limit=9)] == [corrected.key]
     assert outbox.receipted([corrected.key]) == 1
-
-
-def test_another_programs_database_is_refused_and_left_alone(path: Path, clock: Clock) -> None:
-    path.parent.mkdir()
-    with closing(sqlite.connect(str(path))) as theirs:
-        theirs.execute("CREATE TABLE songs (title TEXT)")
-    for attempt in (Outbox(path=path, now=clock, owner=OWNER).open, lambda: read_status(path)):
-        with pytest.raises(OutboxUnusable, match="is a database of another program"):
-            attempt()
-    with closing(sqlite.connect(str(path))) as theirs:
-        assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
 
 
 def test_a_directory_in_its_place_is_called_so(path: Path, clock: Clock) -> None:
@@ -377,17 +315,6 @@ def test_a_full_disk_at_the_start_is_for_time(path: Path, clock: Clock, monkeypa
     with pytest.raises(OutboxError, match="the disk is full") as caught:
         Outbox(path=path, now=clock, owner=OWNER).open()
     assert caught.value.exit_status == 1
-
-
-def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.append([Note()])
-        outbox._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(OutboxUnusable, match="its format is 5, this program knows 4"):
-        Outbox(path=path, now=clock, owner=OWNER).open()
-    connection = sqlite.connect(str(path))
-    assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)
-    connection.close()
 
 
 def test_a_refused_outbox_is_not_left_locked(path: Path, clock: Clock) -> None:
