@@ -9,7 +9,8 @@ import asyncio
 import logging
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -28,16 +29,28 @@ _OTHER_FILES = 200
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    logging.getLogger("edge_agent").setLevel(logging.ERROR)  # a thousand cars would tell of one outage
     console = Console(width=100, highlight=False, markup=False)
     try:
-        _measure(options, console)
+        with _quiet():
+            _measure(options, console)
     except EdgeAgentError as error:
         print(f"fleet: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Errors alone: a thousand cars would tell of one outage."""
+    log = logging.getLogger("edge_agent")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
