@@ -94,15 +94,15 @@ def others(directory: Path, port: int, count: int) -> tuple[float, float]:
     """persist-queue: put, then take, publish, wait and acknowledge; both reads a second."""
     from persistqueue import SQLiteAckQueue  # noqa: PLC0415 - it is optional
 
-    payloads = [one.encode(number) for number, one in enumerate(records(count), start=1)]
+    drafts = records(count)  # written down while they are put, as ours are
     queue = SQLiteAckQueue(str(directory / "persist-queue"), multithreading=True, auto_commit=True)
-    put_ms = timed(lambda: [queue.put(payload) for payload in payloads])
+    put_ms = timed(lambda: [queue.put(one.encode(number)) for number, one in enumerate(drafts, start=1)])
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
     client.connect("127.0.0.1", port)
     client.loop_start()
 
     def drain() -> None:
-        for _ in payloads:
+        for _ in drafts:
             item = queue.get()
             client.publish("bench/other", item, qos=1).wait_for_publish()
             queue.ack(item)
