@@ -178,16 +178,21 @@ class ReadRecord(_Part):
         return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
+_PLACE = b'"seq":%d' % _LONGEST_SEQ
+
+
 class ReadDraft:
     """A record that lacks its place in the vehicle's count; what the outbox takes as an entry."""
 
     def __init__(self, record: ReadRecord, *, priority: bool = False) -> None:
-        self._record = record
+        self._key = record.key
         self._priority = priority
+        # Written down here, not while the disk is waited for; the longest place stands for the one to come.
+        self._before, self._after = _within_budget(record).split(_PLACE)
 
     @property
     def key(self) -> domain.ReadKey:
-        return self._record.key
+        return self._key
 
     @property
     def priority(self) -> bool:
@@ -198,11 +203,15 @@ class ReadDraft:
 
         Names of more than 16 characters on a plate of 12 can take it up to 50 bytes beyond.
         """
-        record = self._record.model_copy(update={"seq": seq})
-        while len(payload := record.encode()) > BUDGET_BYTES and record.plate.candidates:
-            plate = record.plate.model_copy(update={"candidates": record.plate.candidates[:-1]})
-            record = record.model_copy(update={"plate": plate})
-        return payload
+        return b'%b"seq":%d%b' % (self._before, seq, self._after)
+
+
+def _within_budget(record: ReadRecord) -> bytes:
+    record = record.model_copy(update={"seq": _LONGEST_SEQ})
+    while len(payload := record.encode()) > BUDGET_BYTES and record.plate.candidates:
+        plate = record.plate.model_copy(update={"candidates": record.plate.candidates[:-1]})
+        record = record.model_copy(update={"plate": plate})
+    return payload
 
 
 def _share(value: float) -> float:
