@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
@@ -249,6 +250,21 @@ class Read:
 def corrected(reads: Iterable[Read]) -> list[Read]:
     """The reads as their last corrections have them."""
     return list({read.id: read for read in reads}.values())
+
+
+class GapReason(StrEnum):
+    """Why reads will not come."""
+
+    QUOTA = "quota"
+    EXPIRED = "expired"
+    QUARANTINED = "quarantined"
+    DAMAGED = "damaged"
+    PURGED = "purged"
+    NOT_WRITTEN = "not_written"
+
+
+MOST_RANGES = 200
+"""Ranges of places in one gap record; what is more goes into the next one."""
 
 
 @dataclass(frozen=True, slots=True)

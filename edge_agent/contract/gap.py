@@ -1,6 +1,5 @@
 """The gap record `lpr.gap/1`: which reads of a vehicle will not come, and why. It never says what they read."""
 
-from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -8,22 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_agent.contract.explain import explain
 from edge_agent.contract.record import Name, Seq, Time
+from edge_agent.domain import MOST_RANGES, GapReason
 from edge_agent.errors import ContractError
-
-MOST_RANGES = 200
-"""In one record; what is more goes into the next one."""
-
-
-class GapReason(StrEnum):
-    """Why reads will not come."""
-
-    QUOTA = "quota"
-    EXPIRED = "expired"
-    QUARANTINED = "quarantined"
-    DAMAGED = "damaged"
-    PURGED = "purged"
-    NOT_WRITTEN = "not_written"
-
 
 Range = tuple[Seq, Seq]
 

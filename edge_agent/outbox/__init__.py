@@ -2,14 +2,13 @@
 
 from edge_agent.outbox.bounds import Bounds
 from edge_agent.outbox.outbox import Outbox
-from edge_agent.outbox.rows import Entry, Gap, GapReason, Purge, Row
+from edge_agent.outbox.rows import Entry, Gap, Purge, Row
 from edge_agent.outbox.status import OutboxStatus, contents, read_purges, read_status, why_not_ours
 
 __all__ = [
     "Bounds",
     "Entry",
     "Gap",
-    "GapReason",
     "Outbox",
     "OutboxStatus",
     "Purge",

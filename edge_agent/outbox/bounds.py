@@ -7,11 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
+from edge_agent.domain import MOST_RANGES, GapReason
 from edge_agent.outbox.file import Connection
-from edge_agent.outbox.rows import GapReason
-
-MOST_RANGES = 200
-"""In one gap record; the contract allows no more."""
 
 LEAVE_FREE = 0.05
 """Of the quota: made free at once, so that a full outbox does not write a gap record for each read."""

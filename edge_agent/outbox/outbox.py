@@ -19,13 +19,13 @@ from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import Now, ReadKey, Stamp
+from edge_agent.domain import GapReason, Now, ReadKey, Stamp
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
 from edge_agent.outbox import encryption, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, insert_gap, make_room, note_gap, remove
 from edge_agent.outbox.file import Connection, connect, counted, explained, lock, note_count
-from edge_agent.outbox.rows import Entry, Gap, GapReason, Purge, Row
+from edge_agent.outbox.rows import Entry, Gap, Purge, Row
 from edge_agent.outbox.salvage import SKIPPED
 from edge_agent.outbox.schema import prepare
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status, why_not_ours

@@ -2,22 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from edge_agent.domain import ReadKey
-
-
-class GapReason(StrEnum):
-    """Why reads left the outbox, or will not be sent, without the store's receipt."""
-
-    QUOTA = "quota"
-    EXPIRED = "expired"
-    QUARANTINED = "quarantined"
-    DAMAGED = "damaged"
-    PURGED = "purged"
-    NOT_WRITTEN = "not_written"
+from edge_agent.domain import GapReason, ReadKey
 
 
 class Entry(Protocol):

@@ -11,11 +11,10 @@ from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import Stamp
+from edge_agent.domain import GapReason, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap
 from edge_agent.outbox.file import Connection, connect, explained, overwrite, sync
-from edge_agent.outbox.rows import GapReason
 from edge_agent.outbox.schema import prepare
 
 HIGHEST_SEQ = 2**40

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from edge_agent.domain import ReadKey
+from edge_agent.domain import GapReason, ReadKey
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.encryption import is_plain, why_not_this_key
 from edge_agent.outbox.file import Connection, connect, explained, why_unreadable
-from edge_agent.outbox.rows import Gap, GapReason, Purge, Row
+from edge_agent.outbox.rows import Gap, Purge, Row
 from edge_agent.outbox.schema import check_version, is_new
 
 

@@ -1,6 +1,6 @@
 """What the publisher says beside the reads, in the words of the contract."""
 
-from edge_agent.contract.gap import GapReason, GapRecord
+from edge_agent.contract.gap import GapRecord
 from edge_agent.contract.state import State
 from edge_agent.contract.topics import Topics
 from edge_agent.mqtt import Message
@@ -14,7 +14,7 @@ def gap_record(gap: Gap, topics: Topics) -> GapRecord:
         id=gap.id,
         agency=topics.agency,
         vehicle=topics.vehicle,
-        reason=GapReason(gap.reason),
+        reason=gap.reason,
         ranges=gap.ranges,
         reads=gap.reads,
         acknowledged=gap.acknowledged,

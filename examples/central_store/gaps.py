@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from edge_agent.contract.gap import GapReason, GapRecord
+from edge_agent.contract.gap import GapRecord
+from edge_agent.domain import GapReason
 
 from .database import Span
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from edge_agent.contract.gap import GapReason, GapRecord
+from edge_agent.contract.gap import GapRecord
 from edge_agent.contract.record import draft, time_text
 from edge_agent.contract.topics import Topics
+from edge_agent.domain import GapReason
 from edge_agent.mqtt import Connected, Event, Message
 from examples.central_store.database import Batch, Keeps
 from examples.central_store.intake import from_broker

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent import resources
-from edge_agent.contract.gap import GapReason
+from edge_agent.domain import GapReason
 from examples.central_store.commands import main
 from examples.central_store.sqlite import SqliteDatabase
 from tests.central_store.messages import gap, keep, payload

@@ -5,8 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.contract.gap import GapReason, GapRecord, decode_gap
+from edge_agent.contract.gap import GapRecord, decode_gap
 from edge_agent.contract.topics import Topics
+from edge_agent.domain import GapReason
 from examples.central_store.database import Span
 from examples.central_store.gaps import find_gaps, without_place
 from tests.central_store.messages import CAR, OTHER

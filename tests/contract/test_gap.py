@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from edge_agent.contract.gap import MOST_RANGES, GapReason, GapRecord, decode_gap
+from edge_agent.contract.gap import GapRecord, decode_gap
+from edge_agent.domain import MOST_RANGES, GapReason
 from edge_agent.errors import ContractError
 from tests.contract.test_messages import valid
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.domain import GapReason
 from edge_agent.errors import OutboxError
-from edge_agent.outbox import GapReason, read_purges
+from edge_agent.outbox import read_purges
 from edge_agent.wiring import OUTBOX_FILE
 from tests.e2e.broker import Mosquitto, wait_until
 from tests.e2e.central import CentralStore

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.domain import Stamp
-from edge_agent.outbox import Bounds, GapReason, Outbox
-from edge_agent.outbox.bounds import MOST_RANGES, ranges
+from edge_agent.domain import MOST_RANGES, GapReason, Stamp
+from edge_agent.outbox import Bounds, Outbox
+from edge_agent.outbox.bounds import ranges
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 DAY_S = 86400.0

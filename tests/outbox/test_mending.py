@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_agent import host
+from edge_agent.domain import GapReason
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
-from edge_agent.outbox import Bounds, GapReason, Outbox, read_status
+from edge_agent.outbox import Bounds, Outbox, read_status
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 KEY, OTHER = b"k" * 32, b"x" * 32

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge_agent.domain import ReadKey
-from edge_agent.outbox import Bounds, Gap, GapReason, Outbox
+from edge_agent.domain import GapReason, ReadKey
+from edge_agent.outbox import Bounds, Gap, Outbox
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 BOUNDS = Bounds(quota_bytes=40 * 4096, keep_s=100.5)
