@@ -223,6 +223,22 @@ class ReadKey(NamedTuple):
     revision: int = 0
 
 
+class ImageKey(NamedTuple):
+    """What a receipt confirms of a picture: whose, the read's id, and its hash."""
+
+    read: UUID
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """A picture as a file; width and height in pixels."""
+
+    file: bytes
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
     """One vehicle pass: the characters of all its frames, fused; a higher revision corrects what its id said."""
@@ -252,8 +268,15 @@ def corrected(reads: Iterable[Read]) -> list[Read]:
     return list({read.id: read for read in reads}.values())
 
 
+class Missing(StrEnum):
+    """What will not come: reads, with their pictures, or only the pictures."""
+
+    READS = "reads"
+    IMAGES = "images"
+
+
 class GapReason(StrEnum):
-    """Why reads will not come."""
+    """Why they will not come."""
 
     QUOTA = "quota"
     EXPIRED = "expired"

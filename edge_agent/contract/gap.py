@@ -1,4 +1,4 @@
-"""The gap record `lpr.gap/1`: which reads of a vehicle will not come, and why. It never says what they read."""
+"""The gap record `lpr.gap/1`: what of a vehicle will not come, and why. It never says what was read."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_agent.contract.explain import explain
 from edge_agent.contract.record import Name, Seq, Time
-from edge_agent.domain import MOST_RANGES, GapReason
+from edge_agent.domain import MOST_RANGES, GapReason, Missing
 from edge_agent.errors import ContractError
 
 Range = tuple[Seq, Seq]
 
 
 class GapRecord(BaseModel):
-    """Places of a vehicle's count whose reads left the car unsent, or unconfirmed.
+    """Places of a vehicle's count whose reads, or only their pictures, left the car unsent, or unconfirmed.
 
     quota: the outbox was full. expired: older than the car may keep them. quarantined: the broker will not take
     them; they are still in the car, to be exported. damaged: the file was damaged, and what of these places has not
@@ -27,6 +27,9 @@ class GapRecord(BaseModel):
     id: UUID = Field(description="The store's key, so that a repeat is harmless; a receipt names it.")
     agency: Name
     vehicle: Name
+    what: Missing = Field(
+        default=Missing.READS, strict=False, description="The reads, with their pictures, or only the pictures."
+    )
     reason: GapReason = Field(strict=False)
     ranges: Annotated[tuple[Range, ...], Field(max_length=MOST_RANGES)] = Field(
         description="Places of the count, first and last of each range; empty where there were none."

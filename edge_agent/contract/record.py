@@ -3,6 +3,7 @@
 No field can carry a name, an address or an immigration status, and a field that is not listed here is refused.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,11 @@ from edge_agent.contract.topics import NAME_PATTERN
 from edge_agent.errors import ContractError
 
 BUDGET_BYTES = 1024
-"""What a read may weigh, so that a day of reads fits through a bad radio link."""
+"""What a read may weigh, so that a day of reads fits through a bad radio link; where it names a picture,
+IMAGE_NAMED_BYTES more."""
+
+IMAGE_NAMED_BYTES = 128
+LONGEST_IMAGE_BYTES = 65535
 
 _TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 _LONGEST_SEQ = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
@@ -121,7 +126,7 @@ class PlateImage(_Part):
     """Names the picture of the plate, which travels on its own topic."""
 
     sha256: Sha256
-    bytes: Annotated[int, Field(ge=1, le=65535)]
+    bytes: Annotated[int, Field(ge=1, le=LONGEST_IMAGE_BYTES)]
     width: Size
     height: Size
 
@@ -184,8 +189,9 @@ _PLACE = b'"seq":%d' % _LONGEST_SEQ
 class ReadDraft:
     """A record that lacks its place in the vehicle's count; what the outbox takes as an entry."""
 
-    def __init__(self, record: ReadRecord, *, priority: bool = False) -> None:
+    def __init__(self, record: ReadRecord, *, image: domain.Jpeg | None = None, priority: bool = False) -> None:
         self._key = record.key
+        self._image = image
         self._priority = priority
         # Written down here, not while the disk is waited for; the longest place stands for the one to come.
         self._before, self._after = _within_budget(record).split(_PLACE)
@@ -195,11 +201,15 @@ class ReadDraft:
         return self._key
 
     @property
+    def image(self) -> bytes | None:
+        return None if self._image is None else self._image.file
+
+    @property
     def priority(self) -> bool:
         return self._priority
 
     def encode(self, seq: int) -> bytes:
-        """Write the final record within BUDGET_BYTES: the last candidates give way.
+        """Write the final record within its budget: the last candidates give way.
 
         Names of more than 16 characters on a plate of 12 can take it up to 50 bytes beyond.
         """
@@ -208,7 +218,8 @@ class ReadDraft:
 
 def _within_budget(record: ReadRecord) -> bytes:
     record = record.model_copy(update={"seq": _LONGEST_SEQ})
-    while len(payload := record.encode()) > BUDGET_BYTES and record.plate.candidates:
+    budget = BUDGET_BYTES + (IMAGE_NAMED_BYTES if record.image else 0)
+    while len(payload := record.encode()) > budget and record.plate.candidates:
         plate = record.plate.model_copy(update={"candidates": record.plate.candidates[:-1]})
         record = record.model_copy(update={"plate": plate})
     return payload
@@ -255,6 +266,17 @@ def _position(position: domain.Position | None) -> Position | None:
     )
 
 
+def _image(image: domain.Jpeg | None) -> PlateImage | None:
+    if image is None:
+        return None
+    return PlateImage(
+        sha256=hashlib.sha256(image.file).hexdigest(),
+        bytes=len(image.file),
+        width=image.width,
+        height=image.height,
+    )
+
+
 def draft(
     read: domain.Read,
     *,
@@ -264,6 +286,7 @@ def draft(
     clock: domain.ClockState,
     position: domain.Position | None,
     pass_id: UUID | None = None,
+    image: domain.Jpeg | None = None,
 ) -> ReadDraft:
     """Write a read down as the contract has it. Raises ContractError for one that the contract cannot express."""
     x1, y1, x2, y2 = (round(edge) for edge in read.box)
@@ -286,12 +309,12 @@ def draft(
             frame_size=read.frame_size,
             track=Track(frames=read.frames, first_at=_time(read.first), last_at=_time(read.last)),
             position=_position(position),
-            image=None,
+            image=_image(image),
             source=source,
         )
     except ValidationError as error:
         raise ContractError(f"read {read.id}: {explain(error)}") from None
-    return ReadDraft(record)
+    return ReadDraft(record, image=image)
 
 
 def decode_read(payload: bytes) -> ReadRecord:

@@ -5,18 +5,19 @@ Run `python -m edge_agent.contract.schema docs/contract` after a change of the m
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edge_agent.contract.gap import GapRecord
 from edge_agent.contract.health import HealthRecord
+from edge_agent.contract.image import ImageRecord
 from edge_agent.contract.receipt import Receipt
 from edge_agent.contract.record import ReadRecord
 from edge_agent.contract.state import State
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_READ, _GAP, _HEALTH, _RECEIPT, _STATE = (
-    f"{name}.schema.json" for name in ("read", "gap", "health", "receipt", "state")
+_READ, _GAP, _HEALTH, _IMAGE, _RECEIPT, _STATE = (
+    f"{name}.schema.json" for name in ("read", "gap", "health", "image", "receipt", "state")
 )
 
 
@@ -34,13 +35,16 @@ _PARAMETERS = {
     "agency": {"description": "The agency's short name."},
     "vehicle": {"description": "The vehicle's name, unique in the agency."},
 }
+_READ_ID = {"read": {"description": "The read's id."}}
 
 
-def _channel(kind: str, summary: str, message: str) -> dict[str, object]:
+def _channel(
+    kind: str, summary: str, message: str, *, parameters: Iterable[str] = _PARAMETERS
+) -> dict[str, object]:
     return {
         "address": f"{{prefix}}/v1/{{agency}}/{{vehicle}}/{kind}",
         "description": summary,
-        "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in _PARAMETERS},
+        "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in parameters},
         "messages": {message: {"$ref": f"#/components/messages/{message}"}},
     }
 
@@ -70,12 +74,19 @@ def _asyncapi() -> dict[str, object]:
             "reads": _channel("reads", "One message for one vehicle pass.", "read"),
             "gaps": _channel("gaps", "Which reads will not come, and why.", "gap"),
             "health": _channel("health", "Once a minute, how the car's reader is.", "health"),
+            "images": _channel(
+                "images/{read}",
+                "The picture of a read's plate, after the read, where the site wants pictures.",
+                "image",
+                parameters=(*_PARAMETERS, *_READ_ID),
+            ),
             "receipts": _channel("receipts", "What the central store has stored and committed.", "receipt"),
             "state": _channel("state", "Retained; `offline` is the car's last will.", "state"),
         },
         "operations": {
             "sendReads": _operation("send", "reads", retain=False),
             "sendGaps": _operation("send", "gaps", retain=False),
+            "sendImages": _operation("send", "images", retain=False),
             "sendHealth": _operation("send", "health", retain=False),
             "receiveReceipts": _operation("receive", "receipts", retain=False),
             "sendState": _operation("send", "state", retain=True),
@@ -85,10 +96,11 @@ def _asyncapi() -> dict[str, object]:
                 "read": _message("application/json", _READ),
                 "gap": _message("application/json", _GAP),
                 "health": _message("application/json", _HEALTH),
+                "image": {"contentType": "image/jpeg", "payload": {"type": "string", "format": "binary"}},
                 "receipt": _message("application/json", _RECEIPT),
                 "state": _message("text/plain", _STATE),
             },
-            "parameters": _PARAMETERS,
+            "parameters": _PARAMETERS | _READ_ID,
         },
     }
 
@@ -99,6 +111,7 @@ def documents() -> Mapping[str, str]:
         _READ: ReadRecord.model_json_schema(by_alias=True),
         _GAP: GapRecord.model_json_schema(by_alias=True),
         _HEALTH: HealthRecord.model_json_schema(by_alias=True),
+        _IMAGE: ImageRecord.model_json_schema(by_alias=True),
         _RECEIPT: Receipt.model_json_schema(),
         _STATE: _state_schema(),
     }

@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
 
 from edge_agent.errors import ContractError
 
@@ -10,8 +12,9 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
 
 _PREFIX_PATTERN = r"^[A-Za-z0-9_-]{1,32}(/[A-Za-z0-9_-]{1,32}){0,3}$"
 _VERSION = "v1"
+_UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
-READS, GAPS = "reads", "gaps"
+READS, GAPS, IMAGES = "reads", "gaps", "images"
 """What a central store takes."""
 
 
@@ -41,6 +44,9 @@ class Topics:
     def gaps(self) -> str:
         return self._topic(GAPS)
 
+    def image(self, read: UUID) -> str:
+        return self._topic(f"{IMAGES}/{read}")
+
     @property
     def health(self) -> str:
         return self._topic("health")
@@ -57,18 +63,27 @@ class Topics:
         return f"{self.prefix}/{_VERSION}/{self.agency}/{self.vehicle}/{kind}"
 
 
+class Sender(NamedTuple):
+    """Whose message a topic carries, of which kind, and of which read if it is a picture."""
+
+    vehicle: Topics
+    kind: str
+    read: UUID | None = None
+
+
 def every_vehicle(prefix: str, kind: str) -> str:
     """Give the filter with which a central store subscribes to one kind of message of all vehicles."""
     _check("topic prefix", prefix, _PREFIX_PATTERN)
-    return f"{prefix}/{_VERSION}/+/+/{kind}"
+    return f"{prefix}/{_VERSION}/+/+/{kind}" + ("/+" if kind == IMAGES else "")
 
 
-def sender(prefix: str, topic: str) -> tuple[Topics, str]:
-    """Tell whose message a topic carries, and of which kind: READS or GAPS. Raises ContractError for another."""
+def sender(prefix: str, topic: str) -> Sender:
+    """Tell whose READS, GAPS or IMAGES a topic carries. Raises ContractError for another."""
     rest = topic.removeprefix(f"{prefix}/{_VERSION}/").split("/")
     match rest:
         case [agency, vehicle, ("reads" | "gaps") as kind]:
-            return Topics(prefix, agency, vehicle), kind
-    raise ContractError(
-        f"topic {topic!r}: should be {every_vehicle(prefix, READS)} or {every_vehicle(prefix, GAPS)}"
-    )
+            return Sender(Topics(prefix, agency, vehicle), kind)
+        case [agency, vehicle, "images", read] if re.fullmatch(_UUID_PATTERN, read):
+            return Sender(Topics(prefix, agency, vehicle), IMAGES, UUID(read))
+    filters = [every_vehicle(prefix, kind) for kind in (READS, GAPS, IMAGES)]
+    raise ContractError(f"topic {topic!r}: should be {filters[0]}, {filters[1]} or {filters[2]}")

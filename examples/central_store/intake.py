@@ -13,7 +13,7 @@ from .database import Arrived, Rejected, digest
 def from_broker(topic: str, payload: bytes, prefix: str) -> Arrived | Rejected:
     """Read a message; a vehicle can speak for itself alone."""
     try:
-        vehicle, kind = sender(prefix, topic)
+        vehicle, kind, _ = sender(prefix, topic)
         record = decode_read(payload) if kind == READS else decode_gap(payload)
     except ContractError as error:
         return _rejected(payload, topic, str(error))

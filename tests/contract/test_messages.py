@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jsonschema
 import pytest
@@ -12,8 +12,8 @@ from edge_agent.contract.receipt import Receipt, decode_receipt
 from edge_agent.contract.record import draft
 from edge_agent.contract.schema import documents, main
 from edge_agent.contract.state import State
-from edge_agent.contract.topics import GAPS, READS, Topics, every_vehicle, sender
-from edge_agent.domain import ReadKey
+from edge_agent.contract.topics import GAPS, IMAGES, READS, Topics, every_vehicle, sender
+from edge_agent.domain import ImageKey, ReadKey
 from edge_agent.errors import ContractError
 from tests.contract.reads import CLOCK, POSITION, SOURCE, make_read
 
@@ -51,6 +51,9 @@ def test_a_read_fits_the_published_schema_and_a_stranger_does_not() -> None:
         ({"ids": [str(uuid4())], "through_seq": 9, "later": "field"}, True),
         ({"gaps": [str(uuid4())]}, True),
         ({"gaps": [7]}, False),
+        ({"images": [[str(uuid4()), "ab" * 32]]}, True),
+        ({"images": [str(uuid4())]}, False),
+        ({"images": [[str(uuid4()), "ab"]]}, False),
         ({}, False),
         ({"ids": ["7"]}, False),
         ({"ids": "7"}, False),
@@ -88,6 +91,11 @@ def test_a_receipt_tells_reads_and_corrections_apart() -> None:
     assert receipt.ids == (one.id,)
 
 
+def test_a_receipt_names_pictures_by_read_and_hash() -> None:
+    key = ImageKey(uuid4(), "0f" * 32)
+    assert decode_receipt(Receipt.of([], images=[key]).encode()).image_keys == (key,)
+
+
 def test_states_are_plain_words() -> None:
     assert (
         [str(state) for state in State] == schema("state.schema.json")["enum"] == ["online", "offline", "stopped"]
@@ -119,8 +127,19 @@ def test_a_prefix_may_have_parts_but_no_wildcard() -> None:
 
 def test_the_sender_is_told_from_the_topic() -> None:
     topics = Topics("state/lpr", "a", "v")
-    assert sender("state/lpr", topics.reads) == (topics, READS)
-    assert sender("state/lpr", topics.gaps) == (topics, GAPS)
-    for topic in (topics.state, "lpr/v1/a/v/reads", "state/lpr/v1/a/reads", "state/lpr/v1/a/b/c/reads", ""):
+    assert sender("state/lpr", topics.reads) == (topics, READS, None)
+    assert sender("state/lpr", topics.gaps) == (topics, GAPS, None)
+    assert sender("state/lpr", topics.image(UUID(int=7))) == (topics, IMAGES, UUID(int=7))
+    images = every_vehicle("state/lpr", IMAGES).removesuffix("+").replace("+", "a")
+    for topic in (
+        images,
+        f"{images}7",
+        f"{images}{UUID(int=7)}/b",
+        topics.state,
+        "lpr/v1/a/v/reads",
+        "state/lpr/v1/a/reads",
+        "state/lpr/v1/a/b/c/reads",
+        "",
+    ):
         with pytest.raises(ContractError):
             sender("state/lpr", topic)
