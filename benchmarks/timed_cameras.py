@@ -18,6 +18,7 @@ from benchmarks.lines import CamerasEnd
 from edge_agent import host, wiring
 from edge_agent.camera.files import FilesCamera
 from edge_agent.config.settings import (
+    ImageSettings,
     ModelSettings,
     MqttSettings,
     PassesSettings,
@@ -125,6 +126,7 @@ def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
             vehicle=VEHICLE,
             source=wiring.source(models),
             passes=PassesSettings(),
+            images=ImageSettings(),
             outbox=outbox,
             publisher=publisher,
         )

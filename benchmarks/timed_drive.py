@@ -14,6 +14,7 @@ from benchmarks.lines import DriveEnd, DriveFrame
 from edge_agent import host, wiring
 from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.config.settings import (
+    ImageSettings,
     ModelSettings,
     MqttSettings,
     PassesSettings,
@@ -109,6 +110,7 @@ def _keep(models: ModelSettings, outbox: Outbox) -> Keep:
         vehicle=VEHICLE,
         source=wiring.source(models),
         passes=PassesSettings(),
+        images=ImageSettings(),
         outbox=outbox,
         publisher=publisher,
     )

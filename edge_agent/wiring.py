@@ -15,9 +15,10 @@ from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.camera.v4l2 import V4l2Camera
 from edge_agent.config import settings as config
 from edge_agent.contract.ids import new_id
+from edge_agent.contract.image import BUDGET_BYTES, HEIGHT_PX, WIDTH_PX
 from edge_agent.contract.record import ModelUsed, Source, draft
 from edge_agent.contract.topics import Topics
-from edge_agent.domain import Frame, Read
+from edge_agent.domain import Frame, Jpeg, Read
 from edge_agent.errors import ConfigurationError, ContractError, ModelError
 from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink, Tls
@@ -30,6 +31,7 @@ from edge_agent.reading.tracker import Rules, Tracker
 from edge_agent.vision.detector import CentreMapDetector
 from edge_agent.vision.easyocr import EasyOcrReader
 from edge_agent.vision.models import DetectorModel, Manifest, Model, ReaderModel, Runtime, load_manifest
+from edge_agent.vision.patch import small_jpeg
 from edge_agent.vision.reader import CtcReader
 from edge_agent.vision.still import Still
 from edge_agent.vision.threads import limit_threads
@@ -225,6 +227,7 @@ def keep_reads(
     vehicle: config.VehicleSettings,
     source: Source,
     passes: config.PassesSettings,
+    images: config.ImageSettings,
     outbox: Outbox,
     publisher: Publisher,
 ) -> Callable[[Sequence[Read]], None]:
@@ -245,6 +248,7 @@ def keep_reads(
                         source=source,
                         clock=clock,
                         position=None,
+                        image=_picture(read) if images.send else None,
                     )
                 )
             except ContractError as error:  # one read that cannot be said must not stop the others
@@ -253,3 +257,7 @@ def keep_reads(
         publisher.notify()
 
     return keep
+
+
+def _picture(read: Read) -> Jpeg:
+    return small_jpeg(read.patch, width=WIDTH_PX, height=HEIGHT_PX, most_bytes=BUDGET_BYTES)

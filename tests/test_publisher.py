@@ -39,9 +39,10 @@ OPEN_DOOR = Connected(receive_maximum=65535, maximum_packet_size=None)
 
 
 class Note:
-    def __init__(self, size: int = 0) -> None:
+    def __init__(self, size: int = 0, *, image: bytes | None = None) -> None:
         self.key = ReadKey(uuid4())
         self.priority = False
+        self.image = image
         self._size = size
 
     def encode(self, seq: int) -> bytes:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent import host, wiring
-from edge_agent.config.settings import ModelSettings, MqttSettings, PassesSettings, VehicleSettings
+from edge_agent.config.settings import ImageSettings, ModelSettings, MqttSettings, PassesSettings, VehicleSettings
 from edge_agent.contract.record import decode_read
 from edge_agent.errors import ConfigurationError
 from edge_agent.outbox import Outbox
@@ -22,6 +22,7 @@ def test_a_read_that_the_contract_cannot_say_does_not_stop_the_others(
         vehicle=VEHICLE,
         source=wiring.source(ModelSettings()),
         passes=PassesSettings(),
+        images=ImageSettings(),
         outbox=outbox,
         publisher=publisher,
     )

@@ -6,8 +6,8 @@ from itertools import islice
 from math import inf
 from uuid import UUID
 
-from edge_agent.domain import ReadKey
-from edge_agent.outbox import Entry, Gap, Row
+from edge_agent.domain import ImageKey, ReadKey
+from edge_agent.outbox import Entry, Gap, ImageRow, Row
 
 
 class MemoryOutbox:
@@ -48,6 +48,18 @@ class MemoryOutbox:
 
     def take(self, *, limit: int, after_seq: int) -> list[Row]:
         return list(islice((row for seq, row in self._pending.items() if seq > after_seq), limit))
+
+    def take_images(self, **_: int) -> list[ImageRow]:
+        return []
+
+    def hold_image(self, seq: int) -> None:
+        self.problems.append(f"picture {seq} was held back: these cars have none")
+
+    def mark_images_sent(self, seqs: Sequence[int]) -> None:
+        self.problems.append(f"pictures {seqs} were sent: these cars have none")
+
+    def images_receipted(self, _: Sequence[ImageKey]) -> int:
+        return 0
 
     def mark_sent(self, seqs: Sequence[int]) -> None:
         for seq in seqs:

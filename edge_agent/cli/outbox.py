@@ -32,12 +32,15 @@ def status(*, config: ConfigOption = SERVICE_DIRECTORY, jsonl: JsonLines = False
         print(f"pending      {found.pending}   (committed, not yet at the broker)")
         print(f"sent         {found.sent}   (at the broker, no receipt from the store yet)")
         print(f"quarantined  {found.quarantined}   (not taken by the broker: kept, tried again at the next start)")
+        print(f"pictures     {found.images}   (go after their reads; no receipt yet)")
         print(f"gap records  {found.gaps}   (tell the store what will not come; no receipt yet)")
         print(f"oldest       {found.oldest or '-'}")
         print(f"last seq     {found.last_seq}   (reads committed since this outbox began)")
         print(f"size         {found.size_bytes / 1024:.0f} KiB")
         for reason, reads in found.left.items():
             print(f"left         {reads}   ({reason}: deleted without a receipt)")
+        for reason, images in found.images_left.items():
+            print(f"left         {images}   ({reason}: pictures alone, deleted without a receipt)")
 
 
 @outbox_app.command(epilog="Example: edge-agent outbox export /media/stick")
@@ -48,12 +51,13 @@ def export(
     *,
     config: ConfigOption = SERVICE_DIRECTORY,
 ) -> None:
-    """Copy every read and gap record into one file, for the central store to import; nothing leaves the outbox.
+    """Copy every read, picture and gap record into one file, for the central store to import.
 
-    The service may be running. The file is encrypted to the store where `export.certificate_file` is set.
+    Nothing leaves the outbox; the service may be running. The file is encrypted to the store where
+    `export.certificate_file` is set.
     """
     written = service.export(loader.load(config).agent, directory)
-    print(f"{written.file}: {written.reads} reads, {written.gaps} gap records")
+    print(f"{written.file}: {written.reads} reads, {written.images} pictures, {written.gaps} gap records")
     if not written.encrypted:
         say("warning: the file is not encrypted: export.certificate_file names the store's certificate")
 
@@ -69,7 +73,10 @@ def receipts(
 ) -> None:
     """Delete what the central store has imported; the service must be stopped."""
     taken = service.take_receipts(loader.load(config).agent, file)
-    print(f"{taken.reads} reads and {taken.gaps} gap records are with the store and left the outbox")
+    print(
+        f"{taken.reads} reads, {taken.images} pictures and {taken.gaps} gap records are with the store and left the"
+        " outbox"
+    )
     for line in taken.problems[:MOST_LINES]:
         say(line)
     if (more := len(taken.problems) - MOST_LINES) > 0:
@@ -102,13 +109,11 @@ def purge(
     """
     agent = loader.load(config).agent
     found = service.status(agent)
-    kept = found.pending + found.sent + found.quarantined
-    what = f"the reads older than {older_than} of" if older_than else "all of"
-    if not yes and not (
-        sys.stdin.isatty() and typer.confirm(f"Delete {what} the {kept} reads of {found.owner} for good?")
-    ):
+    kept = f"{found.pending + found.sent + found.quarantined} reads and {found.images} pictures of {found.owner}"
+    what = f"what is older than {older_than} of" if older_than else "all of"
+    if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {what} the {kept} for good?")):
         say("nothing was deleted: --yes says that it is meant")
         raise typer.Exit(1)
-    print(
-        f"{service.purge(agent, older_than_s=durations.seconds(older_than) if older_than else 0.0)} reads deleted"
-    )
+    gone = service.purge(agent, older_than_s=durations.seconds(older_than) if older_than else 0.0)
+    alone = f", and {gone.images} pictures whose reads the store has" if gone.images else ""
+    print(f"{gone.reads} reads deleted{alone}")

@@ -242,6 +242,15 @@ class PassesSettings(Settings):
     )
 
 
+class ImageSettings(Settings):
+    """Pictures of the plates, beside what was read."""
+
+    send: bool = Field(
+        default=False,
+        description="Send a picture of each read's plate, 120x60 pixels and 3 KB at most, after the read.",
+    )
+
+
 class LoggingSettings(Settings):
     """What the program tells of its own work."""
 
@@ -269,6 +278,9 @@ class AgentSettings(Settings):
     )
     passes: PassesSettings = Field(
         default=PassesSettings(), description="How reads of several cameras belong together."
+    )
+    images: ImageSettings = Field(
+        default=ImageSettings(), description="Pictures of the plates, beside what was read."
     )
     logging: LoggingSettings = Field(
         default=LoggingSettings(), description="What the program tells of its own work."

@@ -37,6 +37,7 @@ class OutboxHealth(_Part):
     pending: Count
     sent: Count = Field(description="At the broker, without the store's receipt.")
     quarantined: Count
+    images: Count = Field(description="Pictures without the store's receipt.")
     gaps: Count
     last_seq: Count
     oldest_at: Time | None

@@ -1,14 +1,16 @@
 """The durable queue between the cameras and the network."""
 
-from edge_agent.outbox.bounds import Bounds
+from edge_agent.outbox.bounds import Bounds, Gone
 from edge_agent.outbox.outbox import Outbox
-from edge_agent.outbox.rows import Entry, Gap, Purge, Row
+from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.status import OutboxStatus, contents, read_purges, read_status, why_not_ours
 
 __all__ = [
     "Bounds",
     "Entry",
     "Gap",
+    "Gone",
+    "ImageRow",
     "Outbox",
     "OutboxStatus",
     "Purge",

@@ -20,7 +20,7 @@ class Ages:
         self._aged_s, self._left_s = float(aged_s), float(left_s)
         self._opened = now
         self._is_behind = self._left_s >= PLAUSIBLE_FROM_S
-        (self._last_seq,) = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM reads").fetchone()
+        (self._last_seq,) = connection.execute("SELECT MAX(last_seq) FROM counter").fetchone()
         self.save(connection, now)
 
     def now_s(self, now: Stamp) -> float:
@@ -40,6 +40,8 @@ class Ages:
         if self._is_behind and away_s >= 0:
             self._is_behind = False
             self._aged_s += away_s
-            connection.execute(
-                "UPDATE reads SET appended_age_s = appended_age_s + ? WHERE seq > ?", (away_s, self._last_seq)
-            )
+            for table in ("reads", "images"):
+                connection.execute(
+                    f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?",
+                    (away_s, self._last_seq),
+                )

@@ -4,17 +4,18 @@ import itertools
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import uuid4
 
-from edge_agent.domain import MOST_RANGES, GapReason
+from edge_agent.domain import MOST_RANGES, GapReason, Missing
 from edge_agent.outbox.file import Connection
 
 LEAVE_FREE = 0.05
 """Of the quota: made free at once, so that a full outbox does not write a gap record for each read."""
 
 ROW_OVERHEAD_BYTES = 160
-"""What a read takes beside its payload: its columns, its place in the index, its share of a page."""
+"""What a read or a picture takes beside its payload: its columns, its place in the index, its share of a page."""
 
 _ROOM_FOR_DELETES = 1.25
 """Of the quota: pages that SQLite may use, so that deletes and gap records still fit when the reads fill it."""
@@ -24,7 +25,7 @@ _PURGES_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Bytes that the reads may take on the disk, and seconds that one may be kept, sent or not."""
+    """Bytes that reads and pictures may take on the disk, and seconds that one may be kept, sent or not."""
 
     quota_bytes: int = 1_000_000_000
     keep_s: float = math.inf
@@ -35,75 +36,130 @@ class Bounds:
 
 
 _IN_ORDER_OF_LEAVING = (
-    "SELECT reads.seq, LENGTH(payload) FROM reads LEFT JOIN sent USING (seq)"
-    " ORDER BY sent.seq IS NULL, reads.priority, reads.seq"
+    "SELECT 0 AS turn, 'reads', seq, LENGTH(payload) + COALESCE(LENGTH(jpeg), 0)"
+    " FROM sent JOIN reads USING (seq) LEFT JOIN images USING (seq)"
+    " UNION ALL SELECT 1, 'images', seq, LENGTH(jpeg) FROM images"
+    " UNION ALL SELECT 2 + priority, 'reads', seq, LENGTH(payload)"
+    " FROM reads WHERE NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq)"
+    " ORDER BY turn, seq"
 )
-"""What the broker has, then what nobody waits for, then the rest; the oldest first."""
+"""What the broker has, then pictures, then what nobody waits for, then the rest; the oldest first."""
 
 
-def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_ms: int) -> int:
-    """Delete what must leave for so many bytes to fit, inside a transaction; returns how many reads left."""
+class Gone(NamedTuple):
+    """How many reads left, with their pictures, and of how many more only the pictures."""
+
+    reads: int = 0
+    images: int = 0
+
+
+def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_ms: int) -> Gone:
+    """Delete what must leave for so many bytes to fit, inside a transaction."""
     if _used_bytes(connection) + needed_bytes <= bounds.quota_bytes:
-        return 0
+        return Gone()
     target = max(0, int(bounds.quota_bytes * (1 - LEAVE_FREE)) - needed_bytes)
     leaving = _Leaving(connection)
     while (excess := _used_bytes(connection) - target) > 0:
-        seqs = []
-        for seq, size in connection.execute(_IN_ORDER_OF_LEAVING):
-            seqs.append(seq)
+        places: dict[Missing, list[int]] = {Missing.READS: [], Missing.IMAGES: []}
+        for _, what, seq, size in connection.execute(_IN_ORDER_OF_LEAVING):
+            places[Missing(what)].append(seq)
             excess -= size + ROW_OVERHEAD_BYTES
             if excess <= 0:
                 break
-        if not leaving.delete(seqs):  # pages come free as a whole: it may take more than one turn
+        # Pages come free as a whole: it may take more than one turn.
+        if not leaving.delete_reads(places[Missing.READS]) + leaving.delete_images(places[Missing.IMAGES]):
             break
     return leaving.account(GapReason.QUOTA, now_ms=now_ms)
 
 
-def remove(connection: Connection, seqs: Sequence[int], reason: GapReason, *, now_ms: int) -> int:
-    """Delete reads and write down that they left, inside a transaction; returns how many there were."""
+def remove_older(connection: Connection, reason: GapReason, *, age_s: float, now_ms: int) -> Gone:
+    """Delete what came up to such an age (s) of the outbox, and write down that it left, inside a transaction."""
     leaving = _Leaving(connection)
-    leaving.delete(seqs)
+    leaving.delete_reads(_older(connection, "reads", age_s))
+    leaving.delete_images(_older(connection, "images", age_s))
     return leaving.account(reason, now_ms=now_ms)
 
 
+def _older(connection: Connection, table: str, age_s: float) -> list[int]:
+    """Nothing is older than what stands before it, so the search ends at the first that is younger."""
+    rows = connection.execute(f"SELECT seq, appended_age_s FROM {table} ORDER BY seq")
+    return [seq for seq, _ in itertools.takewhile(lambda row: row[1] <= age_s, rows)]
+
+
 class _Leaving:
-    """Reads that leave together, and what has to be written down of them."""
+    """Reads and pictures that leave together, and what has to be written down of them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._seqs: list[int] = []
-        self._acknowledged: set[int] = set()
-        self._times_ms: list[int] = []
+        self._left = {what: _Left() for what in Missing}
 
-    def delete(self, seqs: Sequence[int]) -> int:
-        """Delete reads, with their marks; returns how many there were."""
-        before = len(self._seqs)
+    def delete_reads(self, seqs: Sequence[int]) -> int:
+        """Delete reads, with their marks and pictures; returns how many there were."""
+        gone = 0
         for seq in seqs:
-            gone = self._connection.execute("DELETE FROM reads WHERE seq = ? RETURNING appended_ms", (seq,))
-            for (appended_ms,) in gone.fetchall():
-                self._seqs.append(seq)
-                self._times_ms.append(appended_ms)
-                self._connection.execute("DELETE FROM quarantined WHERE seq = ?", (seq,))
-                if self._connection.execute("DELETE FROM sent WHERE seq = ?", (seq,)).rowcount:
-                    self._acknowledged.add(seq)
-        return len(self._seqs) - before
+            self._connection.execute("DELETE FROM quarantined WHERE seq = ?", (seq,))
+            acknowledged = self._connection.execute("DELETE FROM sent WHERE seq = ?", (seq,)).rowcount > 0
+            self._connection.execute("DELETE FROM images WHERE seq = ?", (seq,))
+            gone += self._delete(Missing.READS, seq, acknowledged=acknowledged)
+        return gone
 
-    def account(self, reason: GapReason, *, now_ms: int) -> int:
-        """Write gap records and the purge log; returns how many reads left."""
-        if self._seqs:
-            note_gap(self._connection, self._seqs, reason, acknowledged=self._acknowledged, now_ms=now_ms)
-            self._connection.execute(
-                "INSERT INTO purges (at_ms, reason, reads, oldest_ms, newest_ms) VALUES (?, ?, ?, ?, ?)",
-                (now_ms, reason, len(self._seqs), min(self._times_ms), max(self._times_ms)),
-            )
-            self._connection.execute(
-                "DELETE FROM purges WHERE number <= (SELECT MAX(number) FROM purges) - ?", (_PURGES_KEPT,)
-            )
-        return len(self._seqs)
+    def delete_images(self, seqs: Sequence[int]) -> int:
+        """Delete pictures, with their marks; returns how many there were."""
+        gone = 0
+        for seq in seqs:
+            due = self._connection.execute("DELETE FROM images_due WHERE seq = ? RETURNING sent_at_s", (seq,))
+            acknowledged = any(sent_at_s is not None for (sent_at_s,) in due.fetchall())
+            gone += self._delete(Missing.IMAGES, seq, acknowledged=acknowledged)
+        return gone
+
+    def _delete(self, what: Missing, seq: int, *, acknowledged: bool) -> int:
+        rows = self._connection.execute(
+            f"DELETE FROM {what} WHERE seq = ? RETURNING appended_ms", (seq,)
+        ).fetchall()
+        for (appended_ms,) in rows:
+            self._left[what].times_ms[seq] = appended_ms
+            if acknowledged:
+                self._left[what].acknowledged.add(seq)
+        return len(rows)
+
+    def account(self, reason: GapReason, *, now_ms: int) -> Gone:
+        """Write gap records and the purge log."""
+        for seq in self._left[Missing.READS].times_ms:  # a read takes the account of its picture along
+            self._left[Missing.IMAGES].times_ms.pop(seq, None)
+        for what, left in self._left.items():
+            if left.times_ms:
+                self._account(what, left, reason, now_ms=now_ms)
+        self._connection.execute(
+            "DELETE FROM purges WHERE number <= (SELECT MAX(number) FROM purges) - ?", (_PURGES_KEPT,)
+        )
+        return Gone(*(len(self._left[what].times_ms) for what in (Missing.READS, Missing.IMAGES)))
+
+    def _account(self, what: Missing, left: "_Left", reason: GapReason, *, now_ms: int) -> None:
+        note_gap(
+            self._connection, [*left.times_ms], reason, what=what, acknowledged=left.acknowledged, now_ms=now_ms
+        )
+        self._connection.execute(
+            "INSERT INTO purges (at_ms, what, reason, reads, oldest_ms, newest_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            (now_ms, what, reason, len(left.times_ms), min(left.times_ms.values()), max(left.times_ms.values())),
+        )
+
+
+@dataclass(slots=True)
+class _Left:
+    """What left of one kind: when it had come (ms) by its place in the count."""
+
+    times_ms: dict[int, int] = field(default_factory=dict)
+    acknowledged: set[int] = field(default_factory=set)
 
 
 def note_gap(
-    connection: Connection, seqs: Sequence[int], reason: GapReason, *, acknowledged: Collection[int], now_ms: int
+    connection: Connection,
+    seqs: Sequence[int],
+    reason: GapReason,
+    *,
+    acknowledged: Collection[int],
+    now_ms: int,
+    what: Missing = Missing.READS,
 ) -> None:
     """Write gap records for places of the count, each of at most MOST_RANGES ranges."""
     found = list(ranges(seqs))
@@ -111,7 +167,7 @@ def note_gap(
         part = found[start : start + MOST_RANGES]
         places = [seq for first, last in part for seq in range(first, last + 1)]
         known = sum(seq in acknowledged for seq in places)
-        insert_gap(connection, part, reason, reads=len(places), acknowledged=known, now_ms=now_ms)
+        insert_gap(connection, part, reason, what=what, reads=len(places), acknowledged=known, now_ms=now_ms)
 
 
 def insert_gap(
@@ -122,11 +178,12 @@ def insert_gap(
     reads: int,
     acknowledged: int,
     now_ms: int,
+    what: Missing = Missing.READS,
 ) -> None:
     """Write one gap record."""
     connection.execute(
-        "INSERT INTO gaps (id, reason, ranges, reads, acknowledged, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
-        (uuid4().bytes, reason, json.dumps(places), reads, acknowledged, now_ms),
+        "INSERT INTO gaps (id, what, reason, ranges, reads, acknowledged, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (uuid4().bytes, what, reason, json.dumps(places), reads, acknowledged, now_ms),
     )
 
 
@@ -138,7 +195,7 @@ def ranges(seqs: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _used_bytes(connection: Connection) -> int:
-    """What the reads take of the file: pages that a delete gave back are free for the next ones."""
+    """What is used of the file: pages that a delete gave back are free for the next ones."""
     (used,) = connection.execute(
         "SELECT (page_count - freelist_count) * page_size"
         " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"

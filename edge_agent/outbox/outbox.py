@@ -19,13 +19,13 @@ from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import GapReason, Now, ReadKey, Stamp
+from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
-from edge_agent.outbox import encryption, salvage
+from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
-from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, insert_gap, make_room, note_gap, remove
+from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
 from edge_agent.outbox.file import Connection, connect, counted, explained, lock, note_count
-from edge_agent.outbox.rows import Entry, Gap, Purge, Row
+from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.salvage import SKIPPED
 from edge_agent.outbox.schema import prepare
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status, why_not_ours
@@ -64,7 +64,7 @@ class Outbox:
         self._lock_file: int | None = None
         self._connection: Connection = None  # until it is open
         self._ages: Ages | None = None
-        self._left: Counter[GapReason] = Counter()
+        self._left: Counter[tuple[str, GapReason]] = Counter()
         self._tell_at_s = -math.inf
 
     def __enter__(self) -> Self:
@@ -94,6 +94,7 @@ class Outbox:
                 self._own(connection)
                 self._go_on_counting(connection, now)
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
+                connection.execute("UPDATE images_due SET held = 0")
                 self._ages = Ages(connection, now)
             encryption.confirm(self._path, self._key)
         except BaseException:
@@ -186,12 +187,19 @@ class Outbox:
                 (seq, *_columns(entry.key), int(entry.priority), _ms(now), age_s, entry.encode(seq))
                 for seq, entry in zip(seqs, entries, strict=True)
             ]
-            needed = sum(len(row[-1]) + ROW_OVERHEAD_BYTES for row in rows)
+            pictures = [
+                (seq, entry.key.id, entry.image)
+                for seq, entry in zip(seqs, entries, strict=True)
+                if entry.image is not None
+            ]
+            payloads = [row[-1] for row in rows] + [jpeg for *_, jpeg in pictures]
+            needed = sum(len(one) + ROW_OVERHEAD_BYTES for one in payloads)
             left = make_room(connection, self._bounds, needed_bytes=needed, now_ms=_ms(now))
             connection.executemany("INSERT INTO reads VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            for picture in pictures:
+                images.insert(connection, *picture, now_ms=_ms(now), age_s=age_s)
             connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (last + len(entries), owner))
-        if left:
-            self._tell(GapReason.QUOTA, left, now)
+        self._tell(GapReason.QUOTA, left, now)
         return seqs
 
     def take(self, *, limit: int, after_seq: int = 0) -> list[Row]:
@@ -217,9 +225,11 @@ class Outbox:
         with self._transaction() as (connection, now):
             if older_than_s is None:  # marks of an earlier boot have times of another monotonic clock
                 connection.execute("UPDATE gaps SET sent_at_s = NULL")
+                connection.execute("UPDATE images_due SET sent_at_s = NULL")
                 return int(connection.execute("DELETE FROM sent").rowcount)
             before = (now.monotonic_s - older_than_s,)
             connection.execute("UPDATE gaps SET sent_at_s = NULL WHERE sent_at_s <= ?", before)
+            connection.execute("UPDATE images_due SET sent_at_s = NULL WHERE sent_at_s <= ?", before)
             return int(connection.execute("DELETE FROM sent WHERE at_s <= ?", before).rowcount)
 
     def receipted(self, keys: Sequence[ReadKey]) -> int:
@@ -231,8 +241,13 @@ class Outbox:
                     f"DELETE FROM {marks} WHERE seq = (SELECT seq FROM reads WHERE (id, revision) = (?, ?))",
                     columns,
                 )
-            gone = connection.executemany("DELETE FROM reads WHERE (id, revision) = (?, ?)", columns)
-            return int(gone.rowcount)
+            gone = [
+                one
+                for key in columns
+                for one in connection.execute("DELETE FROM reads WHERE (id, revision) = (?, ?) RETURNING seq", key)
+            ]
+            images.let_go(connection, gone)
+            return len(gone)
 
     def receipted_through(self, seq: int) -> int | None:
         """Delete the sent reads up to a place in the count, and return how many.
@@ -245,10 +260,33 @@ class Outbox:
             if seq > last:
                 return None
             gone = connection.execute(
-                "DELETE FROM reads WHERE seq IN (SELECT seq FROM sent WHERE seq <= ?)", (seq,)
-            )
+                "DELETE FROM reads WHERE seq IN (SELECT seq FROM sent WHERE seq <= ?) RETURNING seq", (seq,)
+            ).fetchall()
             connection.execute("DELETE FROM sent WHERE seq <= ?", (seq,))
-            return int(gone.rowcount)
+            images.let_go(connection, gone)
+            return len(gone)
+
+    # Pictures.
+
+    def take_images(self, *, limit: int, after_seq: int = 0) -> list[ImageRow]:
+        """Give the oldest pictures, after a place in the count, whose reads are with the store; they stay here."""
+        with self._use() as connection:
+            return images.due(connection, limit=limit, after_seq=after_seq)
+
+    def mark_images_sent(self, seqs: Sequence[int]) -> None:
+        """Note that the broker acknowledged the pictures of these places in the count."""
+        with self._transaction() as (connection, now):
+            images.mark_sent(connection, seqs, at_s=now.monotonic_s)
+
+    def images_receipted(self, keys: Sequence[ImageKey]) -> int:
+        """Delete pictures that the central store has, and return how many of the keys were here."""
+        with self._transaction() as (connection, _):
+            return images.receipted(connection, keys)
+
+    def hold_image(self, seq: int) -> None:
+        """Send a picture no more, but keep it; a gap record says so. One that is gone stays gone."""
+        with self._transaction() as (connection, now):
+            images.hold(connection, seq, now_ms=_ms(now))
 
     # What cannot be sent, or kept.
 
@@ -265,25 +303,25 @@ class Outbox:
                     acknowledged=[seq] if was_sent else (), now_ms=_ms(now),
                 )  # fmt: skip
 
-    def expire(self) -> int:
-        """Delete what the car may keep no longer, sent or not, with gap records; return how many reads."""
+    def expire(self) -> Gone:
+        """Delete what the car may keep no longer, sent or not, with gap records."""
         with self._transaction() as (connection, now):
             if self._ages is not None:
                 self._ages.save(connection, now)
             self._note_count()
-            old = _older(connection, self._age_s(now) - self._bounds.keep_s)
-            gone = remove(connection, old, GapReason.EXPIRED, now_ms=_ms(now))
+            age_s = self._age_s(now) - self._bounds.keep_s
+            gone = remove_older(connection, GapReason.EXPIRED, age_s=age_s, now_ms=_ms(now))
         salvage.forget(self._path, older_than_s=self._bounds.keep_s, now=now)
-        if gone:
+        if any(gone):
             self._overwrite()
             self._tell(GapReason.EXPIRED, gone, now)
         return gone
 
-    def purge(self, *, older_than_s: float = 0.0) -> int:
-        """Delete reads at a person's word, all or those at least so old (s), with gap records; return how many."""
+    def purge(self, *, older_than_s: float = 0.0) -> Gone:
+        """Delete at a person's word all or what is at least so old (s), with gap records."""
         with self._transaction() as (connection, now):
-            old = _older(connection, self._age_s(now) - older_than_s)
-            gone = remove(connection, old, GapReason.PURGED, now_ms=_ms(now))
+            age_s = self._age_s(now) - older_than_s
+            gone = remove_older(connection, GapReason.PURGED, age_s=age_s, now_ms=_ms(now))
         salvage.forget(self._path, older_than_s=older_than_s, now=now)
         self._overwrite()
         return gone
@@ -323,14 +361,16 @@ class Outbox:
         with self._use() as connection:
             return purges(connection)
 
-    def _tell(self, reason: GapReason, reads: int, now: Stamp) -> None:
+    def _tell(self, reason: GapReason, gone: Gone, now: Stamp) -> None:
         """Log what left unconfirmed: at once, then at most each TELL_EVERY_S; the store is told of each."""
-        self._left[reason] += reads
-        if now.monotonic_s >= self._tell_at_s:
+        for what, count in (("reads", gone.reads), ("pictures", gone.images)):
+            if count:
+                self._left[what, reason] += count
+        if self._left and now.monotonic_s >= self._tell_at_s:
             self._tell_at_s = now.monotonic_s + TELL_EVERY_S
             _log.warning(
                 "outbox %s: left it unconfirmed, the store is told which: %s",
-                self._path, ", ".join(f"{count} reads ({WHY[one]})" for one, count in self._left.items()),
+                self._path, ", ".join(f"{count} {what} ({WHY[one]})" for (what, one), count in self._left.items()),
             )  # fmt: skip
             self._left.clear()
 
@@ -363,10 +403,6 @@ class Outbox:
                 if connection.in_transaction:  # a full disk may have rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
-
-
-def _older(connection: Connection, age_s: float) -> list[int]:
-    return [seq for (seq,) in connection.execute("SELECT seq FROM reads WHERE appended_age_s <= ?", (age_s,))]
 
 
 def _columns(key: ReadKey) -> tuple[bytes, int]:

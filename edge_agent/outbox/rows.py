@@ -1,11 +1,11 @@
-"""What lies in the outbox: reads, and the account of those that left it unsent."""
+"""What lies in the outbox: reads, their pictures, and the account of what left it unsent."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from edge_agent.domain import GapReason, ReadKey
+from edge_agent.domain import GapReason, ImageKey, Missing, ReadKey
 
 
 class Entry(Protocol):
@@ -17,6 +17,10 @@ class Entry(Protocol):
     @property
     def priority(self) -> bool:
         """Whether it is kept longer than the others when there is no room for all."""
+
+    @property
+    def image(self) -> bytes | None:
+        """The picture that goes with it, a JPEG."""
 
     def encode(self, seq: int) -> bytes: ...
 
@@ -31,13 +35,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Places of the count whose reads will not come; as durable as a read until the store has it.
+class ImageRow:
+    """One picture as it will be sent, with its read's place in the count."""
 
-    acknowledged of its reads were at the broker, without a receipt.
+    seq: int
+    key: ImageKey
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Places of the count of which something will not come; as durable as a read until the store has it.
+
+    acknowledged of it was at the broker, without a receipt.
     """
 
     id: UUID
+    what: Missing
     reason: GapReason
     ranges: tuple[tuple[int, int], ...]
     reads: int
@@ -47,9 +61,13 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """One line of the purge log: counts and times, never a plate; oldest and newest are times of the reads."""
+    """One line of the purge log: counts and times, never a plate; oldest and newest are times of the reads.
+
+    what tells whether so many reads left with their pictures, or only the pictures of so many.
+    """
 
     at: datetime
+    what: Missing
     reason: GapReason
     reads: int
     oldest: datetime

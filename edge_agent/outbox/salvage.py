@@ -26,11 +26,15 @@ SKIPPED = 10_000
 
 UUID_BYTES = 16
 
+ROWS_AT_ONCE = 500
+"""Of a table, in memory."""
+
 _TABLES = {
     "reads": ("seq", "seq, id, revision, priority, appended_ms, appended_age_s, payload"),
-    "gaps": ("number", "number, id, reason, ranges, reads, acknowledged, at_ms, sent_at_s"),
-    "purges": ("number", "number, at_ms, reason, reads, oldest_ms, newest_ms"),
+    "gaps": ("number", "number, id, reason, ranges, reads, acknowledged, at_ms, sent_at_s, what"),
+    "purges": ("number", "number, at_ms, reason, reads, oldest_ms, newest_ms, what"),
     "quarantined": ("seq", "seq, why"),
+    "images": ("seq", "seq, read_id, sha256, appended_ms, appended_age_s, jpeg"),
 }
 
 
@@ -106,13 +110,14 @@ def _log(path: Path) -> Path:
 def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: Stamp) -> int:
     """Copy every row that can be read, and write down up to where reads may be missing; returns how many reads."""
     old = _Damaged(path, key)
-    found = {table: [row for row in _rows(old, table) if _makes_sense(table, row)] for table in _TABLES}
+    for table in _TABLES:
+        for row in _rows(old, table):
+            if _makes_sense(table, row):
+                with suppress(sqlite.IntegrityError):  # a value of a kind that its column cannot hold
+                    new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+    new.execute("INSERT INTO images_due (seq) SELECT seq FROM images WHERE seq NOT IN (SELECT seq FROM reads)")
     age = old.one("SELECT aged_s, utc_s FROM age")
-    for table, rows in found.items():
-        for row in rows:
-            with suppress(sqlite.IntegrityError):  # a value of a kind that its column cannot hold
-                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-    highest = max((row[0] for row in found["reads"]), default=0)
+    reads, highest = new.execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM reads").fetchone()
     *others, (last, whose) = _counts(old) or [(highest + SKIPPED, owner)]
     last = max(last, highest)
     new.execute("DELETE FROM counter")
@@ -122,7 +127,7 @@ def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: St
     if last:
         now_ms = int(now.utc.timestamp() * 1000)
         insert_gap(new, [(1, last)], GapReason.DAMAGED, reads=0, acknowledged=0, now_ms=now_ms)
-    return len(found["reads"])
+    return int(reads)
 
 
 def _counts(old: "_Damaged") -> list[tuple[int, str]]:
@@ -143,6 +148,9 @@ def _makes_sense(table: str, row: Sequence[Any]) -> bool:
     """Tell whether a row can be understood again: SQLite looks at pages and types, not at what they say."""
     if table == "reads":
         return isinstance(row[1], bytes) and len(row[1]) == UUID_BYTES
+    if table == "images":
+        _seq, read, digest, *_ = row
+        return isinstance(digest, bytes) and isinstance(read, bytes) and len(read) == UUID_BYTES
     if table != "gaps":
         return True
     _number, id_, reason, places, *_ = row
@@ -179,7 +187,7 @@ class _Damaged:
 def _rows(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
     """Every row that can be reached: a range of keys that fails is halved until the damaged page stands alone."""
     key, columns = _TABLES[table]
-    query = f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}"
+    query = f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key} LIMIT {ROWS_AT_ONCE}"
     spans, failures = [(0, HIGHEST_SEQ)], 0
     while spans and failures < MOST_FAILURES:
         first, last = spans.pop()
@@ -194,3 +202,5 @@ def _rows(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
                 spans += [(middle + 1, last), (first, middle)]
             continue
         yield from rows
+        if len(rows) == ROWS_AT_ONCE:
+            spans.append((rows[-1][0] + 1, last))

@@ -2,7 +2,8 @@
 
 A row in `reads` is pending; one that is also in `sent` was acknowledged by the broker and waits for its receipt;
 one in `quarantined` is not sent again. The marks have tables of their own so that marking does not write the
-kilobyte of the read again.
+kilobyte of the read again. A picture has its read's place in the count; it is in `images_due` once its read is with
+the store, and only then it is sent.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from edge_agent.errors import OutboxUnusable
 from edge_agent.outbox.file import Connection
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _READS_3 = """
 CREATE TABLE reads (
@@ -56,8 +57,22 @@ CREATE TABLE purges (
 ) STRICT;
 CREATE TABLE age (aged_s REAL NOT NULL, utc_s REAL NOT NULL) STRICT;
 """
+_IMAGES = """
+CREATE TABLE images (
+    seq INTEGER PRIMARY KEY,
+    read_id BLOB NOT NULL,
+    sha256 BLOB NOT NULL,
+    appended_ms INTEGER NOT NULL,
+    appended_age_s REAL NOT NULL,
+    jpeg BLOB NOT NULL
+) STRICT;
+CREATE INDEX images_by_key ON images (read_id, sha256);
+CREATE TABLE images_due (seq INTEGER PRIMARY KEY, sent_at_s REAL, held INTEGER NOT NULL DEFAULT 0) STRICT;
+ALTER TABLE gaps ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
+ALTER TABLE purges ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
+"""
 _SCHEMA = f"""
-{_READS} {_BOUNDS}
+{_READS} {_BOUNDS} {_IMAGES}
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
 CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
 INSERT INTO counter VALUES (0, '');
@@ -74,6 +89,7 @@ _STEPS = {
         INSERT INTO reads SELECT seq, id, revision, 0, appended_ms, appended_ms / 1000.0 - (SELECT utc_s FROM age),
             payload FROM old_reads;
         DROP TABLE old_reads;""",
+    4: _IMAGES,
 }
 """How a file of each earlier version becomes one of the next."""
 

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from edge_agent.domain import GapReason, ReadKey
+from edge_agent.domain import GapReason, Missing, ReadKey
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.encryption import is_plain, why_not_this_key
 from edge_agent.outbox.file import Connection, connect, explained, why_unreadable
-from edge_agent.outbox.rows import Gap, Purge, Row
+from edge_agent.outbox.images import ALL as ALL_IMAGES
+from edge_agent.outbox.images import rows as image_rows
+from edge_agent.outbox.rows import Gap, ImageRow, Purge, Row
 from edge_agent.outbox.schema import check_version, is_new
 
 
@@ -21,13 +23,14 @@ class OutboxStatus:
     """How many reads wait to be sent, how many for a receipt, and since when (UTC) the oldest is here.
 
     Owner is whose reads they are, empty for an outbox that nobody has opened yet. Quarantined reads are kept but
-    not sent; gaps are gap records without a receipt.
+    not sent; images and gaps are pictures and gap records without a receipt.
     """
 
     owner: str
     pending: int
     sent: int
     quarantined: int
+    images: int
     gaps: int
     last_seq: int
     oldest: datetime | None
@@ -36,17 +39,20 @@ class OutboxStatus:
     @property
     def waiting(self) -> int:
         """Everything that the store has not confirmed yet and that can still be sent."""
-        return self.pending + self.sent + self.gaps
+        return self.pending + self.sent + self.images + self.gaps
 
 
-NOTHING = OutboxStatus(owner="", pending=0, sent=0, quarantined=0, gaps=0, last_seq=0, oldest=None, size_bytes=0)
+NOTHING = OutboxStatus(
+    owner="", pending=0, sent=0, quarantined=0, images=0, gaps=0, last_seq=0, oldest=None, size_bytes=0
+)
 
 
 def status(connection: Connection) -> OutboxStatus:
     """Count; one statement sees one state, also from a second connection."""
-    kept, sent, quarantined, gaps, last_seq, owner, oldest_ms, size_bytes = connection.execute(
+    kept, sent, quarantined, images, gaps, last_seq, owner, oldest_ms, size_bytes = connection.execute(
         "SELECT (SELECT COUNT(*) FROM reads), (SELECT COUNT(*) FROM sent), (SELECT COUNT(*) FROM quarantined),"
-        " (SELECT COUNT(*) FROM gaps), last_seq, owner, (SELECT appended_ms FROM reads ORDER BY seq LIMIT 1),"
+        " (SELECT COUNT(*) FROM images), (SELECT COUNT(*) FROM gaps), last_seq, owner,"
+        " (SELECT appended_ms FROM reads ORDER BY seq LIMIT 1),"
         " (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)"
         " FROM counter ORDER BY rowid DESC LIMIT 1"
     ).fetchone()
@@ -55,6 +61,7 @@ def status(connection: Connection) -> OutboxStatus:
         pending=kept - sent - quarantined,
         sent=sent,
         quarantined=quarantined,
+        images=images,
         gaps=gaps,
         last_seq=last_seq,
         oldest=None if oldest_ms is None else _time(oldest_ms),
@@ -78,8 +85,8 @@ def read_purges(path: Path, *, key: bytes | None = None) -> list[Purge]:
         return purges(connection) if connection else []
 
 
-def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap]:
-    """Every read, sent or not, and every gap record, as read_status reads. Raises OutboxError."""
+def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | ImageRow]:
+    """Every read, sent or not, every gap record and every picture, as read_status reads. Raises OutboxError."""
     with _looking(path, key) as connection:
         if connection:
             for seq, id_, revision, payload in connection.execute(
@@ -87,6 +94,7 @@ def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap]:
             ):
                 yield Row(seq=seq, key=ReadKey(UUID(bytes=id_), revision), payload=payload)
             yield from gaps(connection, only_unsent=False, limit=-1)
+            yield from image_rows(connection.execute(ALL_IMAGES))
 
 
 @contextmanager
@@ -112,29 +120,30 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
 def gaps(connection: Connection, *, only_unsent: bool, limit: int) -> list[Gap]:
     """Gap records, oldest first."""
     rows = connection.execute(
-        "SELECT id, reason, ranges, reads, acknowledged, at_ms FROM gaps WHERE sent_at_s IS NULL OR ?"
+        "SELECT id, what, reason, ranges, reads, acknowledged, at_ms FROM gaps WHERE sent_at_s IS NULL OR ?"
         " ORDER BY number LIMIT ?",
         (not only_unsent, limit),
     )
     return [
         Gap(
             id=UUID(bytes=id_),
+            what=Missing(what),
             reason=GapReason(reason),
             ranges=tuple((first, last) for first, last in json.loads(places)),
             reads=reads,
             acknowledged=acknowledged,
             at=_time(at_ms),
         )
-        for id_, reason, places, reads, acknowledged, at_ms in rows
+        for id_, what, reason, places, reads, acknowledged, at_ms in rows
     ]
 
 
 def purges(connection: Connection) -> list[Purge]:
     """The purge log, oldest first."""
-    rows = connection.execute("SELECT at_ms, reason, reads, oldest_ms, newest_ms FROM purges ORDER BY number")
+    rows = connection.execute("SELECT at_ms, what, reason, reads, oldest_ms, newest_ms FROM purges ORDER BY number")
     return [
-        Purge(_time(at_ms), GapReason(reason), reads, _time(oldest_ms), _time(newest_ms))
-        for at_ms, reason, reads, oldest_ms, newest_ms in rows
+        Purge(_time(at_ms), Missing(what), GapReason(reason), reads, _time(oldest_ms), _time(newest_ms))
+        for at_ms, what, reason, reads, oldest_ms, newest_ms in rows
     ]
 
 
@@ -145,9 +154,9 @@ def _time(ms: int) -> datetime:
 def why_not_ours(found: OutboxStatus, owner: str) -> str | None:
     """Say why an owner cannot take an outbox over: it holds reads of another."""
     waiting = found.pending + found.sent + found.quarantined
-    if not (waiting or found.gaps) or found.owner in ("", owner):
+    if not (waiting or found.images or found.gaps) or found.owner in ("", owner):
         return None
     return (
-        f"holds {waiting} reads and {found.gaps} gap records of {found.owner}, which {owner} must not deliver: run"
-        " it under that name until it is empty, or move the file away and keep it"
+        f"holds {waiting} reads, {found.images} pictures and {found.gaps} gap records of {found.owner}, which"
+        f" {owner} must not deliver: run it under that name until it is empty, or move the file away and keep it"
     )

@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from edge_agent.outbox import Gap, Row
+from edge_agent.outbox import Gap, ImageRow, Row
+
+Carried = Row | Gap | ImageRow | str
+"""What a message carries; a text is the topic of one that is not kept, and gone with the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message on its way; a text is the topic of one that is not kept, and gone with the connection."""
+    """A message on its way."""
 
-    what: Row | Gap | str
+    what: Carried
     since_s: float
 
 
@@ -27,7 +30,7 @@ class Flight:
     def __contains__(self, mid: int) -> bool:
         return mid in self._sent
 
-    def add(self, mid: int, what: Row | Gap | str, *, since_s: float) -> None:
+    def add(self, mid: int, what: Carried, *, since_s: float) -> None:
         self._sent[mid] = Sent(what, since_s)
 
     def land(self, mid: int) -> Sent | None:
@@ -51,5 +54,10 @@ class Flight:
         """Ids of the gap records on their way."""
         return {what.id for what in self._what() if isinstance(what, Gap)}
 
-    def _what(self) -> Iterator[Row | Gap | str]:
+    @property
+    def image_seqs(self) -> set[int]:
+        """Places in the count of the pictures on their way."""
+        return {what.seq for what in self._what() if isinstance(what, ImageRow)}
+
+    def _what(self) -> Iterator[Carried]:
         return (one.what for one in self._sent.values())

@@ -7,9 +7,9 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from edge_agent.contract.receipt import decode_receipt
-from edge_agent.domain import ReadKey
+from edge_agent.domain import ImageKey, ReadKey
 from edge_agent.errors import ContractError
-from edge_agent.outbox import Gap, Row
+from edge_agent.outbox import Gap, ImageRow, Row
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ class Settles(Protocol):
     def receipted_through(self, seq: int) -> int | None: ...
     def mark_gaps_sent(self, ids: Sequence[UUID]) -> None: ...
     def gaps_receipted(self, ids: Sequence[UUID]) -> int: ...
+    def mark_images_sent(self, seqs: Sequence[int]) -> None: ...
+    def images_receipted(self, keys: Sequence[ImageKey]) -> int: ...
 
 
 class Ledger:
@@ -40,11 +42,19 @@ class Ledger:
         self._through_seq = 0
         self._gaps_sent: list[UUID] = []
         self._gaps: list[UUID] = []
+        self._images_sent: list[int] = []
+        self._images: list[ImageKey] = []
 
-    def sent(self, what: Row | Gap) -> None:
-        """Take note that the broker acknowledged a read or a gap record."""
+    def sent(self, what: Row | Gap | ImageRow) -> None:
+        """Take note that the broker acknowledged a read, a gap record or a picture."""
         if isinstance(what, Gap):
             (self._gaps if self._confirm == "broker" else self._gaps_sent).append(what.id)
+            return
+        if isinstance(what, ImageRow):
+            if self._confirm == "broker":
+                self._images.append(what.key)
+            else:
+                self._images_sent.append(what.seq)
             return
         self._tally["sent"] += 1
         if self._confirm == "broker":
@@ -64,24 +74,31 @@ class Ledger:
             return
         self._keys.extend(receipt.keys)
         self._gaps.extend(receipt.gaps)
+        self._images.extend(receipt.image_keys)
         self._through_seq = max(self._through_seq, receipt.through_seq or 0)
 
     def settle(self) -> int:
-        """Write the news down and return how many reads left the outbox. Raises OutboxError.
+        """Write the news down and return how many reads and pictures left the outbox. Raises OutboxError.
 
-        What could not be written is dropped: those reads stay, are sent again and receipted again.
+        What could not be written is dropped: those stay, are sent again and receipted again.
         """
         sent, keys, through_seq = self._sent, self._keys, self._through_seq
         self._sent, self._keys, self._through_seq = [], [], 0
         gaps_sent, gaps = self._gaps_sent, self._gaps
         self._gaps_sent, self._gaps = [], []
-        gone = 0
+        images_sent, images = self._images_sent, self._images
+        self._images_sent, self._images = [], []
+        gone = images_gone = 0
         if sent:
             self._outbox.mark_sent([row.seq for row in sent])
         if gaps_sent:
             self._outbox.mark_gaps_sent(gaps_sent)
         if gaps:
             self._outbox.gaps_receipted(gaps)
+        if images_sent:
+            self._outbox.mark_images_sent(images_sent)
+        if images:
+            images_gone = self._outbox.images_receipted(images)
         if keys:
             gone = self._outbox.receipted(keys)
             self._unknown(len(set(keys)) - gone)
@@ -91,7 +108,7 @@ class Ledger:
                 self._bad(f"receipt: through_seq {through_seq} is beyond the last read of this outbox")
             gone += through or 0
         self._tally["receipted"] += gone
-        return gone
+        return gone + images_gone
 
     def _bad(self, line: str) -> None:
         self._tally["bad_receipts"] += 1

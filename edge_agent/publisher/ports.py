@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from edge_agent.mqtt import Event, Message
-from edge_agent.outbox import Gap, Row
+from edge_agent.outbox import Gap, ImageRow, Row
 from edge_agent.publisher.ledger import Settles
 
 
@@ -15,6 +15,8 @@ class Keeps(Settles, Protocol):
     def take_gaps(self, *, limit: int) -> list[Gap]: ...
     def resend(self, *, older_than_s: float | None = None) -> int: ...
     def quarantine(self, seq: int, *, why: str) -> None: ...
+    def take_images(self, *, limit: int, after_seq: int) -> list[ImageRow]: ...
+    def hold_image(self, seq: int) -> None: ...
 
 
 class Link(Protocol):

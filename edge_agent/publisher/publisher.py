@@ -20,8 +20,8 @@ from edge_agent.mqtt import (
     Received,
     SubscriptionRefused,
 )
-from edge_agent.outbox import Gap, Row
-from edge_agent.publisher.flight import Flight, Sent
+from edge_agent.outbox import Gap, ImageRow, Row
+from edge_agent.publisher.flight import Carried, Flight, Sent
 from edge_agent.publisher.ledger import Confirm, Ledger
 from edge_agent.publisher.ports import COUNTED, Counters, Keeps, Link
 from edge_agent.publisher.reasons import NOBODY, READ_REFUSED, REFUSED, TOO_LARGE, TOPIC_REFUSED, WAIT
@@ -40,6 +40,7 @@ _FAREWELL_S = 2.0
 _HEALTH_S = 60.0
 _NOBODY_S = 5.0  # a store that restarts is back in seconds
 _GAPS_AT_ONCE = 10
+_IMAGES_AT_ONCE = 8  # 24 KB at most: on a slow link the next read must not wait long behind them
 
 
 class Publisher:
@@ -86,9 +87,9 @@ class Publisher:
         self._health: Callable[[], bytes] | None = None
         self._ready = False
         self._announced = False  # the state is on its way or there
-        self._cursor = 0  # the last place taken in this pass over the outbox
+        self._cursor = self._image_cursor = 0  # the last places taken in this pass over the outbox
         self._patience_s = resend_after_s
-        self._topic_refused = False
+        self._topic_refused = self._images_refused = False
         self._suspect = Suspect()
         self._problem: str | None = None
         self._deaf: str | None = None  # why no receipt can come, although reads are sent
@@ -160,7 +161,8 @@ class Publisher:
         self._start_over()
 
     def _start_over(self) -> None:
-        self._cursor = 0
+        self._cursor = self._image_cursor = 0
+        self._images_refused = False
 
     def _resume(self) -> None:
         if not self._announced:
@@ -221,6 +223,7 @@ class Publisher:
                 under_way.add(row.seq)
                 self._cursor = row.seq
             if not rows:
+                self._send_images()
                 return
 
     def _publish(self, row: Row) -> bool:
@@ -250,10 +253,26 @@ class Publisher:
             if self._room() <= 0 or self._hand_over(message, gap) is None:
                 return
 
+    def _send_images(self) -> None:
+        """Pictures go while no read waits."""
+        under_way = self._in_flight.image_seqs
+        room = min(self._room(), _IMAGES_AT_ONCE - len(under_way))
+        if self._suspect.is_there:
+            room = min(room, 1 - len(under_way))
+        if self._images_refused or room <= 0:
+            return
+        for row in self._outbox.take_images(limit=room, after_seq=self._image_cursor):
+            self._image_cursor = row.seq
+            message = Message(self._topics.image(row.key.read), row.jpeg)
+            if not self._fits(message):
+                self._keep_back(REFUSED[TOO_LARGE])
+            elif row.seq not in under_way and self._hand_over(message, row) is None:
+                return
+
     def _publish_state(self, state: State) -> int | None:
         return self._hand_over(Message(self._topics.state, state.encode(), retain=True), self._topics.state)
 
-    def _hand_over(self, message: Message, what: Row | Gap | str) -> int | None:
+    def _hand_over(self, message: Message, what: Carried) -> int | None:
         """Give a message to the connection, and its number back; None when there is none any more."""
         if (mid := self._link.publish(message)) is not None:
             self._in_flight.add(mid, what, since_s=self._monotonic())
@@ -320,18 +339,23 @@ class Publisher:
         self._schedule.after(self._reconnect.next_s(), self._connect)
 
     def _blame(self) -> None:
-        first = min(self._in_flight.seqs, default=None)
-        if first is not None and self._suspect.lost(first):
-            self._quarantine(first, f"{LOSSES} connections were lost while it was sent")
+        kind: type[Row | ImageRow] = Row if self._in_flight.seqs else ImageRow
+        first = min(self._in_flight.seqs or self._in_flight.image_seqs, default=None)
+        if first is not None and self._suspect.lost(kind, first):
+            self._quarantine(kind, first, f"{LOSSES} connections were lost while it was sent")
 
-    def _quarantine(self, seq: int, why: str) -> None:
+    def _quarantine(self, kind: type[Row | ImageRow], seq: int, why: str) -> None:
         try:
-            self._outbox.quarantine(seq, why=why)
+            if kind is ImageRow:
+                self._outbox.hold_image(seq)
+            else:
+                self._outbox.quarantine(seq, why=why)
         except OutboxError as error:
             self._trouble(error)
             return
         self._tally["quarantined"] += 1
-        _log.error("read %d is not sent any more, but kept, until the service starts again: %s", seq, why)
+        what = "the picture of read" if kind is ImageRow else "read"
+        _log.error("%s %d is not sent any more, but kept, until the service starts again: %s", what, seq, why)
 
     def _on_acknowledged(self, event: Acknowledged) -> None:
         if (message := self._in_flight.land(event.mid)) is None:
@@ -345,6 +369,8 @@ class Publisher:
                 self._schedule.after(self._pause.next_s(), self._resume)
         elif isinstance(message.what, Row):
             self._refused(message.what, event.code)
+        elif isinstance(message.what, ImageRow):
+            self._image_refused(message.what, event)
         elif isinstance(message.what, Gap):
             self._complain(f"nobody takes {self._topics.gaps} ({event.reason}): check the broker's rules and store")
             self._schedule.after(_NOBODY_S if event.code == NOBODY else self._retry_refused_s, self._send_gaps)
@@ -355,8 +381,8 @@ class Publisher:
         if isinstance(message.what, str):
             return
         self._ledger.sent(message.what)
-        if isinstance(message.what, Row):
-            self._suspect.came_through(message.what.seq)
+        if not isinstance(message.what, Gap):
+            self._suspect.came_through(type(message.what), message.what.seq)
         for pause in (self._reconnect, self._pause, self._unwanted):
             pause.reset()
         self._problem = None
@@ -370,7 +396,7 @@ class Publisher:
         if code not in TOPIC_REFUSED:
             self._keep_back(problem)
             if code in READ_REFUSED:
-                self._quarantine(row.seq, problem)
+                self._quarantine(Row, row.seq, problem)
             return
         self._tally["refused"] += 1
         self._complain(problem)
@@ -378,6 +404,14 @@ class Publisher:
         if self._resume not in self._schedule:
             # A store that restarts is back in seconds, one that is down need not be asked often.
             self._schedule.after(self._unwanted.next_s(), self._resume)
+
+    def _image_refused(self, row: ImageRow, answer: Acknowledged) -> None:
+        """Keep a picture that the broker does not take; where nobody wants any, the others wait too."""
+        problem = f"nobody takes pictures ({answer.reason}): check the broker's rules and the store"
+        self._keep_back(problem)
+        self._images_refused = answer.code in TOPIC_REFUSED
+        if answer.code in READ_REFUSED:
+            self._quarantine(ImageRow, row.seq, problem)
 
     def _keep_back(self, problem: str) -> None:
         self._tally["refused"] += 1

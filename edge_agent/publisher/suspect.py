@@ -8,25 +8,31 @@ ALONE_AFTER = 2
 
 
 class Suspect:
-    """Remembers the read that was first in line when connections were lost; one that is suspected goes alone."""
+    """Remembers what was first in line when connections were lost; what is suspected goes alone.
+
+    It is named by its kind, a read or a picture, and its place in the count.
+    """
 
     def __init__(self) -> None:
-        self._seq = 0
+        self._first: tuple[type, int] | None = None
         self._losses = 0
 
     @property
     def is_there(self) -> bool:
         return self._losses >= ALONE_AFTER
 
-    def lost(self, seq: int) -> bool:
-        """Take note of a lost connection and the read first in line; true when it is to be set aside."""
-        self._losses = self._losses + 1 if seq == self._seq else 1
-        self._seq = seq
+    def lost(self, kind: type, seq: int) -> bool:
+        """Take note of a lost connection and what was first in line; true when it is to be set aside."""
+        self._losses = self._losses + 1 if (kind, seq) == self._first else 1
+        self._first = kind, seq
         if self._losses < LOSSES:
             return False
-        self._seq = self._losses = 0
+        self._forget()
         return True
 
-    def came_through(self, seq: int) -> None:
-        if seq == self._seq:
-            self._seq = self._losses = 0
+    def came_through(self, kind: type, seq: int) -> None:
+        if (kind, seq) == self._first:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._first, self._losses = None, 0

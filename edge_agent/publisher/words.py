@@ -14,6 +14,7 @@ def gap_record(gap: Gap, topics: Topics) -> GapRecord:
         id=gap.id,
         agency=topics.agency,
         vehicle=topics.vehicle,
+        what=gap.what,
         reason=gap.reason,
         ranges=gap.ranges,
         reads=gap.reads,

@@ -124,7 +124,8 @@ class Agent:
         """What is still to be delivered, in words."""
         status = self._outbox.status()
         gaps = f" and {status.gaps} gap records" if status.gaps else ""
-        return f"{status.pending + status.sent} reads{gaps} wait in the outbox"
+        images = f", {status.images} pictures" if status.images else ""
+        return f"{status.pending + status.sent} reads{images}{gaps} wait in the outbox"
 
     def _waiting(self) -> int:
         return self._outbox.status().waiting

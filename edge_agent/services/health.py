@@ -67,6 +67,7 @@ class Health:
                 pending=outbox.pending,
                 sent=outbox.sent,
                 quarantined=outbox.quarantined,
+                images=outbox.images,
                 gaps=outbox.gaps,
                 last_seq=outbox.last_seq,
                 oldest_at=outbox.oldest,

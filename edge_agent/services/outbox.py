@@ -14,45 +14,54 @@ from typing import IO
 
 from edge_agent import wiring
 from edge_agent.config.settings import AgentSettings
+from edge_agent.contract.image import image_record
 from edge_agent.contract.receipt import decode_receipt
 from edge_agent.contract.topics import Topics
+from edge_agent.domain import Missing
 from edge_agent.errors import ContractError, ExportError, OutboxBusy
-from edge_agent.outbox import Gap, Outbox, contents, read_purges, read_status
+from edge_agent.outbox import Gap, Gone, ImageRow, Outbox, Row, contents, read_purges, read_status
 from edge_agent.publisher import gap_record
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is in the outbox; left counts by reason what was deleted without a receipt. Times in UTC."""
+    """What is in the outbox; times in UTC.
+
+    left counts by reason the reads that were deleted without a receipt, images_left those whose picture alone was.
+    """
 
     owner: str
     pending: int
     sent: int
     quarantined: int
+    images: int
     gaps: int
     last_seq: int
     oldest: str | None
     size_bytes: int
     left: dict[str, int]
+    images_left: dict[str, int]
 
 
 def status(agent: AgentSettings) -> Account:
     """Count, beside a running agent. Raises OutboxError or ConfigurationError."""
     path, key = _place(agent)
     found = read_status(path, key=key)
-    left: Counter[str] = Counter()
+    left = {what: Counter[str]() for what in Missing}
     for one in read_purges(path, key=key):
-        left[one.reason.value] += one.reads
+        left[one.what][one.reason.value] += one.reads
     return Account(
         owner=found.owner,
         pending=found.pending,
         sent=found.sent,
         quarantined=found.quarantined,
+        images=found.images,
         gaps=found.gaps,
         last_seq=found.last_seq,
         oldest=found.oldest.isoformat(timespec="seconds") if found.oldest else None,
         size_bytes=found.size_bytes,
-        left=dict(left),
+        left=dict(left[Missing.READS]),
+        images_left=dict(left[Missing.IMAGES]),
     )
 
 
@@ -62,26 +71,44 @@ class Written:
 
     file: Path
     reads: int
+    images: int
     gaps: int
     encrypted: bool
 
 
 def export(agent: AgentSettings, directory: Path) -> Written:
-    """Write every read and gap record into one file of JSON lines, whole or not at all, beside a running agent.
+    """Write every read, picture and gap record into one file of JSON lines, whole or not at all.
 
-    Raises ExportError, OutboxError or ConfigurationError; the outbox is only read.
+    An agent may be running. Raises ExportError, OutboxError or ConfigurationError; the outbox is only read.
     """
     path, key = _place(agent)
     certificate = agent.export.certificate_file
     name = f"edge-agent-{agent.vehicle.agency}-{agent.vehicle.id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
     file = directory / (f"{name}.cms" if certificate else name)
     topics = Topics(agent.mqtt.prefix, agent.vehicle.agency, agent.vehicle.id)
-    counts: Counter[bool] = Counter()
+    counts: Counter[type] = Counter()
     with _whole(file) as out, _encrypted(out, certificate) as write:
         for one in contents(path, key=key):
-            write((gap_record(one, topics).encode() if isinstance(one, Gap) else one.payload) + b"\n")
-            counts[isinstance(one, Gap)] += 1
-    return Written(file, reads=counts[False], gaps=counts[True], encrypted=certificate is not None)
+            write(_line(one, topics) + b"\n")
+            counts[type(one)] += 1
+    return Written(
+        file,
+        reads=counts[Row],
+        images=counts[ImageRow],
+        gaps=counts[Gap],
+        encrypted=certificate is not None,
+    )
+
+
+def _line(one: Row | Gap | ImageRow, topics: Topics) -> bytes:
+    match one:
+        case Row():
+            return one.payload
+        case Gap():
+            return gap_record(one, topics).encode()
+        case ImageRow():
+            vehicle = {"agency": topics.agency, "vehicle": topics.vehicle}
+            return image_record(one.jpeg, **vehicle, read=one.key.read).encode()
 
 
 def try_to_encrypt(certificate: Path) -> None:
@@ -147,16 +174,17 @@ def _encrypted(out: IO[bytes], certificate: Path | None) -> Iterator[Callable[[b
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many reads and gap records a file of receipts deleted, and a line for each of its lines that is none."""
+    """How many of what a file of receipts deleted, and a line for each of its lines that is none."""
 
     reads: int
+    images: int
     gaps: int
     problems: tuple[str, ...]
 
 
 def take_receipts(agent: AgentSettings, file: Path) -> Taken:
     """Delete what a file of receipts names. Raises OutboxBusy while the service runs, ExportError, OutboxError."""
-    reads, gaps, problems = 0, 0, []
+    reads, images, gaps, problems = 0, 0, 0, []
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
@@ -171,12 +199,13 @@ def take_receipts(agent: AgentSettings, file: Path) -> Taken:
                 problems.append(f"{file}:{number}: is damaged, or no receipt")
                 continue
             reads += outbox.receipted(receipt.keys)
+            images += outbox.images_receipted(receipt.image_keys)
             gaps += outbox.gaps_receipted(receipt.gaps)
-    return Taken(reads, gaps, tuple(problems))
+    return Taken(reads, images, gaps, tuple(problems))
 
 
-def purge(agent: AgentSettings, *, older_than_s: float) -> int:
-    """Delete reads for good; returns how many. Raises OutboxBusy while the service runs, OutboxError."""
+def purge(agent: AgentSettings, *, older_than_s: float) -> Gone:
+    """Delete reads and pictures for good. Raises OutboxBusy while the service runs, OutboxError."""
     with _stopped(agent) as outbox:
         return outbox.purge(older_than_s=older_than_s)
 

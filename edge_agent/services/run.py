@@ -24,7 +24,12 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     publisher = wiring.publisher(vehicle=settings.vehicle, mqtt=settings.mqtt, outbox=outbox)
     source = wiring.source(settings.models)
     keep = wiring.keep_reads(
-        vehicle=settings.vehicle, source=source, passes=settings.passes, outbox=outbox, publisher=publisher
+        vehicle=settings.vehicle,
+        source=source,
+        passes=settings.passes,
+        images=settings.images,
+        outbox=outbox,
+        publisher=publisher,
     )
     lines = []
     for camera in configuration.cameras:

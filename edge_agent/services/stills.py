@@ -12,8 +12,9 @@ from edge_agent.camera.pictures import decode, list_pictures
 from edge_agent.domain import Reading
 from edge_agent.errors import PictureError
 from edge_agent.pipeline import Pipeline
-from edge_agent.vision.annotate import annotate, jpeg
+from edge_agent.vision.annotate import annotate
 from edge_agent.vision.far import QUARTERS
+from edge_agent.vision.patch import jpeg
 
 ANNOTATED = ".annotated.jpg"
 """How the names of annotated pictures end: a directory's are not read again as pictures of it."""

@@ -35,8 +35,3 @@ def _mark(drawn: Image, reading: Reading, label: str) -> None:
     cv2.rectangle(drawn, (x1, y1), (x2, y2), COLOUR, thickness)
     cv2.rectangle(drawn, (left, bottom - height - 2), (left + width, bottom + base), COLOUR, cv2.FILLED)
     cv2.putText(drawn, label, (left, bottom), FONT, scale, INK, thickness, cv2.LINE_AA)
-
-
-def jpeg(image: Image) -> bytes:
-    """Encode a picture as JPEG."""
-    return cv2.imencode(".jpg", image)[1].tobytes()

@@ -39,6 +39,7 @@ PATIENCE_S = 10.0
 
 class Entry:
     priority = False
+    image = None
 
     def __init__(self) -> None:
         self.key = ReadKey(uuid4(), 0)

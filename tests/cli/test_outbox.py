@@ -87,7 +87,7 @@ def test_what_is_exported_is_what_would_be_sent_and_stays(car: Car) -> None:
     assert done.returncode == 0
     assert done.stderr.startswith("edge-agent: warning: the file is not encrypted")
     (file,) = car.stick.iterdir()
-    assert done.stdout == f"{file}: 3 reads, 1 gap records\n"
+    assert done.stdout == f"{file}: 3 reads, 0 pictures, 1 gap records\n"
     assert file.stat().st_mode & 0o077 == 0
     *reads, gap = file.read_bytes().splitlines()
     assert [decode_read(line).seq for line in reads] == [1, 2, 3]
@@ -146,7 +146,7 @@ def test_receipts_come_back_on_the_stick(car: Car) -> None:
     file.write_bytes(Receipt.of(keys[:2]).encode() + b"\n" + Receipt.of([], gaps=[gap.id]).encode() + b"\n{half")
     done = car.run("receipts", file)
     assert done.returncode == 1
-    assert done.stdout == "2 reads and 1 gap records are with the store and left the outbox\n"
+    assert done.stdout == "2 reads, 0 pictures and 1 gap records are with the store and left the outbox\n"
     assert done.stderr == f"edge-agent: {file}:3: is damaged, or no receipt\n"
     assert (car.status()["pending"], car.status()["gaps"]) == (1, 0)
     file.write_bytes(Receipt.of(keys).encode())

@@ -101,10 +101,10 @@ def test_what_is_older_than_it_may_be_leaves_sent_or_not(path: Path, clock: Cloc
         outbox.mark_sent([2])
         clock.seconds += 100
         outbox.append([Note()])
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 0
         clock.seconds += 81
-        assert outbox.expire() == 3
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 3
+        assert outbox.expire().reads == 0
         assert seqs(outbox) == [4]
         assert told(outbox) == [("expired", ((1, 3),), 3, 1)]
         (purge,) = outbox.purges()
@@ -116,7 +116,7 @@ def test_nothing_expires_without_a_bound(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=math.inf)) as outbox:
         outbox.append([Note()])
         clock.seconds += 100 * 365 * DAY_S
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 0
 
 
 class TurnedClock:
@@ -161,9 +161,9 @@ def test_a_clock_that_is_set_while_running_deletes_nothing_early_and_nothing_lat
         turn(clock)
         outbox.append([Note()])
         clock.wait(DAY_S / 2 - 5)
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 0
         clock.wait(10)
-        assert outbox.expire() == 1
+        assert outbox.expire().reads == 1
         assert seqs(outbox) == [2]
 
 
@@ -175,9 +175,9 @@ def test_the_time_the_computer_was_off_counts(path: Path) -> None:
         outbox.expire()
     clock.boot(DAY_S - 1100)
     with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 0
         clock.wait(101)
-        assert outbox.expire() == 1
+        assert outbox.expire().reads == 1
 
 
 def test_a_computer_that_wakes_without_its_clock_deletes_nothing_early_and_catches_up(path: Path) -> None:
@@ -190,12 +190,12 @@ def test_a_computer_that_wakes_without_its_clock_deletes_nothing_early_and_catch
     with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
         outbox.append([Note()])
         clock.wait(3600)
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 0
         clock.utc = right + timedelta(seconds=3600)  # time was found on the network
-        assert outbox.expire() == 1
+        assert outbox.expire().reads == 1
         assert seqs(outbox) == [2]
         clock.wait(DAY_S - 3600 - 10)
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 0
 
 
 def test_a_computer_that_never_knew_the_time_deletes_nothing_early_once_it_does(path: Path) -> None:
@@ -208,9 +208,9 @@ def test_a_computer_that_never_knew_the_time_deletes_nothing_early_once_it_does(
     clock.boot(0)
     clock.utc = datetime(2026, 7, 4, tzinfo=UTC)
     with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 0
         clock.wait(DAY_S)
-        assert outbox.expire() == 1
+        assert outbox.expire().reads == 1
 
 
 def test_a_clock_set_back_gives_no_place_and_no_id_twice(path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_clock_set_back_gives_no_place_and_no_id_twice(path: Path) -> None:
         outbox.append([Note()])
         a_day_back(clock)
         assert outbox.append([Note()]) == (2,)
-        assert outbox.purge() == 2
+        assert outbox.purge().reads == 2
         assert outbox.append([Note()]) == (3,)
 
 
@@ -232,10 +232,10 @@ def test_what_leaves_is_overwritten_in_the_files(path: Path, clock: Clock) -> No
         outbox.append([Plate() for _ in range(50)])
         assert any(b"AB12CD3" in file.read_bytes() for file in path.parent.iterdir())
         clock.seconds += 11
-        assert outbox.expire() == 50
+        assert outbox.expire().reads == 50
         assert not any(b"AB12CD3" in file.read_bytes() for file in path.parent.iterdir())
         outbox.append([Plate() for _ in range(50)])
-        assert outbox.purge() == 50
+        assert outbox.purge().reads == 50
         assert not any(b"AB12CD3" in file.read_bytes() for file in path.parent.iterdir())
 
 
@@ -244,8 +244,8 @@ def test_a_person_may_purge_all_or_what_is_old(path: Path, clock: Clock) -> None
         outbox.append([Note(), Note()])
         clock.seconds += 100
         outbox.append([Note()])
-        assert outbox.purge(older_than_s=50) == 2
-        assert outbox.purge() == 1
+        assert outbox.purge(older_than_s=50).reads == 2
+        assert outbox.purge().reads == 1
         assert [one[:2] for one in told(outbox)] == [("purged", ((1, 2),)), ("purged", ((3, 3),))]
 
 

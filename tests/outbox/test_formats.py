@@ -67,9 +67,9 @@ def test_an_outbox_of_an_earlier_format_is_taken_over_with_its_reads(
     with Outbox(path=path, now=clock, owner="hpd/car-1", bounds=bounds) as outbox:
         assert [(row.seq, row.key, row.payload) for row in outbox.take(limit=9)] == [(1, note.key, b"waiting")]
         assert outbox.append([Note()]) == (2,)
-        assert outbox.expire() == 0
+        assert outbox.expire().reads == 0
         clock.seconds += 1.5 * 86400
-        assert outbox.expire() == 1
+        assert outbox.expire().reads == 1
         assert [row.seq for row in outbox.take(limit=9)] == [2]
 
 
@@ -88,7 +88,7 @@ def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
         outbox._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(OutboxUnusable, match="its format is 5, this program knows 4"):
+    with pytest.raises(OutboxUnusable, match="its format is 6, this program knows 5"):
         Outbox(path=path, now=clock, owner=OWNER).open()
     connection = sqlite.connect(str(path))
     assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)

@@ -36,9 +36,10 @@ OWNER = "hpd/car-12"
 class Note:
     """An entry that shows its place in the count."""
 
-    def __init__(self, size: int = 0, *, priority: bool = False) -> None:
+    def __init__(self, size: int = 0, *, priority: bool = False, image: bytes | None = None) -> None:
         self.key = ReadKey(uuid4())
         self.priority = priority
+        self.image = image
         self._size = size
 
     def encode(self, seq: int) -> bytes:
@@ -256,7 +257,8 @@ def test_reads_of_another_vehicle_must_leave_first_and_each_has_its_own_count(pa
         outbox.append([note, Note()])
         outbox.receipted([note.key])
     with pytest.raises(
-        OutboxUnusable, match="holds 1 reads and 0 gap records of hpd/car-1, which hpd/car-2 must not deliver"
+        OutboxUnusable,
+        match="holds 1 reads, 0 pictures and 0 gap records of hpd/car-1, which hpd/car-2 must not deliver",
     ) as caught:
         Outbox(path=path, now=clock, owner="hpd/car-2").open()
     assert caught.value.exit_status == 78

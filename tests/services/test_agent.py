@@ -42,6 +42,7 @@ class Outbox:
             pending=self.pending,
             sent=0,
             quarantined=0,
+            images=0,
             gaps=0,
             oldest=None,
             last_seq=self.pending,

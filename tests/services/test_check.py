@@ -89,7 +89,7 @@ def test_reads_that_wait_for_another_vehicle_are_told(car: Car) -> None:
         )
     (fault,) = car.faults()
     assert "agent.toml:3: vehicle.id: " in fault
-    assert "holds 1 reads and 0 gap records of test/car-9" in fault
+    assert "holds 1 reads, 0 pictures and 0 gap records of test/car-9" in fault
 
 
 def test_an_unreadable_file_names_nothing(car: Car) -> None:

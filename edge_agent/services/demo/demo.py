@@ -15,6 +15,7 @@ from rich.console import Console
 from edge_agent import host, wiring
 from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.config.settings import (
+    ImageSettings,
     ModelSettings,
     MqttSettings,
     PassesSettings,
@@ -144,6 +145,7 @@ class Demo:
             vehicle=VEHICLE,
             source=wiring.source(models),
             passes=PassesSettings(),
+            images=ImageSettings(),
             outbox=self._outbox,
             publisher=self._publisher,
         )

@@ -1,0 +1,68 @@
+"""Pictures in the outbox: each goes when its read is with the store, and leaves with a receipt of its own."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from edge_agent.domain import GapReason, ImageKey, Missing
+from edge_agent.outbox.bounds import note_gap
+from edge_agent.outbox.file import Connection
+from edge_agent.outbox.rows import ImageRow
+
+_DUE = (
+    "SELECT seq, read_id, sha256, jpeg FROM images_due JOIN images USING (seq)"
+    " WHERE seq > ? AND sent_at_s IS NULL AND NOT held ORDER BY seq LIMIT ?"
+)
+ALL = "SELECT seq, read_id, sha256, jpeg FROM images ORDER BY seq"
+
+
+def insert(connection: Connection, seq: int, read: UUID, jpeg: bytes, *, now_ms: int, age_s: float) -> None:
+    row = (seq, read.bytes, hashlib.sha256(jpeg).digest(), now_ms, age_s, jpeg)
+    connection.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def let_go(connection: Connection, seqs: Iterable[tuple[int]]) -> None:
+    """Make the pictures of reads that the store has ready to be sent."""
+    connection.executemany("INSERT INTO images_due (seq) SELECT seq FROM images WHERE seq = ?", seqs)
+
+
+def due(connection: Connection, *, limit: int, after_seq: int) -> list[ImageRow]:
+    """The oldest pictures to be sent after a place in the count."""
+    return rows(connection.execute(_DUE, (after_seq, limit)))
+
+
+def rows(found: Iterable[tuple[int, bytes, bytes, bytes]]) -> list[ImageRow]:
+    return [
+        ImageRow(seq=seq, key=ImageKey(UUID(bytes=read), digest.hex()), jpeg=jpeg)
+        for seq, read, digest, jpeg in found
+    ]
+
+
+def mark_sent(connection: Connection, seqs: Sequence[int], *, at_s: float) -> None:
+    connection.executemany("UPDATE images_due SET sent_at_s = ? WHERE seq = ?", [(at_s, seq) for seq in seqs])
+
+
+def receipted(connection: Connection, keys: Sequence[ImageKey]) -> int:
+    """Delete pictures that the store has, and return how many of the keys were here."""
+    known = 0
+    for key in keys:
+        gone = connection.execute(
+            "DELETE FROM images WHERE (read_id, sha256) = (?, ?) RETURNING seq",
+            (key.read.bytes, bytes.fromhex(key.sha256)),
+        ).fetchall()
+        connection.executemany("DELETE FROM images_due WHERE seq = ?", gone)
+        known += bool(gone)
+    return known
+
+
+def hold(connection: Connection, seq: int, *, now_ms: int) -> None:
+    """Send a picture no more, but keep it; a gap record says so. One that is gone stays gone."""
+    held = connection.execute(
+        "UPDATE images_due SET held = 1 WHERE seq = ? AND NOT held RETURNING sent_at_s", (seq,)
+    ).fetchall()
+    for (sent_at_s,) in held:
+        acknowledged = () if sent_at_s is None else (seq,)
+        note_gap(
+            connection, [seq], GapReason.QUARANTINED,
+            what=Missing.IMAGES, acknowledged=acknowledged, now_ms=now_ms,
+        )  # fmt: skip
