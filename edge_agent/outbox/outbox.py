@@ -221,16 +221,19 @@ class Outbox:
             )
 
     def resend(self, *, older_than_s: float | None = None) -> int:
-        """Make what was sent pending again: all, or what was sent at least so long (s) ago; return how many."""
+        """Make what was sent pending again: all, or what was sent at least so long (s) ago.
+
+        Returns how many reads and pictures that are.
+        """
         with self._transaction() as (connection, now):
-            if older_than_s is None:  # marks of an earlier boot have times of another monotonic clock
-                connection.execute("UPDATE gaps SET sent_at_s = NULL")
-                connection.execute("UPDATE images_due SET sent_at_s = NULL")
-                return int(connection.execute("DELETE FROM sent").rowcount)
-            before = (now.monotonic_s - older_than_s,)
-            connection.execute("UPDATE gaps SET sent_at_s = NULL WHERE sent_at_s <= ?", before)
-            connection.execute("UPDATE images_due SET sent_at_s = NULL WHERE sent_at_s <= ?", before)
-            return int(connection.execute("DELETE FROM sent WHERE at_s <= ?", before).rowcount)
+            # Marks of an earlier boot have times of another monotonic clock, so all means all.
+            before_s = math.inf if older_than_s is None else now.monotonic_s - older_than_s
+            connection.execute("UPDATE gaps SET sent_at_s = NULL WHERE sent_at_s <= ?", (before_s,))
+            marks = (
+                "DELETE FROM sent WHERE at_s <= ?",
+                "UPDATE images_due SET sent_at_s = NULL WHERE sent_at_s <= ?",
+            )
+            return sum(connection.execute(one, (before_s,)).rowcount for one in marks)
 
     def receipted(self, keys: Sequence[ReadKey]) -> int:
         """Delete reads that the central store has, and return how many of the keys were here."""

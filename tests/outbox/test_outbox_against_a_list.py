@@ -180,15 +180,16 @@ class OutboxAgainstAList(RuleBasedStateMachine):
     def resend(self, older_than_s: float | None) -> None:
         before_s = self.clock.seconds - (older_than_s or 0)
         late = {seq for seq, at_s in self.model.sent_s.items() if older_than_s is None or at_s <= before_s}
-        assert self.outbox.resend(older_than_s=older_than_s) == len(late)
+        sent = [one for one in self.model.images.values() if one.sent_s is not None]
+        late_images = [one for one in sent if older_than_s is None or (one.sent_s or 0) <= before_s]
+        assert self.outbox.resend(older_than_s=older_than_s) == len(late) + len(late_images)
         for seq in late:
             del self.model.sent_s[seq]
         for id_, at_s in list(self.model.gaps_sent_s.items()):
             if older_than_s is None or at_s <= before_s:
                 del self.model.gaps_sent_s[id_]
-        for image in self.model.images.values():
-            if older_than_s is None or (image.sent_s is not None and image.sent_s <= before_s):
-                image.sent_s = None
+        for image in late_images:
+            image.sent_s = None
 
     # Pictures.
 
