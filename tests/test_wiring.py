@@ -34,6 +34,27 @@ def test_a_read_that_the_contract_cannot_say_does_not_stop_the_others(
     assert "TOOLONG" not in caplog.text
 
 
+@pytest.mark.parametrize("send", [False, True])
+def test_a_read_has_its_picture_where_the_site_wants_it(tmp_path: Path, *, send: bool) -> None:
+    outbox = Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
+    keep = wiring.keep_reads(
+        vehicle=VEHICLE,
+        source=wiring.source(ModelSettings()),
+        passes=PassesSettings(),
+        images=ImageSettings(send=send),
+        outbox=outbox,
+        publisher=wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(), outbox=outbox),
+    )
+    with outbox:
+        keep([make_read("AB12")])
+        (row,) = outbox.take(limit=9)
+        outbox.receipted([row.key])
+        pictures = outbox.take_images(limit=9)
+    named = decode_read(row.payload).image
+    assert [one.key.sha256 for one in pictures] == ([named.sha256] if named else [])
+    assert (named is not None) is send
+
+
 def test_a_record_names_the_networks_by_the_hashes_that_were_checked() -> None:
     source = wiring.source(ModelSettings())
     manifest = wiring.manifest(ModelSettings())

@@ -8,8 +8,10 @@ import pytest
 
 from edge_agent import host
 from edge_agent.contract.gap import decode_gap
+from edge_agent.contract.image import decode_image
 from edge_agent.contract.receipt import Receipt
 from edge_agent.contract.record import decode_read, draft
+from edge_agent.domain import Jpeg
 from edge_agent.outbox import Outbox
 from edge_agent.wiring import OUTBOX_FILE
 from tests.cli.program import edge_agent
@@ -43,11 +45,9 @@ class Car:
     def outbox(self) -> Outbox:
         return Outbox(path=self.directory / "state" / OUTBOX_FILE, now=host.now, owner=OWNER, key=KEY)
 
-    def see(self, count: int) -> None:
-        reads = [
-            draft(make_read(), agency="hpd", vehicle="car-12", source=SOURCE, clock=CLOCK, position=None)
-            for _ in range(count)
-        ]
+    def see(self, count: int, *, image: Jpeg | None = None) -> None:
+        said = {"agency": "hpd", "vehicle": "car-12", "source": SOURCE, "clock": CLOCK, "position": None}
+        reads = [draft(make_read(), **said, image=image) for _ in range(count)]  # type: ignore[arg-type]
         with self.outbox() as outbox:
             outbox.append(reads)
 
@@ -93,6 +93,26 @@ def test_what_is_exported_is_what_would_be_sent_and_stays(car: Car) -> None:
     assert [decode_read(line).seq for line in reads] == [1, 2, 3]
     assert decode_gap(gap).ranges == ((2, 2),)
     assert (car.status()["pending"], car.status()["quarantined"], car.status()["gaps"]) == (2, 1, 1)
+
+
+def test_pictures_are_exported_and_come_back_as_receipts(car: Car) -> None:
+    car.see(2, image=Jpeg(b"\xff\xd8\xff a plate", 120, 60))
+    done = car.run("export", car.stick)
+    (file,) = car.stick.iterdir()
+    assert done.stdout == f"{file}: 2 reads, 2 pictures, 0 gap records\n"
+    *reads, one, other = file.read_bytes().splitlines()
+    images = [decode_image(one), decode_image(other)]
+    for line, image in zip(reads, images, strict=True):
+        record = decode_read(line)
+        assert record.image is not None
+        assert (record.id, record.image.sha256) == image.key
+    receipts = car.stick / "receipts.jsonl"
+    receipts.write_bytes(Receipt.of([decode_read(one).key for one in reads], images=[images[0].key]).encode())
+    assert car.run("receipts", receipts).stdout.startswith("2 reads, 1 pictures and 0 gap records are with")
+    assert (car.status()["pending"], car.status()["images"]) == (0, 1)
+    assert car.run("purge", "--yes").stdout == "0 reads deleted, and 1 pictures whose reads the store has\n"
+    assert (car.status()["gaps"], car.status()["left"], car.status()["images_left"]) == (1, {}, {"purged": 1})
+    assert "left         1   (purged: pictures alone, deleted without a receipt)" in car.run("status").stdout
 
 
 def test_an_export_is_encrypted_to_the_store(car: Car) -> None:

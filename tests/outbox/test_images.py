@@ -1,0 +1,128 @@
+"""Pictures in the outbox's file: beside their reads, encrypted and salvaged like them."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlcipher3 import dbapi2 as sqlite
+
+from edge_agent.domain import GapReason, Missing
+from edge_agent.errors import OutboxUnusable
+from edge_agent.outbox import Bounds, ImageRow, Outbox, contents, read_status
+from tests.outbox.test_outbox import OWNER, Clock, Note
+
+KEY = b"k" * 32
+FACE = b"a picture that shows AB12CD3 "
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "outbox.db"
+
+
+def pictured(count: int, *, times: int = 50) -> list[Note]:
+    return [Note(300, image=FACE * times + bytes([number])) for number in range(count)]
+
+
+def deliver(outbox: Outbox) -> None:
+    """Let the store have every read."""
+    outbox.receipted([row.key for row in outbox.take(limit=10_000)])
+
+
+def test_a_correction_has_a_picture_of_its_own_and_one_receipt_does_for_both(path: Path, clock: Clock) -> None:
+    first, second = pictured(2)
+    second.key, second.image = first.key._replace(revision=1), first.image
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([first, second])
+        outbox.receipted([first.key])
+        (row,) = outbox.take_images(limit=9)
+        assert row.key.read == first.key.id
+        outbox.receipted([second.key])
+        assert [one.key for one in outbox.take_images(limit=9)] == [row.key] * 2
+        assert outbox.images_receipted([row.key]) == 1
+        assert outbox.status().waiting == 0
+
+
+def test_no_picture_is_in_clear_in_an_encrypted_file(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        outbox.append(pictured(50))
+        assert not any(FACE in file.read_bytes() for file in path.parent.iterdir())
+        assert [one.jpeg[: len(FACE)] for one in contents(path, key=KEY) if isinstance(one, ImageRow)] == [
+            FACE
+        ] * 50
+
+
+def test_a_picture_that_leaves_is_overwritten(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=10)) as outbox:
+        outbox.append(pictured(20))
+        deliver(outbox)
+        assert any(FACE in file.read_bytes() for file in path.parent.iterdir())
+        clock.seconds += 11
+        assert outbox.expire() == (0, 20)
+        assert not any(FACE in file.read_bytes() for file in path.parent.iterdir())
+        (gap,) = outbox.take_gaps(limit=9)
+        assert (gap.what, gap.reason, gap.ranges) == (Missing.IMAGES, GapReason.EXPIRED, ((1, 20),))
+        (purge,) = outbox.purges()
+        assert (purge.what, purge.reads) == (Missing.IMAGES, 20)
+
+
+def test_pictures_leave_a_full_outbox_before_the_reads_that_wait(path: Path, clock: Clock) -> None:
+    bounds = Bounds(quota_bytes=1_000_000)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        for _ in range(10):
+            outbox.append(pictured(50, times=100))
+        status = outbox.status()
+        assert status.pending == 500
+        assert 100 < status.images < 350
+        assert {gap.what for gap in outbox.take_gaps(limit=99)} == {Missing.IMAGES}
+
+
+def test_another_vehicle_waits_for_pictures_too(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
+        outbox.append(pictured(1))
+        deliver(outbox)
+    with pytest.raises(OutboxUnusable, match="holds 0 reads, 1 pictures and 0 gap records of hpd/car-1"):
+        Outbox(path=path, now=clock, owner="hpd/car-2").open()
+
+
+def test_a_damaged_file_gives_up_its_pictures_and_which_of_them_are_due(path: Path, clock: Clock) -> None:
+    notes = pictured(200, times=100)
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        outbox.append(notes)
+        outbox.receipted([note.key for note in notes[:100]])
+    with path.open("rb+") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\x00" * 4096)
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        status = outbox.status()
+        assert 150 < status.images < 200
+        due = {row.seq: row.jpeg for row in outbox.take_images(limit=1000)}
+        assert 50 < len(due) <= 100
+        assert all(jpeg == notes[seq - 1].image for seq, jpeg in due.items())
+        assert max(due) <= 100
+
+
+def test_the_format_before_pictures_is_taken_over(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note(), Note()])
+        outbox.quarantine(1, why="too large")
+        outbox.purge()
+        outbox.append([Note()])
+    with closing(sqlite.connect(str(path))) as old:  # what that format lacked
+        old.executescript(
+            "DROP TABLE images; DROP TABLE images_due; ALTER TABLE gaps DROP COLUMN what;"
+            " ALTER TABLE purges DROP COLUMN what; PRAGMA user_version = 4;"
+        )
+    with pytest.raises(OutboxUnusable, match="its format is 4"):
+        read_status(path)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append(pictured(1))
+        assert [row.seq for row in outbox.take(limit=9)] == [3, 4]
+        assert [gap.what for gap in outbox.take_gaps(limit=9)] == [Missing.READS] * 2
+        assert [one.what for one in outbox.purges()] == [Missing.READS]
+        assert outbox.status().images == 1
