@@ -16,23 +16,31 @@ from edge_agent.outbox import Bounds, Outbox
 from tests.faults.disk import MARKS
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
-BOUNDS = Bounds(quota_bytes=96 * 1024, keep_s=150)
+BOUNDS = Bounds(quota_bytes=96 * 1024, keep_s=100)
 KEY = bytes(range(32))
 PAGES_BEFORE_CHECKPOINT = 24
 """Of the log; SQLite's own thousand would not come about in a short life."""
 
 
 def contents_of(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - sqlcipher3 has no types
-    """Say what is in an outbox: reads and gap records with their marks, and the count."""
+    """Say what is in an outbox: reads, pictures and gap records with their marks, and the count."""
     reads = connection.execute(
         "SELECT reads.seq, id, revision, priority, payload, sent.seq IS NOT NULL FROM reads"
         " LEFT JOIN sent USING (seq) ORDER BY reads.seq"
     )
-    gaps = connection.execute("SELECT id, reason, ranges, reads, acknowledged, sent_at_s IS NULL FROM gaps")
+    images = connection.execute(
+        "SELECT images.seq, read_id, sha256, jpeg, images_due.seq IS NOT NULL, sent_at_s IS NOT NULL, held"
+        " FROM images LEFT JOIN images_due USING (seq) ORDER BY images.seq"
+    )
+    gaps = connection.execute("SELECT id, what, reason, ranges, reads, acknowledged, sent_at_s IS NULL FROM gaps")
     return {
         "reads": [
             [seq, id_.hex(), revision, priority, sha256(payload).hexdigest()[:16], sent]
             for seq, id_, revision, priority, payload, sent in reads
+        ],
+        "images": [
+            [seq, read.hex(), digest.hex(), sha256(jpeg).hexdigest(), *marks]
+            for seq, read, digest, jpeg, *marks in images
         ],
         "gaps": sorted([id_.hex(), *rest] for id_, *rest in gaps),
         "counts": connection.execute("SELECT last_seq, (SELECT COUNT(*) FROM purges) FROM counter").fetchone(),
@@ -56,6 +64,7 @@ class Story:
             self._mark: 4,
             self._receipt: 2,
             self._receipt_through: 1,
+            self._images: 3,
             self._resend: 1,
             self._quarantine: 1,
             self._expire: 1,
@@ -92,7 +101,13 @@ class Story:
 
     def _append(self) -> None:
         sizes = [self._chance.choice((300, 900, 900, 6000)) for _ in range(self._chance.randint(1, 4))]
-        self._outbox.append([Note(size=size, priority=self._chance.random() < 0.2) for size in sizes])
+        images = [self._chance.choice((None, self._chance.randbytes(900))) for _ in sizes]
+        self._outbox.append(
+            [
+                Note(size=size, priority=self._chance.random() < 0.2, image=image)
+                for size, image in zip(sizes, images, strict=True)
+            ]
+        )
 
     def _mark(self) -> None:
         self._outbox.mark_sent(self._some())
@@ -103,6 +118,15 @@ class Story:
 
     def _receipt_through(self) -> None:
         self._outbox.receipted_through(self._chance.randint(1, self._outbox.status().last_seq + 2))
+
+    def _images(self) -> None:
+        due = self._outbox.take_images(limit=99)
+        self._outbox.mark_images_sent([row.seq for row in due[::2]])
+        self._mark_down()
+        self._outbox.images_receipted([row.key for row in due[::3]])
+        self._mark_down()
+        if due:
+            self._outbox.hold_image(due[-1].seq)
 
     def _resend(self) -> None:
         self._outbox.resend()

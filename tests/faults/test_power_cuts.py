@@ -27,7 +27,7 @@ from tests.outbox.test_mending import overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 ROOT = Path(__file__).parents[2]
-NOTHING = {"reads": [], "gaps": [], "counts": [0, 0]}
+NOTHING = {"reads": [], "images": [], "gaps": [], "counts": [0, 0]}
 EVERY = 1_000_000
 CUTS = amount(12, EVERY)
 STEPS = amount(40, 120)
@@ -126,7 +126,8 @@ def test_a_cut_at_any_write_or_sync_loses_no_commit_and_leaves_none_half_done(
     kinds = Counter(one.what for one in life.done)
     assert kinds["W"] > STEPS
     assert kinds["S"] > STEPS
-    assert {gap[1] for _, state in life.marks for gap in state["gaps"]} >= {"quota", "expired", "quarantined"}
+    reasons = {(what, reason) for _, state in life.marks for _, what, reason, *_ in state["gaps"]}
+    assert reasons >= {("reads", "quota"), ("reads", "expired"), ("reads", "quarantined"), ("images", "quota")}
     went_on = 0
     for number, (place, disk) in enumerate(life.cuts(CUTS)):
         path = after_a_cut(disk, number, tmp_path / "after")
@@ -189,8 +190,8 @@ def test_a_cut_while_a_damaged_outbox_is_salvaged_loses_nothing_that_could_be_sa
 ) -> None:
     def damage(path: Path) -> None:
         with Outbox(path=path, now=Clock(), owner=OWNER, key=key) as outbox:
-            outbox.append([Note(size=900) for _ in range(60)])
-        overwrite(path, 10 * 4096, 4096)
+            outbox.append([Note(size=900, image=bytes(900)) for _ in range(60)])
+        overwrite(path, 25 * 4096, 4096)
 
     life = Life(library, tmp_path, steps=0, key=key, prepare=damage)
     ((_, whole),) = life.marks
@@ -199,6 +200,7 @@ def test_a_cut_while_a_damaged_outbox_is_salvaged_loses_nothing_that_could_be_sa
     for number, (place, disk) in enumerate(life.cuts(count)):
         path = after_a_cut(disk, number, tmp_path / "after")
         found = survives(path, key, is_salvaged=True)
-        assert found["reads"] == whole["reads"], f"cut {number} at {place} of {len(life.done)}"
+        for what in ("reads", "images"):
+            assert found[what] == whole[what], f"cut {number} at {place} of {len(life.done)}"
         assert found["gaps"], f"cut {number} at {place} of {len(life.done)}"
     print(f"{min(count, life.places)} cuts at {life.places} writes, syncs and names")
