@@ -20,20 +20,17 @@ from uuid import UUID
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp
-from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
+from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
-from edge_agent.outbox.file import Connection, connect, counted, explained, lock, note_count
+from edge_agent.outbox.count import CURRENT, go_on, note, take_over
+from edge_agent.outbox.file import Connection, connect, explained, lock
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
-from edge_agent.outbox.salvage import SKIPPED
 from edge_agent.outbox.schema import prepare
-from edge_agent.outbox.status import OutboxStatus, gaps, purges, status, why_not_ours
+from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
 _log = logging.getLogger(__name__)
-
-_CURRENT = "SELECT last_seq, owner FROM counter ORDER BY rowid DESC LIMIT 1"
-"""The count of whoever owns the outbox now; those of earlier owners stay, in case they come back."""
 
 _PENDING = (
     "SELECT seq, id, revision, payload FROM reads WHERE seq > ?"
@@ -91,8 +88,12 @@ class Outbox:
                 self._salvage()
                 self._connection = self._connected()
             with self._transaction() as (connection, now):
-                self._own(connection)
-                self._go_on_counting(connection, now)
+                take_over(connection, self._path, self._owner)
+                if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
+                    _log.error(
+                        "outbox %s: begins anew or is an old copy: the count was at %d at least; the store is told"
+                        " that some reads may be missing", self._path, at_least,
+                    )  # fmt: skip
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
                 connection.execute("UPDATE images_due SET held = 0")
                 self._ages = Ages(connection, now)
@@ -130,42 +131,11 @@ class Outbox:
             " damaged file is kept as %s", self._path, found.reads, found.kept,
         )  # fmt: skip
 
-    def _own(self, connection: Connection) -> None:
-        """Go on with our own count; reads of another owner must leave first."""
-        found = status(connection)
-        if found.owner not in ("", self._owner):
-            if wrong := why_not_ours(found, self._owner):
-                raise OutboxUnusable(f"outbox {self._path}: {wrong}")
-            ours = connection.execute("DELETE FROM counter WHERE owner = ? RETURNING last_seq", (self._owner,))
-            connection.execute("INSERT INTO counter VALUES (?, ?)", (*(ours.fetchone() or (0,)), self._owner))
-        connection.execute("UPDATE counter SET owner = ? WHERE owner = ''", (self._owner,))
-
-    def _go_on_counting(self, connection: Connection, now: Stamp) -> None:
-        """Leave places out where the file is behind the count: it was emptied, removed or is from a backup."""
-        at_least, owner = counted(self._lock_file) if self._lock_file is not None else (0, "")
-        last, _ = connection.execute(_CURRENT).fetchone()
-        if owner != self._owner or at_least <= last:
-            return
-        connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (at_least + SKIPPED, owner))
-        insert_gap(
-            connection, [(last + 1, at_least + SKIPPED)], GapReason.DAMAGED,
-            reads=0, acknowledged=0, now_ms=_ms(now),
-        )  # fmt: skip
-        _log.error(
-            "outbox %s: begins anew or is an old copy: the count was at %d at least; the store is told that some"
-            " reads may be missing", self._path, at_least,
-        )  # fmt: skip
-
-    def _note_count(self) -> None:
-        if self._connection is not None and self._lock_file is not None:
-            last, owner = self._connection.execute(_CURRENT).fetchone()
-            note_count(self._lock_file, last, owner)
-
     def close(self) -> None:
         with self._guard:
             if self._connection is not None:
                 with suppress(sqlite.Error):
-                    self._note_count()
+                    note(self._connection, self._lock_file)
                 self._connection.close()
                 self._connection = None
             if self._lock_file is not None:
@@ -180,7 +150,7 @@ class Outbox:
         Where they would not fit into the quota, others leave for them.
         """
         with self._transaction() as (connection, now):
-            last, owner = connection.execute(_CURRENT).fetchone()
+            last, owner = connection.execute(CURRENT).fetchone()
             seqs = tuple(range(last + 1, last + 1 + len(entries)))
             age_s = self._age_s(now)
             rows = [
@@ -259,7 +229,7 @@ class Outbox:
         means the count of another outbox.
         """
         with self._transaction() as (connection, _):
-            last, _owner = connection.execute(_CURRENT).fetchone()
+            last, _owner = connection.execute(CURRENT).fetchone()
             if seq > last:
                 return None
             gone = connection.execute(
@@ -311,7 +281,7 @@ class Outbox:
         with self._transaction() as (connection, now):
             if self._ages is not None:
                 self._ages.save(connection, now)
-            self._note_count()
+            note(connection, self._lock_file)
             age_s = self._age_s(now) - self._bounds.keep_s
             gone = remove_older(connection, GapReason.EXPIRED, age_s=age_s, now_ms=_ms(now))
         salvage.forget(self._path, older_than_s=self._bounds.keep_s, now=now)

@@ -7,21 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from edge_agent import mqtt
 from edge_agent.contract.state import State
 from edge_agent.contract.topics import Topics
 from edge_agent.errors import OutboxDamaged, OutboxError
-from edge_agent.mqtt import (
-    Acknowledged,
-    Connected,
-    ConnectFailed,
-    Disconnected,
-    Event,
-    Message,
-    Received,
-    SubscriptionRefused,
-)
 from edge_agent.outbox import Gap, ImageRow, Row
-from edge_agent.publisher.flight import Carried, Flight, Sent
+from edge_agent.publisher.flight import Flight, Sent
 from edge_agent.publisher.ledger import Confirm, Ledger
 from edge_agent.publisher.ports import COUNTED, Counters, Keeps, Link
 from edge_agent.publisher.reasons import NOBODY, READ_REFUSED, REFUSED, TOO_LARGE, TOPIC_REFUSED, WAIT
@@ -33,7 +24,6 @@ _log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _EVENTS_A_STEP = 500  # so many acknowledgements and receipts share one commit
-_PACKET_OVERHEAD_BYTES = 10  # fixed header, topic length, packet identifier, no properties
 _STEADY_AFTER_S = 60.0
 _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
@@ -69,7 +59,6 @@ class Publisher:
         self._outbox = outbox
         self._link = link
         self._topics = topics
-        self._window = window
         self._confirm = confirm
         self._tally: Counter[str] = Counter()
         self._ledger = Ledger(outbox=outbox, receipts_topic=topics.receipts, confirm=confirm, tally=self._tally)
@@ -81,9 +70,8 @@ class Publisher:
         self._reconnect = Backoff(longest_s=backoff_longest_s, uniform=uniform)
         self._pause = Backoff(longest_s=backoff_longest_s, uniform=uniform)
         self._unwanted = Backoff(longest_s=backoff_longest_s, uniform=uniform)
-        self._limits: Connected | None = None  # the connection's; None without one
         self._connected_s = 0.0
-        self._in_flight = Flight()
+        self._flight = Flight(link=link, window=window, monotonic=monotonic)
         self._health: Callable[[], bytes] | None = None
         self._ready = False
         self._announced = False  # the state is on its way or there
@@ -94,14 +82,14 @@ class Publisher:
         self._problem: str | None = None
         self._deaf: str | None = None  # why no receipt can come, although reads are sent
         self.progress_s = monotonic()
-        self._schedule.after(0, self._connect)
+        self._schedule.after(0, self._link.connect)
 
     @property
     def counters(self) -> Counters:
         """What happened so far; any thread may ask."""
         return Counters(
-            connected=self._limits is not None,
-            in_flight=len(self._in_flight),
+            connected=self._flight.is_open,
+            in_flight=len(self._flight),
             problem=self._problem or self._deaf,
             **{name: self._tally[name] for name in COUNTED},
         )
@@ -136,20 +124,16 @@ class Publisher:
         """Tell the others that the car stops on purpose, as far as the connection allows, and leave."""
         until_s = self._monotonic() + _FAREWELL_S
         farewell: int | None = None
-        while self._limits is not None and self._monotonic() < until_s:
-            if farewell is None and self._room() > 0:
+        while self._flight.is_open and self._monotonic() < until_s:
+            if farewell is None and self._flight.room > 0:
                 farewell = self._publish_state(State.STOPPED)
-            elif farewell is not None and farewell not in self._in_flight:
+            elif farewell is not None and farewell not in self._flight:
                 break
             self._take_events(0.1)
         self._link.close()
-        self._limits = None
-        self._in_flight.clear()
+        self._flight.close()
 
     # What is due, each at its time.
-
-    def _connect(self) -> None:
-        self._link.connect()
 
     def _begin(self) -> None:
         """Start a connection's work: what was sent may be lost with the broker, so it goes again."""
@@ -171,8 +155,8 @@ class Publisher:
 
     def _tell_health(self) -> None:
         self._schedule.after(_HEALTH_S, self._tell_health)
-        if self._health and self._room() > 0:
-            self._hand_over(Message(self._topics.health, self._health()), self._topics.health)
+        if self._health and self._flight.room > 0:
+            self._flight.depart(mqtt.Message(self._topics.health, self._health()), self._topics.health)
 
     def _announce(self) -> None:
         self._announced = self._publish_state(State.ONLINE) is not None
@@ -193,24 +177,19 @@ class Publisher:
 
     def _check_acknowledgements(self) -> None:
         self._schedule.after(self._acknowledge_within_s / 4, self._check_acknowledgements)
-        oldest = self._in_flight.oldest
+        oldest = self._flight.oldest
         if oldest and self._monotonic() - oldest.since_s >= self._acknowledge_within_s:
             self._complain(f"the broker acknowledged nothing for {self._acknowledge_within_s:g} s: connecting anew")
             self._link.drop()
 
     # Towards the broker.
 
-    def _room(self) -> int:
-        if self._limits is None:
-            return 0
-        return min(self._window, self._limits.receive_maximum) - len(self._in_flight)
-
     def _send(self) -> None:
         if not self._ready or self._resume in self._schedule:
             return
         self._send_gaps()
-        under_way = self._in_flight.seqs
-        while (room := self._room()) > 0:
+        under_way = self._flight.seqs
+        while (room := self._flight.room) > 0:
             # One read asks for all: thousands would be refused alike, or take the blame for one.
             if self._topic_refused or self._suspect.is_there:
                 if under_way:
@@ -228,55 +207,46 @@ class Publisher:
 
     def _publish(self, row: Row) -> bool:
         """Send a read; False when there is no connection any more."""
-        message = Message(self._topics.reads, row.payload)
-        if not self._fits(message):  # sent all the same, it would cost the connection
+        message = mqtt.Message(self._topics.reads, row.payload)
+        if not self._flight.fits(message):  # sent all the same, it would cost the connection
             self._keep_back(REFUSED[TOO_LARGE])
             return True
-        if self._hand_over(message, row) is None:
+        if self._flight.depart(message, row) is None:
             return False
         self._tally["published"] += 1
         return True
 
-    def _fits(self, message: Message) -> bool:
-        limit = self._limits and self._limits.maximum_packet_size
-        return not limit or len(message.topic) + len(message.payload) + _PACKET_OVERHEAD_BYTES <= limit
-
     def _send_gaps(self) -> None:
         """Gap records go before the reads: few and small, and what they tell is missed already."""
-        if self._send_gaps in self._schedule or (room := min(self._room(), _GAPS_AT_ONCE)) <= 0:
+        if self._send_gaps in self._schedule or (room := min(self._flight.room, _GAPS_AT_ONCE)) <= 0:
             return
-        under_way = self._in_flight.gaps
+        under_way = self._flight.gaps
         for gap in self._outbox.take_gaps(limit=room + len(under_way)):
-            message = Message(self._topics.gaps, gap_record(gap, self._topics).encode())
-            if gap.id in under_way or not self._fits(message):
+            message = mqtt.Message(self._topics.gaps, gap_record(gap, self._topics).encode())
+            if gap.id in under_way or not self._flight.fits(message):
                 continue
-            if self._room() <= 0 or self._hand_over(message, gap) is None:
+            if self._flight.room <= 0 or self._flight.depart(message, gap) is None:
                 return
 
     def _send_images(self) -> None:
         """Pictures go while no read waits."""
-        under_way = self._in_flight.image_seqs
-        room = min(self._room(), _IMAGES_AT_ONCE - len(under_way))
+        under_way = self._flight.image_seqs
+        room = min(self._flight.room, _IMAGES_AT_ONCE - len(under_way))
         if self._suspect.is_there:
             room = min(room, 1 - len(under_way))
         if self._images_refused or room <= 0:
             return
         for row in self._outbox.take_images(limit=room, after_seq=self._image_cursor):
             self._image_cursor = row.seq
-            message = Message(self._topics.image(row.key.read), row.jpeg)
-            if not self._fits(message):
+            message = mqtt.Message(self._topics.image(row.key.read), row.jpeg)
+            if not self._flight.fits(message):
                 self._keep_back(REFUSED[TOO_LARGE])
-            elif row.seq not in under_way and self._hand_over(message, row) is None:
+            elif row.seq not in under_way and self._flight.depart(message, row) is None:
                 return
 
     def _publish_state(self, state: State) -> int | None:
-        return self._hand_over(Message(self._topics.state, state.encode(), retain=True), self._topics.state)
-
-    def _hand_over(self, message: Message, what: Carried) -> int | None:
-        """Give a message to the connection, and its number back; None when there is none any more."""
-        if (mid := self._link.publish(message)) is not None:
-            self._in_flight.add(mid, what, since_s=self._monotonic())
-        return mid
+        topic = self._topics.state
+        return self._flight.depart(mqtt.Message(topic, state.encode(), retain=True), topic)
 
     # From the broker.
 
@@ -293,22 +263,22 @@ class Publisher:
         except OutboxError as error:
             self._trouble(error)
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: mqtt.Event) -> None:
         match event:
-            case Connected():
+            case mqtt.Connected():
                 self._on_connected(event)
-            case ConnectFailed(reason) | Disconnected(reason):
+            case mqtt.ConnectFailed(reason) | mqtt.Disconnected(reason):
                 self._on_lost(reason)
-            case Acknowledged():
+            case mqtt.Acknowledged():
                 self._on_acknowledged(event)
-            case SubscriptionRefused(reason):
+            case mqtt.SubscriptionRefused(reason):
                 self._on_subscription_refused(reason)
-            case Received(topic, payload):
+            case mqtt.Received(topic, payload):
                 self._ledger.received(topic, payload)
 
-    def _on_connected(self, event: Connected) -> None:
+    def _on_connected(self, event: mqtt.Connected) -> None:
         _log.info("connected to the broker")
-        self._limits = event
+        self._flight.open(event)
         self._connected_s = self._monotonic()
         self._problem = None
         self._announce()
@@ -326,39 +296,37 @@ class Publisher:
         self._schedule.after(self._retry_refused_s, self._subscribe)
 
     def _on_lost(self, reason: str) -> None:
-        if self._limits is not None:
+        if self._flight.is_open:
             self._tally["connections_lost"] += 1
             if self._monotonic() - self._connected_s >= _STEADY_AFTER_S:
                 self._reconnect.reset()
         self._complain(reason)
         self._blame()
-        self._limits = None
         self._ready = False
-        self._in_flight.clear()
+        self._flight.close()
         self._schedule.clear()
-        self._schedule.after(self._reconnect.next_s(), self._connect)
+        self._schedule.after(self._reconnect.next_s(), self._link.connect)
 
     def _blame(self) -> None:
-        kind: type[Row | ImageRow] = Row if self._in_flight.seqs else ImageRow
-        first = min(self._in_flight.seqs or self._in_flight.image_seqs, default=None)
-        if first is not None and self._suspect.lost(kind, first):
-            self._quarantine(kind, first, f"{LOSSES} connections were lost while it was sent")
+        first = self._flight.first
+        if first is not None and self._suspect.lost(first):
+            self._quarantine(first, f"{LOSSES} connections were lost while it was sent")
 
-    def _quarantine(self, kind: type[Row | ImageRow], seq: int, why: str) -> None:
+    def _quarantine(self, row: Row | ImageRow, why: str) -> None:
         try:
-            if kind is ImageRow:
-                self._outbox.hold_image(seq)
+            if isinstance(row, ImageRow):
+                self._outbox.hold_image(row.seq)
             else:
-                self._outbox.quarantine(seq, why=why)
+                self._outbox.quarantine(row.seq, why=why)
         except OutboxError as error:
             self._trouble(error)
             return
         self._tally["quarantined"] += 1
-        what = "the picture of read" if kind is ImageRow else "read"
-        _log.error("%s %d is not sent any more, but kept, until the service starts again: %s", what, seq, why)
+        what = f"{'the picture of ' if isinstance(row, ImageRow) else ''}read {row.seq}"
+        _log.error("%s is not sent any more, but kept, until the service starts again: %s", what, why)
 
-    def _on_acknowledged(self, event: Acknowledged) -> None:
-        if (message := self._in_flight.land(event.mid)) is None:
+    def _on_acknowledged(self, event: mqtt.Acknowledged) -> None:
+        if (message := self._flight.land(event.mid)) is None:
             return
         if event.code == 0:
             self._on_sent(message)
@@ -382,7 +350,7 @@ class Publisher:
             return
         self._ledger.sent(message.what)
         if not isinstance(message.what, Gap):
-            self._suspect.came_through(type(message.what), message.what.seq)
+            self._suspect.came_through(message.what)
         for pause in (self._reconnect, self._pause, self._unwanted):
             pause.reset()
         self._problem = None
@@ -396,7 +364,7 @@ class Publisher:
         if code not in TOPIC_REFUSED:
             self._keep_back(problem)
             if code in READ_REFUSED:
-                self._quarantine(Row, row.seq, problem)
+                self._quarantine(row, problem)
             return
         self._tally["refused"] += 1
         self._complain(problem)
@@ -405,13 +373,13 @@ class Publisher:
             # A store that restarts is back in seconds, one that is down need not be asked often.
             self._schedule.after(self._unwanted.next_s(), self._resume)
 
-    def _image_refused(self, row: ImageRow, answer: Acknowledged) -> None:
+    def _image_refused(self, row: ImageRow, answer: mqtt.Acknowledged) -> None:
         """Keep a picture that the broker does not take; where nobody wants any, the others wait too."""
         problem = f"nobody takes pictures ({answer.reason}): check the broker's rules and the store"
         self._keep_back(problem)
         self._images_refused = answer.code in TOPIC_REFUSED
         if answer.code in READ_REFUSED:
-            self._quarantine(ImageRow, row.seq, problem)
+            self._quarantine(row, problem)
 
     def _keep_back(self, problem: str) -> None:
         self._tally["refused"] += 1
