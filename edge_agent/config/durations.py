@@ -1,5 +1,6 @@
 """How long reads may be kept on the car: as a time, or by the name of the law that says it."""
 
+import difflib
 import re
 
 from edge_agent.config.fields import wrong_value
@@ -13,6 +14,8 @@ LAWS_S = {
     "california-highway-patrol": 60 * UNITS_S["day"],
     "new-jersey": 3 * UNITS_S["year"],
 }
+
+LONGEST_NAME = max(map(len, LAWS_S))
 
 _DURATION = re.compile(r"(\d{1,6}) (second|minute|hour|day|year)s?")
 
@@ -32,9 +35,8 @@ def checked(text: str) -> str:
     try:
         seconds(text)
     except ValueError:
-        laws = ", ".join(f'"{name}"' for name in LAWS_S)
+        near = difflib.get_close_matches(text[:LONGEST_NAME], LAWS_S, n=1)
+        laws = f'"{near[0]}"' if near else "one of " + ", ".join(f'"{name}"' for name in LAWS_S)
         units = "seconds, minutes, hours, days or years"
-        raise wrong_value(
-            f'should be a whole number and a unit, such as "21 days" ({units}), or one of {laws}'
-        ) from None
+        raise wrong_value(f'should be {laws}, or a whole number and a unit, such as "21 days" ({units})') from None
     return text

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_agent.contract.explain import explain
 from edge_agent.contract.record import Clock, Name, Time
+from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import ContractError
 
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
@@ -31,8 +32,16 @@ class CameraHealth(_Part):
     reopened: Count
 
 
+class LeftHealth(_Part):
+    """Reads with their pictures, or only pictures, that left without the store's receipt."""
+
+    what: Missing = Field(strict=False)
+    reason: GapReason = Field(strict=False)
+    reads: Count
+
+
 class OutboxHealth(_Part):
-    """What waits on the car's disk."""
+    """What waits on the car's disk, and what its purge log says."""
 
     pending: Count
     sent: Count = Field(description="At the broker, without the store's receipt.")
@@ -42,6 +51,7 @@ class OutboxHealth(_Part):
     last_seq: Count
     oldest_at: Time | None
     size_bytes: Count
+    left: tuple[LeftHealth, ...]
 
 
 class DeliveryHealth(_Part):

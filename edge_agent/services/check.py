@@ -39,6 +39,7 @@ from edge_agent.outbox import read_status, why_not_ours
 from edge_agent.services.outbox import try_to_encrypt
 
 MOST_OF_DISK = 0.5
+MOST_OF_FREE = 0.9
 """That the outbox may fill: SQLite and its log take more than the reads do."""
 
 Trial = tuple[KeyPath, Callable[[], object]]
@@ -124,10 +125,18 @@ def _check_state(state: StateSettings) -> None:
 def _check_quota(state: StateSettings) -> None:
     """The quota must end before the disk does: on a full disk even deletes fail."""
     disk = shutil.disk_usage(_nearest(state.directory))
-    if state.quota_mb * 1e6 > MOST_OF_DISK * disk.total:
+    outbox = state.directory / wiring.OUTBOX_FILE
+    ours = outbox.stat().st_size if outbox.exists() else 0
+    free_mb, most_mb = int((disk.free + ours) / 1e6), int(MOST_OF_DISK * disk.total / 1e6)
+    if state.quota_mb > most_mb:
         raise StateDirectoryError(
             f"{state.quota_mb} MB are more than {MOST_OF_DISK:.0%} of the disk of {state.directory}"
-            f" ({disk.total / 1e6:.0f} MB): at most {int(MOST_OF_DISK * disk.total / 1e6)}"
+            f" ({disk.total / 1e6:.0f} MB): at most {most_mb}"
+        )
+    if state.quota_mb > MOST_OF_FREE * free_mb:
+        raise StateDirectoryError(
+            f"{state.quota_mb} MB are more than {MOST_OF_FREE:.0%} of what is free for them on the disk of"
+            f" {state.directory} ({free_mb} MB): at most {int(MOST_OF_FREE * free_mb)}, or make room there"
         )
 
 

@@ -2,19 +2,20 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edge_agent import __version__
 from edge_agent.config.settings import AgentSettings
-from edge_agent.contract.health import CameraHealth, DeliveryHealth, HealthRecord, OutboxHealth
+from edge_agent.contract.health import CameraHealth, DeliveryHealth, HealthRecord, LeftHealth, OutboxHealth
 from edge_agent.contract.record import Clock
-from edge_agent.domain import ClockState
+from edge_agent.domain import ClockState, GapReason, Missing
 from edge_agent.errors import BrokerError
 from edge_agent.host import clock_state
 from edge_agent.mqtt import Identity, identity
-from edge_agent.outbox import Outbox, OutboxStatus
+from edge_agent.outbox import Outbox, OutboxStatus, Purge
 from edge_agent.publisher import Publisher
 from edge_agent.services.line import CameraLine, LineStatus
 
@@ -72,6 +73,7 @@ class Health:
                 last_seq=outbox.last_seq,
                 oldest_at=outbox.oldest,
                 size_bytes=outbox.size_bytes,
+                left=_left(self._outbox.purges()),
             ),
             delivery=DeliveryHealth(
                 receipted=counters.receipted,
@@ -87,6 +89,13 @@ class Health:
             certificate_expires_at=certificate.expires_at if certificate else None,
             warnings=tuple(one[:LONGEST_LINE] for one in warnings[:20]),
         )
+
+
+def _left(purges: Iterable[Purge]) -> tuple[LeftHealth, ...]:
+    counts: Counter[tuple[Missing, GapReason]] = Counter()
+    for one in purges:
+        counts[one.what, one.reason] += one.reads
+    return tuple(LeftHealth(what=what, reason=reason, reads=reads) for (what, reason), reads in counts.items())
 
 
 def _certificate(agent: AgentSettings) -> tuple[Identity | None, list[str]]:

@@ -21,5 +21,10 @@ def test_times_and_laws(text: str, expected: float) -> None:
     "text", ["", "21", "21days", "0 days", "-1 days", "1.5 hours", "forever", "texas", "9999999 days"]
 )
 def test_what_says_no_time_is_refused(text: str) -> None:
-    with pytest.raises(PydanticCustomError, match='should be a whole number and a unit, such as "21 days"'):
+    with pytest.raises(PydanticCustomError, match='or a whole number and a unit, such as "21 days"'):
         checked(text)
+
+
+def test_a_law_that_is_misspelled_is_named() -> None:
+    with pytest.raises(PydanticCustomError, match='should be "connecticut", or a whole number'):
+        checked("conneticut")

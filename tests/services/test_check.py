@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,6 +91,28 @@ def test_reads_that_wait_for_another_vehicle_are_told(car: Car) -> None:
     (fault,) = car.faults()
     assert "agent.toml:3: vehicle.id: " in fault
     assert "holds 1 reads, 0 pictures and 0 gap records of test/car-9" in fault
+
+
+@pytest.mark.parametrize(
+    ("total_mb", "free_mb", "told"),
+    [
+        (10_000, 9_000, None),
+        (1_500, 1_400, "1000 MB are more than 50% of the disk of {state} (1500 MB): at most 750"),
+        (
+            10_000, 500,
+            ("1000 MB are more than 90% of what is free for them on the disk of {state} (500 MB): at most 450,"
+            " or make room there"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_quota_that_the_disk_cannot_hold_is_told(
+    car: Car, monkeypatch: pytest.MonkeyPatch, total_mb: int, free_mb: int, told: str | None
+) -> None:
+    car.table("quota_mb = 1000")
+    usage = SimpleNamespace(total=total_mb * 10**6, free=free_mb * 10**6)
+    monkeypatch.setattr("edge_agent.services.check.shutil.disk_usage", lambda _: usage)
+    expected = [] if told is None else [f"agent.toml:6: state.quota_mb: {told.format(state=car.state)}"]
+    assert car.faults() == expected
 
 
 def test_an_unreadable_file_names_nothing(car: Car) -> None:

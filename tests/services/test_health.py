@@ -47,8 +47,10 @@ def record(directory: Path, *lines: LineStatus, mqtt: MqttSettings | None = None
         mqtt=mqtt or MqttSettings(),
     )
     with Outbox(path=directory / "state" / "outbox.db", now=host.now, owner="hpd/car-12") as outbox:
-        outbox.append([Note(), Note()])
-        outbox.quarantine(2, why="refused")
+        outbox.append([Note()])
+        outbox.purge()
+        outbox.append([Note(), Note(image=b"picture")])
+        outbox.quarantine(3, why="refused")
         health = Health(
             agent=agent,
             outbox=outbox,
@@ -72,7 +74,8 @@ def test_the_record_says_how_everything_is_and_fits_the_published_schema(tmp_pat
         15,
         800,
     )
-    assert (found.outbox.pending, found.outbox.quarantined, found.outbox.gaps) == (1, 1, 1)
+    assert (found.outbox.pending, found.outbox.quarantined, found.outbox.images, found.outbox.gaps) == (1, 1, 1, 2)
+    assert [one.model_dump() for one in found.outbox.left] == [{"what": "reads", "reason": "purged", "reads": 1}]
     assert (found.delivery.receipted, found.delivery.refused) == (7, 1)
     assert found.warnings == ("1 reads are quarantined: the broker does not take them",)
     assert found.certificate_expires_at is None
