@@ -23,12 +23,24 @@ def how_many(database: Path) -> int:
     return int(count)
 
 
-def told_missing(database: Path) -> set[int]:
-    """Places of the count that a gap record names."""
+def pictures_owed(database: Path) -> set[int]:
+    """Places of the count whose stored read names a picture that is not there."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(
+            "SELECT seq FROM reads LEFT JOIN images ON images.id = reads.id"
+            " AND images.sha256 = json_extract(record, '$.image.sha256')"
+            " WHERE json_extract(record, '$.image') IS NOT NULL AND images.jpeg IS NULL"
+        ).fetchall()
+    return {seq for (seq,) in rows}
+
+
+def told_missing(database: Path, what: str = "reads") -> set[int]:
+    """Places of the count that a gap record names, for their reads or for their pictures alone."""
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute(
             "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')"
-            " FROM gaps, json_each(gaps.record, '$.ranges')"
+            " FROM gaps, json_each(gaps.record, '$.ranges') WHERE json_extract(gaps.record, '$.what') = ?",
+            (what,),
         ).fetchall()
     return {seq for first, last in rows for seq in range(first, last + 1)}
 

@@ -24,7 +24,7 @@ import numpy as np
 from edge_agent import host
 from edge_agent.camera.capture import Capture
 from edge_agent.contract.record import draft
-from edge_agent.domain import Frame, Read
+from edge_agent.domain import Frame, Jpeg, Read
 from edge_agent.host import ServiceManager
 from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink
@@ -32,6 +32,7 @@ from edge_agent.outbox import Bounds, Outbox
 from edge_agent.publisher import Publisher, last_will
 from edge_agent.services.agent import Agent
 from edge_agent.services.line import CameraLine
+from edge_agent.vision.patch import small_jpeg
 from tests.contract.reads import CLOCK, POSITION, SOURCE, make_read
 from tests.e2e.broker import wait_until
 from tests.e2e.car import OWNER, TOPICS
@@ -72,8 +73,9 @@ class Eyes:
 class Keeper:
     """Commits reads, and swears to it in a file."""
 
-    def __init__(self, outbox: Outbox, publisher: Publisher) -> None:
+    def __init__(self, outbox: Outbox, publisher: Publisher, *, pictures: bool) -> None:
         self._outbox = outbox
+        self._pictures = pictures
         self._publisher = publisher
 
     def open(self, state: Path) -> None:
@@ -91,6 +93,7 @@ class Keeper:
                 source=SOURCE,
                 clock=CLOCK,
                 position=POSITION,
+                image=picture(read) if self._pictures else None,
             )
             for read in reads
         ]
@@ -106,6 +109,12 @@ class Keeper:
         self._publisher.notify()
 
 
+def picture(read: Read) -> Jpeg:
+    """A JPEG of about 1 KB, another one for each read."""
+    noise = np.random.default_rng(read.id.int).integers(0, 256, (36, 64), np.uint8)
+    return small_jpeg(noise, width=120, height=60, most_bytes=1200)
+
+
 def _swear(file: int, lines: list[str]) -> None:
     os.write(file, "".join(f"{line}\n" for line in lines).encode())
     os.fsync(file)
@@ -119,6 +128,7 @@ def main() -> None:
     parser.add_argument("--keep", type=float, default=math.inf, help="seconds")
     parser.add_argument("--key", type=bytes.fromhex)
     parser.add_argument("--fps", type=float, default=20)
+    parser.add_argument("--pictures", action="store_true")
     parser.add_argument("--plate", help="instead of any")
     told = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -128,7 +138,11 @@ def main() -> None:
     publisher = Publisher(
         outbox=outbox, link=link, topics=TOPICS, resend_after_s=2, retry_refused_s=2, backoff_longest_s=2
     )
-    eyes, latest, keeper = Eyes(told.fps, told.plate), Latest[Frame](), Keeper(outbox, publisher)
+    eyes, latest, keeper = (
+        Eyes(told.fps, told.plate),
+        Latest[Frame](),
+        Keeper(outbox, publisher, pictures=told.pictures),
+    )
     line = CameraLine(
         name="front",
         capture=Capture(name="front", camera=eyes, sink=latest, now=host.now, jitter=random.Random()),

@@ -11,7 +11,7 @@ from typing import Protocol
 from edge_agent import resources
 from tests.e2e.broker import Mosquitto, wait_until
 from tests.faults.amount import FULL, amount
-from tests.faults.obligations import owed, stored
+from tests.faults.obligations import owed, pictures_owed, stored
 from tests.faults.small_agent import SmallAgent
 
 KILLS = amount(10, 240)
@@ -48,7 +48,7 @@ class Store:
 def test_whoever_is_killed_every_committed_read_is_in_the_store_once(tmp_path: Path) -> None:
     chance = random.Random(KILLS)
     mosquitto = Mosquitto(tmp_path)
-    agent, store = SmallAgent(tmp_path, mosquitto.port), Store(tmp_path, mosquitto)
+    agent, store = SmallAgent(tmp_path, mosquitto.port, "--pictures"), Store(tmp_path, mosquitto)
     everyone: dict[str, Dies] = {"agent": agent, "broker": mosquitto, "store": store}
     kills: Counter[str] = Counter()
     try:
@@ -79,6 +79,7 @@ def test_whoever_is_killed_every_committed_read_is_in_the_store_once(tmp_path: P
         agent.start()
         agent.reads_on()
         wait_until(lambda: not owed(committed, store.database), "every committed read in the store", patience_s=120)
+        wait_until(lambda: not pictures_owed(store.database), "every picture in the store", patience_s=120)
         agent.stop()
     finally:
         for one in everyone.values():
