@@ -23,7 +23,7 @@ from edge_agent.mqtt import Broker, MqttLink, Tls, tls_context
 from .arguments import parse
 from .database import Answer, Database, Key, Question, StoreError
 from .files import take_files, write_receipts
-from .gaps import find_gaps, without_place
+from .gaps import find_gaps, without_images, without_place
 from .service import Store
 from .sqlite import SqliteDatabase
 
@@ -90,7 +90,7 @@ def _gaps(options: argparse.Namespace) -> int:
     with closing(_open(options.database)) as database:
         records = database.gap_records()
         gaps = find_gaps(database.held(), records)
-    lines = [*map(str, gaps), *without_place(records)]
+    lines = [*map(str, gaps), *without_place(records), *without_images(records)]
     print("\n".join(lines) or "no gaps")
     return 1 if any(not gap.reasons for gap in gaps) else 0
 
