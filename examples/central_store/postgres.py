@@ -43,6 +43,9 @@ _TO_PURGE = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM lpr.reads WHERE aged_from < %s"
     " UNION ALL SELECT agency, vehicle, first, last FROM lpr.purged"
 )
+_DELETE_IMAGES = """
+DELETE FROM lpr.images AS image WHERE NOT EXISTS (SELECT FROM lpr.read_keys AS key WHERE key.id = image.id)
+"""
 _ASK = """
 SELECT captured_at, plate, confidence, agency, vehicle, camera, record
 FROM lpr.ask(%s, %s, %s, %s, %s, %s, %s, %s)
@@ -95,6 +98,7 @@ class PostgresDatabase:
             connection.execute("DELETE FROM lpr.purged")
             connection.cursor().executemany("INSERT INTO lpr.purged VALUES (%s, %s, %s, %s)", spans)
             ((reads,),) = connection.execute("SELECT lpr.purge_reads(%s)", (before,))
+            connection.execute(_DELETE_IMAGES)
             rejected = connection.execute("DELETE FROM lpr.rejected WHERE rejected_at < %s", (before,)).rowcount
             connection.execute(
                 "INSERT INTO lpr.purges (before, reads, rejected) VALUES (%s, %s, %s)", (before, reads, rejected)

@@ -54,6 +54,10 @@ _TO_PURGE = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM reads WHERE aged_from < ?"
     " UNION ALL SELECT agency, vehicle, first, last FROM purged"
 )
+_DELETE_IMAGES = """
+DELETE FROM images WHERE id IN (SELECT id FROM reads WHERE aged_from < :before)
+    AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.id = images.id AND aged_from >= :before)
+"""
 _ASK_PLATE = """
 SELECT captured_at, plate, confidence, agency, vehicle, camera, record
 FROM ( -- apart, so that each has its index
@@ -116,6 +120,7 @@ class SqliteDatabase:
             spans = self._connection.execute(_TO_PURGE, (limit,)).fetchall()
             self._connection.execute("DELETE FROM purged")
             self._connection.executemany("INSERT INTO purged VALUES (?, ?, ?, ?)", spans)
+            self._connection.execute(_DELETE_IMAGES, {"before": limit})
             reads = self._connection.execute("DELETE FROM reads WHERE aged_from < ?", (limit,)).rowcount
             rejected = self._connection.execute("DELETE FROM rejected WHERE rejected_at < ?", (limit,)).rowcount
             self._connection.execute(

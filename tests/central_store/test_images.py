@@ -212,7 +212,7 @@ def test_what_is_no_record_today_names_no_picture() -> None:
 
 def test_sqlite_finds_reads_and_pictures_by_an_index(sqlite_file: SqliteFile) -> None:
     with closing(sqlite.SqliteDatabase(sqlite_file.path)) as database:
-        for query, values in ((sqlite._NAMING, ("x",)),):
+        for query, values in ((sqlite._NAMING, ("x",)), (sqlite._DELETE_IMAGES, {"before": "x"})):
             plan = database._connection.execute(f"EXPLAIN QUERY PLAN {query}", values).fetchall()
             steps = [step for *_, step in plan]
             assert not [step for step in steps if step.startswith("SCAN")]
