@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     log = commands.add_parser("log", parents=[database], help="list who asked for what, and why, the newest first")
     log.add_argument("--limit", type=_count, default=100, metavar="N", help="100 where it is not given")
     taken = commands.add_parser("import", parents=[database], help="store what cars wrote onto a stick")
-    taken.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one read or gap record a line")
+    taken.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one read, gap record or picture a line")
     taken.add_argument("--receipts", type=Path, metavar="DIRECTORY", help="write the cars' receipts into it")
     retain = commands.add_parser("retain", parents=[database], help="delete what is older; to be run every day")
     retain.add_argument("--keep", type=_days, required=True, metavar="DAYS", help="such as 21, or 0.5")
@@ -86,6 +86,9 @@ def _query(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", dest="until", type=_time, metavar="TIME", help="UTC; before this time")
     parser.add_argument("--limit", type=_count, default=100, metavar="N", help="the newest so many; 100")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIRECTORY", help="write the pictures of the plates into it, READ_ID.jpg"
+    )
     parser.add_argument("--jsonl", action="store_true", help="print the records, one a line")
 
 

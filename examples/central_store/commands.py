@@ -10,20 +10,22 @@ import signal
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 from edge_agent import host
 from edge_agent.contract.record import time_text
+from edge_agent.domain import ImageKey
 from edge_agent.errors import BrokerError, EdgeAgentError
 from edge_agent.mqtt import Broker, MqttLink, Tls, tls_context
 
 from .arguments import parse
 from .database import Answer, Database, Key, Question, StoreError
 from .files import take_files, write_receipts
-from .gaps import find_gaps, without_place
+from .gaps import find_gaps, without_images, without_place
+from .images import image_named, write_images
 from .service import Store
 from .sqlite import SqliteDatabase
 
@@ -62,6 +64,11 @@ def _open(name: str, *, make: bool = False) -> Database:
     return SqliteDatabase(Path(name))
 
 
+def _check_directory(path: Path | None) -> None:
+    if path and not path.is_dir():
+        raise StoreError(f"{path}: there is no such directory")
+
+
 def _broker(options: argparse.Namespace) -> Broker:
     host_name, _, port = options.broker.rpartition(":")
     if not host_name or not port.isdecimal():
@@ -90,12 +97,13 @@ def _gaps(options: argparse.Namespace) -> int:
     with closing(_open(options.database)) as database:
         records = database.gap_records()
         gaps = find_gaps(database.held(), records)
-    lines = [*map(str, gaps), *without_place(records)]
+    lines = [*map(str, gaps), *without_place(records), *without_images(records)]
     print("\n".join(lines) or "no gaps")
     return 1 if any(not gap.reasons for gap in gaps) else 0
 
 
 def _query(options: argparse.Namespace) -> int:
+    _check_directory(options.images)
     login = _login()
     question = Question(
         who=options.user or login,
@@ -109,11 +117,22 @@ def _query(options: argparse.Namespace) -> int:
     )
     with closing(_open(options.database)) as database:
         answers = database.ask(question)
+        wanted = [image_named(answer.record) for answer in answers] if options.images else []
+        images = _images(database, question, wanted)
     for answer in answers:
         print(_json_line(answer.record) if options.jsonl else _row(answer))
+    if images:
+        write_images(options.images, images)
+    if lacking := sum(key not in images for key in wanted):
+        print(f"central store: {lacking} of {len(answers)} answers have no picture here", file=sys.stderr)
     if len(answers) == options.limit:
         print(f"central store: these are the newest {options.limit}; there may be more", file=sys.stderr)
     return 0
+
+
+def _images(database: Database, question: Question, wanted: Iterable[ImageKey | None]) -> Mapping[ImageKey, bytes]:
+    named = {key for key in wanted if key is not None}
+    return database.ask_images(question, named) if named else {}
 
 
 def _row(answer: Answer) -> str:
@@ -144,8 +163,7 @@ def _log(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    if options.receipts and not options.receipts.is_dir():
-        raise StoreError(f"{options.receipts}: there is no such directory")
+    _check_directory(options.receipts)
     kept: dict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
     refused = 0
     with closing(_open(options.database, make=True)) as database:

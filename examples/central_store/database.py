@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol, Self
 from uuid import UUID
 
 from edge_agent.contract.gap import GapRecord
+from edge_agent.contract.image import ImageRecord
 from edge_agent.contract.record import ReadRecord, time_text
-from edge_agent.domain import ReadKey
+from edge_agent.domain import ImageKey, ReadKey
 from edge_agent.errors import EdgeAgentError
 
 
@@ -17,28 +18,42 @@ class StoreError(EdgeAgentError):
     """The store's database cannot be used, or it was asked for what it does not give."""
 
 
-Key = ReadKey | UUID
-"""What a receipt names: a read or a correction, or a gap record."""
+Record = ReadRecord | GapRecord | ImageRecord
+
+Key = ReadKey | UUID | ImageKey
+"""What a receipt names: a read or a correction, a gap record, or a picture."""
+
+Identity = ReadKey | UUID | tuple[str, str, ImageKey]
+"""What is once in a batch. A picture is there with its agency and vehicle: no other takes its place."""
 
 
-def digest(record: ReadRecord | GapRecord) -> bytes:
+def digest(record: Record) -> bytes:
     """Give the same for the same record, however its JSON was formatted."""
     return hashlib.sha256(record.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A record of the vehicle that it names: the exact text, and where from, a topic or FILE:LINE."""
+    """A record of the vehicle that it names: exactly what came, and where from, a topic or FILE:LINE."""
 
-    record: ReadRecord | GapRecord
-    text: str
+    record: Record
+    payload: bytes
     source: str
     sha256: bytes
     times: int = field(default=1, kw_only=True)  # in its batch
 
     @property
     def key(self) -> Key:
-        return self.record.key if isinstance(self.record, ReadRecord) else self.record.id
+        return self.record.id if isinstance(self.record, GapRecord) else self.record.key
+
+    @property
+    def identity(self) -> Identity:
+        key = self.key
+        return (self.record.agency, self.record.vehicle, key) if isinstance(key, ImageKey) else key
+
+    @property
+    def text(self) -> str:
+        return self.payload.decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +69,40 @@ class Rejected:
         return hashlib.sha256(self.source.encode() + b"\0" + self.payload).digest()
 
 
-def _other(arrived: Arrived) -> Rejected:
-    what = "read" if isinstance(arrived.record, ReadRecord) else "gap record"
-    reason = f"{what} {arrived.record.id}: is here already with other contents"
-    return Rejected(arrived.text.encode(), arrived.source, reason)
+def _refused(arrived: Arrived) -> Rejected:
+    match arrived.record:
+        case ReadRecord(id=id_):
+            reason = f"read {id_}: is here already with other contents"
+        case GapRecord(id=id_):
+            reason = f"gap record {id_}: is here already with other contents"
+        case ImageRecord(id=id_):
+            reason = f"image of read {id_}: no read here names it"
+    return Rejected(arrived.payload, arrived.source, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What shares a commit: each key once, and in their order, so that no two workers wait for each other."""
+    """What shares a commit: each once, and in their order, so that no two workers wait for each other."""
 
-    records: Mapping[Key, Arrived]
+    records: Mapping[Identity, Arrived]
     rejected: tuple[Rejected, ...]
 
     @classmethod
     def of(cls, arrivals: Iterable[Arrived | Rejected]) -> Self:
         """Count repeats; what has the key of another with other contents is rejected."""
-        records: dict[Key, Arrived] = {}
+        records: dict[Identity, Arrived] = {}
         rejected: list[Rejected] = []
         for arrival in arrivals:
             if isinstance(arrival, Rejected):
                 rejected.append(arrival)
                 continue
-            known = records.get(arrival.key)
+            known = records.get(arrival.identity)
             if known is None:
-                records[arrival.key] = arrival
+                records[arrival.identity] = arrival
             elif known.sha256 == arrival.sha256:
-                records[arrival.key] = replace(known, times=known.times + 1)
+                records[arrival.identity] = replace(known, times=known.times + 1)
             else:
-                rejected.append(_other(arrival))
+                rejected.append(_refused(arrival))
         return cls(dict(sorted(records.items(), key=lambda item: str(item[0]))), tuple(rejected))
 
     @property
@@ -93,9 +113,13 @@ class Batch:
     def gaps(self) -> list[tuple[GapRecord, Arrived]]:
         return [(one.record, one) for one in self.records.values() if isinstance(one.record, GapRecord)]
 
-    def without(self, refused: Collection[Key]) -> Self:
-        """Reject those whose key the database has with other contents."""
-        others = (_other(one) for key, one in self.records.items() if key in refused)
+    @property
+    def images(self) -> list[tuple[ImageRecord, Arrived]]:
+        return [(one.record, one) for one in self.records.values() if isinstance(one.record, ImageRecord)]
+
+    def without(self, refused: Collection[Identity]) -> Self:
+        """Reject those whose key the database has with other contents, and pictures that no read there names."""
+        others = (_refused(one) for key, one in self.records.items() if key in refused)
         kept = {key: one for key, one in self.records.items() if key not in refused}
         return type(self)(kept, (*self.rejected, *others))
 
@@ -181,6 +205,10 @@ class Database(Keeps, Protocol):
 
     def ask(self, question: Question) -> list[Answer]:
         """Commit the question to the access log, and only then answer it, the newest first."""
+        ...
+
+    def ask_images(self, question: Question, keys: Collection[ImageKey]) -> dict[ImageKey, bytes]:
+        """Commit to the access log, for the question's purpose, that pictures are asked for; give those here."""
         ...
 
     def accesses(self, limit: int) -> list[Access]:

@@ -12,9 +12,9 @@ from .database import Batch, Keeps, Key, Rejected, StoreError
 from .intake import from_line, printable
 from .receipts import NAMES_A_RECEIPT, receipt_of
 
-_LONGEST_LINE = 65536  # bytes; what a stick that was pulled out leaves at a file's end can be longer than memory
+_LONGEST_LINE = 131072  # bytes, for the largest picture; what a stick pulled out leaves can be longer than memory
 _DER = b"\x30"  # an encrypted export begins so
-_RECEIPTS = (b"ids", b"corrections", b"gaps", b"through_seq")
+_RECEIPTS = (b"ids", b"corrections", b"gaps", b"images", b"through_seq")
 _BATCH = 1000  # lines that share a commit
 
 
@@ -37,13 +37,28 @@ def write_receipts(directory: Path, kept: Mapping[tuple[str, str], Collection[Ke
     for (agency, vehicle), keys in kept.items():  # a-b and c share one with a and b-c, which harms neither
         files[f"receipts-{agency}-{vehicle}.jsonl"] += keys
     for name, keys in files.items():
-        part = directory / f".{name}.part"
-        with part.open("wb") as file:
-            for start in range(0, len(keys), NAMES_A_RECEIPT):
-                file.write(receipt_of(keys[start : start + NAMES_A_RECEIPT]).encode() + b"\n")
+        starts = range(0, len(keys), NAMES_A_RECEIPT)
+        lines = (receipt_of(keys[start : start + NAMES_A_RECEIPT]).encode() + b"\n" for start in starts)
+        write_whole(directory / name, lines)
+    sync(directory)
+
+
+def write_whole(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file that is there under its name when all of it is on disk, and not before."""
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(directory / name)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def sync(directory: Path) -> None:
+    """Have the names of its new files on disk."""
     opened = os.open(directory, os.O_RDONLY)
     with suppress(OSError):  # not every file system of a stick can
         os.fsync(opened)
@@ -64,7 +79,7 @@ def _lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
                 f"{path}: is encrypted: openssl cms -decrypt -inform DER -inkey STORE.key -in {path.name} -out ..."
             )
         file.seek(0)
-        if any(file.read(_LONGEST_LINE).startswith(b'{"' + kind) for kind in _RECEIPTS):
+        if file.readline(_LONGEST_LINE).startswith(tuple(b'{"' + kind for kind in _RECEIPTS)):
             raise StoreError(f"{path}: holds receipts: those are for the car, edge-agent outbox receipts")
         file.seek(0)
         number = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from edge_agent.contract.gap import GapRecord
-from edge_agent.domain import GapReason
+from edge_agent.domain import GapReason, Missing
 
 from .database import Span
 
@@ -34,7 +34,7 @@ def find_gaps(held: Iterable[Span], records: Iterable[GapRecord]) -> list[Gap]:
     steps: dict[tuple[str, str], dict[int, Counter[GapReason | None]]]
     steps = defaultdict(lambda: defaultdict(Counter, {1: Counter()}))
     ranges: list[tuple[str, str, int, int, GapReason | None]] = [(*span, None) for span in held]
-    for record in records:
+    for record in _of_reads(records):
         ranges += [(record.agency, record.vehicle, *places, record.reason) for places in record.ranges]
     for agency, vehicle, first, last, reason in ranges:
         if first <= last:
@@ -45,13 +45,27 @@ def find_gaps(held: Iterable[Span], records: Iterable[GapRecord]) -> list[Gap]:
 
 def without_place(records: Iterable[GapRecord]) -> list[str]:
     """Name the reads that never had a place in the count, a line for each vehicle and reason."""
+    return _counted("{} without a place in the count", (one for one in _of_reads(records) if not one.ranges))
+
+
+def without_images(records: Iterable[GapRecord]) -> list[str]:
+    """Count the reads whose pictures alone will not come, a line for each vehicle and reason."""
+    return _counted("pictures of {} will not come", (one for one in records if one.what is Missing.IMAGES))
+
+
+def _of_reads(records: Iterable[GapRecord]) -> Iterator[GapRecord]:
+    """Leave out what says something of pictures alone: those reads are here, or still to come."""
+    return (record for record in records if record.what is Missing.READS)
+
+
+def _counted(what: str, records: Iterable[GapRecord]) -> list[str]:
     counts: Counter[tuple[str, str, GapReason]] = Counter()
     for record in records:
-        if not record.ranges and record.reads:
-            counts[record.agency, record.vehicle, record.reason] += record.reads
+        counts[record.agency, record.vehicle, record.reason] += record.reads
     return [
-        f"{agency}/{vehicle}: {_reads(count)} without a place in the count: {reason}"
+        f"{agency}/{vehicle}: {what.format(_reads(count))}: {reason}"
         for (agency, vehicle, reason), count in sorted(counts.items())
+        if count
     ]
 
 

@@ -2,23 +2,24 @@
 
 import json
 
-from edge_agent.contract.gap import GapRecord, decode_gap
-from edge_agent.contract.record import ReadRecord, decode_read
-from edge_agent.contract.topics import READS, sender
+from edge_agent.contract.gap import decode_gap
+from edge_agent.contract.image import decode_image, image_record
+from edge_agent.contract.record import decode_read
+from edge_agent.contract.topics import READS, Sender, sender
 from edge_agent.errors import ContractError
 
-from .database import Arrived, Rejected, digest
+from .database import Arrived, Record, Rejected, digest
 
 
 def from_broker(topic: str, payload: bytes, prefix: str) -> Arrived | Rejected:
     """Read a message; a vehicle can speak for itself alone."""
     try:
-        vehicle, kind, _ = sender(prefix, topic)
-        record = decode_read(payload) if kind == READS else decode_gap(payload)
+        said = sender(prefix, topic)
+        record = _decoded(said, payload)
     except ContractError as error:
         return _rejected(payload, topic, str(error))
-    if (record.agency, record.vehicle) != (vehicle.agency, vehicle.vehicle):
-        what = "read" if kind == READS else "gap record"
+    if (record.agency, record.vehicle) != (said.vehicle.agency, said.vehicle.vehicle):
+        what = "read" if said.kind == READS else "gap record"
         return _rejected(payload, topic, f"{what} {record.id}: names another vehicle than its topic")
     return _arrived(record, payload, topic)
 
@@ -35,9 +36,11 @@ def from_line(line: bytes, source: str) -> Arrived | Rejected:
                 return _arrived(decode_read(line), line, source)
             case "lpr.gap/1":
                 return _arrived(decode_gap(line), line, source)
+            case "lpr.image/1":
+                return _arrived(decode_image(line), line, source)
     except ContractError as error:
         return _rejected(line, source, str(error))
-    return _rejected(line, source, "is damaged, or no record of a read or a gap")
+    return _rejected(line, source, "is damaged, or no record of a read, a gap or a picture")
 
 
 def printable(text: str) -> str:
@@ -45,9 +48,15 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else "?" for one in text)
 
 
+def _decoded(said: Sender, payload: bytes) -> Record:
+    if said.read is not None:
+        return image_record(payload, agency=said.vehicle.agency, vehicle=said.vehicle.vehicle, read=said.read)
+    return decode_read(payload) if said.kind == READS else decode_gap(payload)
+
+
 def _rejected(payload: bytes, source: str, reason: str) -> Rejected:
     return Rejected(payload, printable(source), printable(reason))
 
 
-def _arrived(record: ReadRecord | GapRecord, payload: bytes, source: str) -> Arrived:
-    return Arrived(record, payload.decode(), source, digest(record))
+def _arrived(record: Record, payload: bytes, source: str) -> Arrived:
+    return Arrived(record, payload, source, digest(record))

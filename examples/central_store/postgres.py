@@ -11,9 +11,10 @@ from psycopg import conninfo
 
 from edge_agent import host
 from edge_agent.contract.gap import GapRecord, decode_gap
-from edge_agent.domain import ReadKey
+from edge_agent.domain import ImageKey
 
-from .database import COVERED, Access, Answer, Batch, Key, Purge, Question, Rejected, Span, StoreError
+from .database import COVERED, Access, Answer, Batch, Purge, Question, Span, StoreError
+from .postgres_keep import Connection, keep
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATING, _WRITING = 0x6C7072_01, 0x6C7072_02  # advisory locks: "lpr" and a number
@@ -34,34 +35,6 @@ SELECT substring(relname FROM '^reads_(\\d{4}_\\d{2})$') FROM pg_inherits JOIN p
 WHERE inhparent = 'lpr.reads'::regclass
 """
 _MONTHS_BACK = 60  # further back, or ahead by more than one, is a clock out of order: the default partition
-_INSERT_KEYS = """
-INSERT INTO lpr.read_keys AS known (id, revision, sha256, captured_at, deliveries)
-SELECT * FROM unnest(%s::uuid[], %s::int[], %s::bytea[], %s::timestamptz[], %s::int[])
-ON CONFLICT (id, revision) DO UPDATE SET deliveries = known.deliveries + excluded.deliveries
-    WHERE known.sha256 = excluded.sha256
-RETURNING id, revision, deliveries
-"""
-_INSERT_READS = """
-INSERT INTO lpr.reads (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record,
-    aged_from)
-SELECT id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record,
-    CASE WHEN synchronized THEN captured_at ELSE now() END
-FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[],
-    %s::float8[], %s::text[], %s::bool[])
-AS new (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record, synchronized)
-"""
-_INSERT_GAPS = """
-INSERT INTO lpr.gaps AS known (id, agency, vehicle, reason, reads, at, record, sha256, deliveries)
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[],
-    %s::bytea[], %s::int[])
-ON CONFLICT (id) DO UPDATE SET deliveries = known.deliveries + excluded.deliveries
-    WHERE known.sha256 = excluded.sha256
-RETURNING id
-"""
-_REJECT = """
-INSERT INTO lpr.rejected AS known (sha256, topic, payload, reason) VALUES (%s, %s, %s, %s)
-ON CONFLICT (sha256) DO UPDATE SET deliveries = known.deliveries + 1
-"""
 _HELD = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM lpr.reads"
     " UNION ALL SELECT agency, vehicle, first, last FROM lpr.purged"
@@ -70,13 +43,15 @@ _TO_PURGE = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM lpr.reads WHERE aged_from < %s"
     " UNION ALL SELECT agency, vehicle, first, last FROM lpr.purged"
 )
+_DELETE_IMAGES = """
+DELETE FROM lpr.images AS image WHERE NOT EXISTS (SELECT FROM lpr.read_keys AS key WHERE key.id = image.id)
+"""
 _ASK = """
 SELECT captured_at, plate, confidence, agency, vehicle, camera, record
 FROM lpr.ask(%s, %s, %s, %s, %s, %s, %s, %s)
 """
+_ASK_IMAGES = "SELECT id, sha256, jpeg FROM lpr.ask_images(%s, %s, %s::uuid[], %s::text[])"
 _ACCESSES = "SELECT asked_at, who, login, purpose, question, rows FROM lpr.access_log ORDER BY id DESC LIMIT %s"
-
-_Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class PostgresDatabase:
@@ -91,7 +66,7 @@ class PostgresDatabase:
         self._name = f"database postgresql://{given.get('host') or ''}/{given.get('dbname') or ''}"
         self._terms = conninfo.make_conninfo("", **(_DEFAULTS | given))
         self._months: set[str] = set()
-        self._open: _Connection | None = None
+        self._open: Connection | None = None
         with self._connected() as connection:
             try:
                 _migrate(connection, self._name)
@@ -108,9 +83,7 @@ class PostgresDatabase:
             self._make_months(connection, batch)
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITING,))
-                kept = batch.without(_keep_reads(connection, batch) | _keep_gaps(connection, batch))
-                _reject(connection, kept.rejected)
-        return kept
+                return keep(connection, batch)
 
     def held(self) -> list[Span]:
         return [Span(*row) for row in self._rows(_HELD)]
@@ -125,6 +98,7 @@ class PostgresDatabase:
             connection.execute("DELETE FROM lpr.purged")
             connection.cursor().executemany("INSERT INTO lpr.purged VALUES (%s, %s, %s, %s)", spans)
             ((reads,),) = connection.execute("SELECT lpr.purge_reads(%s)", (before,))
+            connection.execute(_DELETE_IMAGES)
             rejected = connection.execute("DELETE FROM lpr.rejected WHERE rejected_at < %s", (before,)).rowcount
             connection.execute(
                 "INSERT INTO lpr.purges (before, reads, rejected) VALUES (%s, %s, %s)", (before, reads, rejected)
@@ -137,6 +111,11 @@ class PostgresDatabase:
         times = (question.since, question.until, question.limit)
         return [Answer(*row) for row in self._rows(_ASK, (*values, *times))]
 
+    def ask_images(self, question: Question, keys: Collection[ImageKey]) -> dict[ImageKey, bytes]:
+        asked = ([key.read for key in keys], [key.sha256 for key in keys])
+        rows = self._rows(_ASK_IMAGES, (question.who, question.purpose, *asked))
+        return {ImageKey(id_, sha256): jpeg for id_, sha256, jpeg in rows}
+
     def accesses(self, limit: int) -> list[Access]:
         return [Access(*row) for row in self._rows(_ACCESSES, (limit,))]
 
@@ -144,7 +123,7 @@ class PostgresDatabase:
         with self._connected() as connection:
             return connection.execute(query, values).fetchall()
 
-    def _make_months(self, connection: _Connection, batch: Batch) -> None:
+    def _make_months(self, connection: Connection, batch: Batch) -> None:
         now = host.now().utc
         sound = range(_month(now) - _MONTHS_BACK, _month(now) + 2)
         months = {record.captured_at for record, _ in batch.reads if _month(record.captured_at) in sound}
@@ -155,7 +134,7 @@ class PostgresDatabase:
             self._months.add(month)
 
     @contextmanager
-    def _connected(self) -> Iterator[_Connection]:
+    def _connected(self) -> Iterator[Connection]:
         try:
             if self._open is None or self._open.closed:
                 self._open = _connect(self._terms, self._name)
@@ -170,7 +149,7 @@ def _month(time: datetime) -> int:
     return time.year * 12 + time.month
 
 
-def _connect(terms: str, name: str) -> _Connection:
+def _connect(terms: str, name: str) -> Connection:
     connection = psycopg.connect(terms, autocommit=True)
     ((_, _, encoding),) = connection.execute(_PREPARE)
     if encoding != "UTF8":
@@ -179,7 +158,7 @@ def _connect(terms: str, name: str) -> _Connection:
     return connection
 
 
-def _migrate(connection: _Connection, name: str) -> None:
+def _migrate(connection: Connection, name: str) -> None:
     """Bring the schema up to date; one of several workers does, the others wait."""
     files = {int(path.name[:4]): path for path in sorted(_MIGRATIONS.glob("*.sql"))}
     done = _migrations_done(connection)
@@ -200,68 +179,6 @@ def _migrate(connection: _Connection, name: str) -> None:
             )
 
 
-def _migrations_done(connection: _Connection) -> set[int]:
+def _migrations_done(connection: Connection) -> set[int]:
     ((there,),) = connection.execute("SELECT to_regclass('lpr.migrations') IS NOT NULL")
     return {number for (number,) in connection.execute("SELECT number FROM lpr.migrations")} if there else set()
-
-
-def _keep_reads(connection: _Connection, batch: Batch) -> set[Key]:
-    """Write the keys, and the reads of those that are new; give those that are here with other contents."""
-    reads = batch.reads
-    if not reads:
-        return set()
-    keys = [(one.id, one.revision, came.sha256, one.captured_at, came.times) for one, came in reads]
-    found = connection.execute(_INSERT_KEYS, _columns(keys)).fetchall()
-    deliveries = {ReadKey(id_, revision): count for id_, revision, count in found}
-    new = [
-        (
-            one.id,
-            one.revision,
-            one.agency,
-            one.vehicle,
-            one.seq,
-            one.camera,
-            one.captured_at,
-            one.plate.text,
-            one.plate.confidence,
-            came.text,
-            one.clock.synchronized,
-        )
-        for one, came in reads
-        if deliveries.get(one.key) == came.times  # no more than have come now
-    ]
-    if new:
-        connection.execute(_INSERT_READS, _columns(new))
-    return {came.key for _, came in reads} - deliveries.keys()
-
-
-def _keep_gaps(connection: _Connection, batch: Batch) -> set[Key]:
-    gaps = [
-        (
-            one.id,
-            one.agency,
-            one.vehicle,
-            str(one.reason),
-            one.reads,
-            one.at,
-            came.text,
-            came.sha256,
-            came.times,
-        )
-        for one, came in batch.gaps
-    ]
-    if not gaps:
-        return set()
-    return {came.key for _, came in batch.gaps} - {
-        id_ for (id_,) in connection.execute(_INSERT_GAPS, _columns(gaps))
-    }
-
-
-def _reject(connection: _Connection, rejected: Collection[Rejected]) -> None:
-    rows = sorted((one.sha256, one.source, one.payload, one.reason) for one in rejected)
-    connection.cursor().executemany(_REJECT, rows)
-
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    """Turn rows into the arrays that one statement takes: one round trip for all of them."""
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import Protocol
 
-from edge_agent.contract.topics import GAPS, READS, Topics, every_vehicle
+from edge_agent.contract.topics import GAPS, IMAGES, READS, Topics, every_vehicle
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import (
     Acknowledged,
@@ -53,7 +53,7 @@ class Store:
         self._link = link
         self._prefix = prefix
         shared = f"$share/{group}/" if group else ""
-        self._filters = [shared + every_vehicle(prefix, kind) for kind in (READS, GAPS)]
+        self._filters = [shared + every_vehicle(prefix, kind) for kind in (READS, GAPS, IMAGES)]
         self._subscribed = 0
         self._connect_at_s = 0.0
         self._trouble = ""

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from edge_agent.contract.gap import GapRecord, decode_gap
 from edge_agent.contract.record import decode_read, time_text
+from edge_agent.domain import ImageKey
 from edge_agent.errors import ContractError
 
-from .database import COVERED, Access, Answer, Batch, Key, Purge, Question, Rejected, Span, StoreError, digest
+from .database import COVERED, Access, Answer, Batch, Identity, Purge, Question, Rejected, Span, StoreError, digest
+from .images import image_named
 
 _SCHEMA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _AS_IT_WAS = """
@@ -35,6 +37,11 @@ INSERT INTO gaps (id, agency, vehicle, reason, reads, at, record, sha256, delive
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET deliveries = deliveries + excluded.deliveries WHERE sha256 = excluded.sha256
 """
+_NAMING = "SELECT agency, vehicle, record FROM reads WHERE id = ?"
+_INSERT_IMAGE = """
+INSERT INTO images (id, sha256, agency, vehicle, jpeg, deliveries) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, sha256) DO UPDATE SET deliveries = deliveries + excluded.deliveries
+"""
 _REJECT = """
 INSERT INTO rejected (sha256, topic, payload, reason) VALUES (?, ?, ?, ?)
 ON CONFLICT (sha256) DO UPDATE SET deliveries = deliveries + 1
@@ -47,6 +54,10 @@ _TO_PURGE = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM reads WHERE aged_from < ?"
     " UNION ALL SELECT agency, vehicle, first, last FROM purged"
 )
+_DELETE_IMAGES = """
+DELETE FROM images WHERE id IN (SELECT id FROM reads WHERE aged_from < :before)
+    AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.id = images.id AND aged_from >= :before)
+"""
 _ASK_PLATE = """
 SELECT captured_at, plate, confidence, agency, vehicle, camera, record
 FROM ( -- apart, so that each has its index
@@ -88,7 +99,9 @@ class SqliteDatabase:
 
     def keep(self, batch: Batch) -> Batch:
         with self._transaction():
-            kept = batch.without(self._keep_reads(batch) | self._keep_gaps(batch))
+            # Pictures last: the reads that name them may be in the batch.
+            refused = self._keep_reads(batch) | self._keep_gaps(batch) | self._keep_images(batch)
+            kept = batch.without(refused)
             self._reject(kept.rejected)
         return kept
 
@@ -107,6 +120,7 @@ class SqliteDatabase:
             spans = self._connection.execute(_TO_PURGE, (limit,)).fetchall()
             self._connection.execute("DELETE FROM purged")
             self._connection.executemany("INSERT INTO purged VALUES (?, ?, ?, ?)", spans)
+            self._connection.execute(_DELETE_IMAGES, {"before": limit})
             reads = self._connection.execute("DELETE FROM reads WHERE aged_from < ?", (limit,)).rowcount
             rejected = self._connection.execute("DELETE FROM rejected WHERE rejected_at < ?", (limit,)).rowcount
             self._connection.execute(
@@ -120,9 +134,16 @@ class SqliteDatabase:
         query, values = _query(question)
         with self._transaction():
             rows = self._connection.execute(query, values).fetchall()
-            log = (question.who, question.login, question.purpose, str(question), len(rows))
-            self._connection.execute(_LOG, log)
+            self._log(question, str(question), len(rows))
         return [Answer(datetime.fromisoformat(captured_at), *others) for captured_at, *others in rows]
+
+    def ask_images(self, question: Question, keys: Collection[ImageKey]) -> dict[ImageKey, bytes]:
+        query = "SELECT jpeg FROM images WHERE id = ? AND sha256 = ?"
+        with self._transaction():
+            rows = {key: self._connection.execute(query, (str(key.read), key.sha256)).fetchone() for key in keys}
+            images = {key: row[0] for key, row in rows.items() if row}
+            self._log(question, f"images of {len(keys)} reads", len(images))
+        return images
 
     def accesses(self, limit: int) -> list[Access]:
         query = "SELECT asked_at, who, login, purpose, question, rows FROM access_log ORDER BY id DESC LIMIT ?"
@@ -139,8 +160,8 @@ class SqliteDatabase:
             self._connection.executescript(f"BEGIN; {_AS_IT_WAS} {_SCHEMA} {take_over} COMMIT;")
         self._connection.executescript(_SCHEMA)
 
-    def _keep_reads(self, batch: Batch) -> set[Key]:
-        refused: set[Key] = set()
+    def _keep_reads(self, batch: Batch) -> set[Identity]:
+        refused: set[Identity] = set()
         for record, arrived in batch.reads:
             captured_at = time_text(record.captured_at)
             values = (
@@ -159,11 +180,11 @@ class SqliteDatabase:
                 captured_at if record.clock.synchronized else None,
             )
             if self._connection.execute(_INSERT, values).rowcount == 0:
-                refused.add(arrived.key)
+                refused.add(arrived.identity)
         return refused
 
-    def _keep_gaps(self, batch: Batch) -> set[Key]:
-        refused: set[Key] = set()
+    def _keep_gaps(self, batch: Batch) -> set[Identity]:
+        refused: set[Identity] = set()
         for record, arrived in batch.gaps:
             values = (
                 str(record.id),
@@ -177,8 +198,29 @@ class SqliteDatabase:
                 arrived.times,
             )
             if self._connection.execute(_INSERT_GAP, values).rowcount == 0:
-                refused.add(arrived.key)
+                refused.add(arrived.identity)
         return refused
+
+    def _keep_images(self, batch: Batch) -> set[Identity]:
+        refused: set[Identity] = set()
+        for record, arrived in batch.images:
+            reads = self._connection.execute(_NAMING, (str(record.id),))
+            if arrived.identity not in {(agency, vehicle, image_named(read)) for agency, vehicle, read in reads}:
+                refused.add(arrived.identity)
+                continue
+            values = (
+                str(record.id),
+                record.key.sha256,
+                record.agency,
+                record.vehicle,
+                record.jpeg,
+                arrived.times,
+            )
+            self._connection.execute(_INSERT_IMAGE, values)
+        return refused
+
+    def _log(self, question: Question, asked: str, rows: int) -> None:
+        self._connection.execute(_LOG, (question.who, question.login, question.purpose, asked, rows))
 
     def _reject(self, rejected: Collection[Rejected]) -> None:
         rows = [(one.sha256.hex(), one.source, one.payload, one.reason) for one in rejected]

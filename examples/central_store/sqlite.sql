@@ -42,6 +42,18 @@ CREATE TABLE IF NOT EXISTS gaps (
     deliveries INTEGER NOT NULL DEFAULT 1
 );
 
+-- Pictures, by the id of the read and by what its record says of them.
+CREATE TABLE IF NOT EXISTS images (
+    id TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    agency TEXT NOT NULL,
+    vehicle TEXT NOT NULL,
+    jpeg BLOB NOT NULL,
+    stored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    deliveries INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (id, sha256)
+);
+
 CREATE TABLE IF NOT EXISTS rejected (
     sha256 TEXT PRIMARY KEY,
     topic TEXT NOT NULL,

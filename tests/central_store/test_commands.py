@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent import resources
-from edge_agent.domain import GapReason
+from edge_agent.domain import GapReason, Missing
 from examples.central_store.commands import main
 from examples.central_store.sqlite import SqliteDatabase
 from tests.central_store.messages import gap, keep, payload
@@ -100,6 +100,15 @@ def test_gaps_are_listed_with_exit_status_1_where_one_is_unexplained(
     with closing(place.open()) as database:
         keep(database, payload(2))
     assert main(["gaps", "--database", place.name]) == 0
+
+
+def test_pictures_that_will_not_come_change_no_exit_status(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(place.open()) as database:
+        keep(database, payload(1), gap((1, 12), what=Missing.IMAGES))
+    assert main(["gaps", "--database", place.name]) == 0
+    assert capsys.readouterr().out == "hpd/car-1: pictures of 12 reads will not come: quota\n"
 
 
 def test_the_folder_runs_wherever_it_is_copied_to(tmp_path: Path) -> None:

@@ -89,9 +89,9 @@ def test_a_commit_is_whole_or_nothing(database: Database, place: Place, monkeypa
     def fail(*arguments: object) -> None:
         raise ContractError("no")
 
-    module = type(database).__module__
-    where = f"{module}.SqliteDatabase._reject" if "sqlite" in module else f"{module}._reject"
-    monkeypatch.setattr(where, fail)
+    is_sqlite = isinstance(database, SqliteDatabase)
+    where = "sqlite.SqliteDatabase._reject" if is_sqlite else "postgres_keep._reject"
+    monkeypatch.setattr(f"examples.central_store.{where}", fail)
     with pytest.raises(ContractError):
         keep(database, payload(1), gap((2, 3)))
     monkeypatch.undo()

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from edge_agent.contract.gap import GapRecord, decode_gap
 from edge_agent.contract.topics import Topics
-from edge_agent.domain import GapReason
+from edge_agent.domain import GapReason, Missing
 from examples.central_store.database import Span
-from examples.central_store.gaps import find_gaps, without_place
+from examples.central_store.gaps import find_gaps, without_images, without_place
 from tests.central_store.messages import CAR, OTHER
 from tests.central_store.messages import gap as payload_of_gap
 
@@ -66,6 +66,36 @@ def test_reads_that_never_had_a_place_are_counted() -> None:
     assert without_place([*lost, record((1, 2)), record(topics=OTHER, reason=GapReason.NOT_WRITTEN, reads=1)]) == [
         "hpd/car-1: 7 reads without a place in the count: not_written",
         "hpd/car-2: 1 read without a place in the count: not_written",
+    ]
+
+
+def test_pictures_that_will_not_come_are_listed_apart_and_explain_no_read() -> None:
+    def images(
+        *ranges: tuple[int, int],
+        topics: Topics = CAR,
+        reason: GapReason = GapReason.QUOTA,
+        reads: int | None = None,
+    ) -> GapRecord:
+        return decode_gap(payload_of_gap(*ranges, topics=topics, reason=reason, reads=reads, what=Missing.IMAGES))
+
+    records = [
+        images((1, 9)),
+        images((12, 12)),
+        images(reads=2),
+        images((4, 4), reason=GapReason.EXPIRED),
+        images((7, 7), topics=OTHER),
+        images(topics=OTHER, reason=GapReason.EXPIRED),
+        record((5, 5)),
+    ]
+    assert lines(held((1, 2)), *records) == [
+        "hpd/car-1: 3 to 4 missing (2 reads): no gap record explains it",
+        "hpd/car-1: 5 missing (1 read): quota",
+    ]
+    assert without_place(records) == []
+    assert without_images(records) == [
+        "hpd/car-1: pictures of 1 read will not come: expired",
+        "hpd/car-1: pictures of 12 reads will not come: quota",
+        "hpd/car-2: pictures of 1 read will not come: quota",
     ]
 
 

@@ -3,19 +3,17 @@
 import json
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from edge_agent.contract.image import image_record
 from edge_agent.contract.receipt import Receipt, decode_receipt
 from edge_agent.contract.record import decode_read
 from edge_agent.contract.topics import Topics
 from examples.central_store.commands import main
-from tests.central_store.messages import CAR, OTHER, gap, keep, payload
+from tests.central_store.messages import CAR, JPEG, OTHER, gap, id_of, keep, key_of, payload, picture
 from tests.central_store.places import Place, SqliteFile
-
-
-def id_of(record: bytes) -> str:
-    return str(json.loads(record)["id"])
 
 
 def stick(tmp_path: Path, *lines: bytes, name: str = "export.jsonl", end: bytes = b"\n") -> Path:
@@ -78,12 +76,12 @@ def test_damaged_and_foreign_lines_are_named_and_the_others_stored(
     foreign = json.dumps(json.loads(payload(2)) | {"owner": "somebody"}).encode()
     lines = [
         first, b"", b"\xff\xfe\x00", b"[1]", b'{"schema": ["lpr.read/1"]}', b'{"ids":[]}', foreign,
-        b"[" * 9000, b"0" * 70000, last + b"\r", gap((3, 4))[:90],
+        b"[" * 9000, b"0" * 140000, last + b"\r", gap((3, 4))[:90],
     ]  # fmt: skip
     path = stick(tmp_path, *lines, end=b"")
     assert take(place, path) == 1
     said = capsys.readouterr().err.splitlines()
-    nothing = "is damaged, or no record of a read or a gap"
+    nothing = "is damaged, or no record of a read, a gap or a picture"
     assert said == [
         *(f"central store: {path}:{number}: {nothing}" for number in (3, 4, 5, 6)),
         f"central store: {path}:7: read record: owner: Extra inputs are not permitted",
@@ -92,6 +90,63 @@ def test_damaged_and_foreign_lines_are_named_and_the_others_stored(
     assert place.rows("SELECT seq FROM reads ORDER BY seq") == [(1,), (9,)]
     assert place.rows("SELECT topic FROM rejected") == []
     assert [{str(id_) for id_ in one.ids} for one in receipts(path, CAR)] == [{id_of(first), id_of(last)}]
+
+
+LARGEST = JPEG[:3] + bytes(65532)
+
+
+def line(read: bytes, jpeg: bytes = JPEG, topics: Topics = CAR) -> bytes:
+    record = image_record(jpeg, agency=topics.agency, vehicle=topics.vehicle, read=UUID(id_of(read)))
+    return record.encode()
+
+
+def test_pictures_come_by_stick_after_their_reads(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_radio, one, two = payload(1, jpeg=JPEG), payload(2, jpeg=LARGEST), payload(3, OTHER, jpeg=JPEG)
+    with closing(place.open()) as database:
+        keep(database, by_radio, picture(by_radio))
+    path = stick(tmp_path, one, two, line(by_radio), line(one, LARGEST), line(two, topics=OTHER))
+    for times in (1, 2):
+        assert take(place, path) == 0
+        assert capsys.readouterr().out == (
+            "hpd/car-1: 3 records are in the store\nhpd/car-2: 2 records are in the store\n"
+        )
+        assert [
+            (bytes(jpeg), count)
+            for jpeg, count in place.rows("SELECT jpeg, deliveries FROM images ORDER BY vehicle, length(jpeg)")
+        ] == [
+            (JPEG, 1 + times),
+            (LARGEST, times),
+            (JPEG, times),
+        ]
+        (receipt,) = receipts(path, CAR)
+        assert set(receipt.image_keys) == {key_of(by_radio), key_of(one, LARGEST)}
+        assert receipts(path, OTHER) == [Receipt.of([decode_read(two).key], images=[key_of(two)])]
+
+
+def test_pictures_that_no_read_names_and_damaged_ones_are_named(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, absent = payload(1, jpeg=JPEG), payload(2, jpeg=JPEG)
+    whole = line(read)
+    lines = [
+        read, line(absent), line(read, JPEG + b"."), line(read, topics=OTHER), whole.replace(b"/9j/", b"R0lG"),
+        whole.replace(b'"/9j/', b'"!9j/'), whole, line(read, LARGEST)[:40_000],
+    ]  # fmt: skip
+    path = stick(tmp_path, *lines, end=b"")
+    assert take(place, path) == 1
+    said = [one.removeprefix(f"central store: {path}:") for one in capsys.readouterr().err.splitlines()]
+    assert sorted(said) == [
+        f"2: image of read {id_of(absent)}: no read here names it",
+        *(f"{number}: image of read {id_of(read)}: no read here names it" for number in (3, 4)),
+        "5: image: message: Value error, jpeg: is no JPEG file",
+        "6: image: jpeg: Value error, Only base64 data is allowed",
+        "8: is damaged, or no record of a read, a gap or a picture",
+    ]
+    assert [bytes(jpeg) for (jpeg,) in place.rows("SELECT jpeg FROM images")] == [JPEG]
+    assert [one.image_keys for one in receipts(path, CAR)] == [(key_of(read),)]
+    assert [found.name for found in sorted(path.parent.iterdir())] == ["export.jsonl", "receipts-hpd-car-1.jsonl"]
 
 
 def test_a_known_id_with_other_contents_is_rejected_as_a_message_would_be(
@@ -144,7 +199,10 @@ def test_names_that_are_wrong_are_said_before_anything_is_stored(
     ("content", "said"),
     [
         (b"\x30\x80\x06\x0b\n" * 20, "is encrypted: openssl cms -decrypt -inform DER -inkey STORE.key -in f.jsonl"),
-        (b'{"ids":["0198"]}\n' * 20, "holds receipts: those are for the car, edge-agent outbox receipts"),
+        *(
+            (b'{"%b":["0198"]}\n' % name * 20, "holds receipts: those are for the car, edge-agent outbox receipts")
+            for name in (b"ids", b"corrections", b"gaps", b"images", b"through_seq")
+        ),
     ],
 )
 def test_a_file_of_another_kind_is_named_as_a_whole(

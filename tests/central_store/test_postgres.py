@@ -11,7 +11,7 @@ import pytest
 from edge_agent import resources
 from examples.central_store.database import Question, Span, StoreError
 from examples.central_store.postgres import PostgresDatabase
-from tests.central_store.messages import keep, payload
+from tests.central_store.messages import JPEG, keep, key_of, payload, picture
 from tests.central_store.places import PostgresPlace
 from tests.central_store.server import PostgresServer
 
@@ -26,7 +26,15 @@ QUESTION = Question(
     until=None,
     limit=10,
 )
-MIGRATIONS = ["0001_reads", "0002_gaps_and_rejected", "0003_retention", "0004_access", "0005_reader"]
+MIGRATIONS = [
+    "0001_reads",
+    "0002_gaps_and_rejected",
+    "0003_retention",
+    "0004_access",
+    "0005_reader",
+    "0006_images",
+    "0007_images_reader",
+]
 
 
 def test_workers_that_start_at_once_make_the_schema_once(postgres: PostgresPlace) -> None:
@@ -137,13 +145,15 @@ def test_where_the_store_may_make_no_role_an_administrator_does() -> None:
         server.ask("postgres", "CREATE ROLE plain LOGIN; CREATE ROLE sergeant LOGIN")
         server.ask("postgres", "CREATE DATABASE site OWNER plain")
         with closing(PostgresDatabase(server.url("site", user="plain"))) as database:
-            keep(database, payload(1))
+            keep(database, read := payload(1, jpeg=JPEG), picture(read))
             assert database.held() == [Span("hpd", "car-1", 1, 1)]
         assert server.ask("site", "SELECT rolname FROM pg_roles WHERE rolname = 'lpr_reader'") == []
         server.ask("site", "CREATE ROLE lpr_reader NOLOGIN; GRANT lpr_reader TO sergeant")
-        server.ask("site", (FOLDER / "migrations" / "0005_reader.sql").read_text())
+        for name in ("0005_reader.sql", "0007_images_reader.sql"):
+            server.ask("site", (FOLDER / "migrations" / name).read_text())
         with closing(PostgresDatabase(server.url("site", user="sergeant"))) as database:
             assert database.ask(QUESTION)[0].plate == "AB12CD3"
+            assert database.ask_images(QUESTION, [key_of(read)]) == {key_of(read): JPEG}
             with pytest.raises(StoreError, match="permission denied"):
                 database.held()
     finally:

@@ -7,8 +7,9 @@ import pytest
 
 from edge_agent import host
 from examples.central_store.commands import main
-from examples.central_store.database import Database, Purge, Span
-from tests.central_store.messages import CAR, OTHER, keep, payload
+from examples.central_store.database import Database, Purge, Span, StoreError
+from examples.central_store.sqlite import SqliteDatabase
+from tests.central_store.messages import CAR, JPEG, OTHER, id_of, keep, payload, picture
 from tests.central_store.places import Place, PostgresPlace, SqliteFile
 
 NOW = host.now().utc
@@ -51,6 +52,42 @@ def test_a_read_with_a_clock_out_of_order_ages_from_its_arrival(database: Databa
     assert database.purge(before=days_ago(-1)).reads == 1
 
 
+def test_pictures_go_with_the_last_revision_of_their_read(database: Database, place: Place) -> None:
+    old, young = payload(1, at=days_ago(50), jpeg=JPEG), payload(2, at=NOW, jpeg=JPEG)
+    corrected = payload(3, at=days_ago(50), jpeg=JPEG)
+    correction = payload(4, id_text=id_of(corrected), revision=1, at=days_ago(40))
+    keep(database, old, young, corrected, correction, *map(picture, (old, young, corrected)))
+    assert len(place.rows("SELECT id FROM images")) == 3
+    assert database.purge(before=days_ago(45)) == Purge(2, 0)
+    assert {str(id_) for (id_,) in place.rows("SELECT id FROM images")} == {id_of(young), id_of(corrected)}
+    assert database.purge(before=days_ago(35)) == Purge(1, 0)
+    assert [str(id_) for (id_,) in place.rows("SELECT id FROM images")] == [id_of(young)]
+
+
+def test_a_picture_whose_read_was_deleted_is_rejected(database: Database, place: Place) -> None:
+    read = payload(1, at=days_ago(50), jpeg=JPEG)
+    keep(database, read)
+    database.purge(before=days_ago(30))
+    assert not keep(database, picture(read)).records
+    assert place.rows("SELECT id FROM images") == []
+    assert place.rows("SELECT reason FROM rejected") == [(f"image of read {id_of(read)}: no read here names it",)]
+
+
+FAIL = "CREATE TRIGGER fail BEFORE INSERT ON purges BEGIN SELECT RAISE(ABORT, 'purges cannot be written'); END"
+
+
+def test_pictures_go_with_their_reads_or_not_at_all(database: Database, place: Place) -> None:
+    read = payload(1, at=days_ago(50), jpeg=JPEG)
+    keep(database, read, picture(read))
+    if isinstance(database, SqliteDatabase):
+        database._connection.execute(FAIL)
+    else:
+        place.rows("ALTER TABLE purges ADD CHECK (reads < 0)")
+    with pytest.raises(StoreError, match="purges"):
+        database.purge(before=days_ago(30))
+    assert len(place.rows("SELECT id FROM images")) == len(place.rows("SELECT id FROM reads")) == 1
+
+
 def test_rejected_messages_go_too(database: Database, place: Place) -> None:
     keep(database, b"not json", topic=CAR.reads)
     assert database.purge(before=days_ago(1)) == Purge(0, 0)
@@ -66,8 +103,10 @@ def test_the_job_says_how_much_it_deleted(place: Place, capsys: pytest.CaptureFi
 
 
 def test_deleted_plates_are_in_no_file(sqlite_file: SqliteFile) -> None:
+    secret = JPEG[:3] + b"ZZ98XX7" * 3000
     with closing(sqlite_file.open()) as database:
-        keep(database, *(payload(seq, text="ZZ98XX7", at=days_ago(9)) for seq in range(1, 50)))
+        reads = [payload(seq, text="ZZ98XX7", at=days_ago(9), jpeg=secret) for seq in range(1, 50)]
+        keep(database, *reads, *(picture(read, secret) for read in reads))
         keep(database, payload(50, text="YY11YY1", at=NOW))
         database.purge(before=days_ago(5))
         contents = b"".join(path.read_bytes() for path in sqlite_file.path.parent.iterdir())

@@ -20,7 +20,7 @@ from edge_agent.mqtt import (
 from examples.central_store.database import Batch, Database, StoreError
 from examples.central_store.intake import from_broker
 from examples.central_store.service import BATCH, Store
-from tests.central_store.messages import CAR, OTHER, FakeLink, gap, payload, topic_of
+from tests.central_store.messages import CAR, OTHER, FakeLink, gap, id_of, payload, topic_of
 from tests.central_store.places import Place
 from tests.contract.reads import NOON
 
@@ -28,10 +28,6 @@ from tests.contract.reads import NOON
 @pytest.fixture
 def store(database: Database, link: FakeLink) -> Store:
     return Store(database=database, link=link, prefix="lpr")
-
-
-def id_of(read: bytes) -> str:
-    return str(json.loads(read)["id"])
 
 
 def received(*payloads: bytes) -> list[Event]:
@@ -190,7 +186,7 @@ def test_while_the_database_is_away_the_broker_is_listened_to(link: FakeLink) ->
 def test_a_broker_that_stays_away_is_one_line(link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(database=Away(failures=[]), link=link, prefix="lpr")
     away = Disconnected("the broker is away")
-    link.events += [away, away, away, Connected(1, None), Subscribed(), Subscribed(), away]
+    link.events += [away, away, away, Connected(1, None), *[Subscribed()] * 3, away]
     with caplog.at_level("WARNING"):
         store.step()
     assert [record.message for record in caplog.records] == ["the broker is away"] * 2
@@ -204,9 +200,9 @@ def test_a_refused_subscription_ends_the_store(link: FakeLink) -> None:
 
 
 @pytest.mark.parametrize(("group", "shared"), [(None, ""), ("stores", "$share/stores/")])
-def test_a_worker_of_a_group_shares_reads_and_gaps(link: FakeLink, group: str | None, shared: str) -> None:
+def test_a_worker_of_a_group_shares_all_that_comes(link: FakeLink, group: str | None, shared: str) -> None:
     Store(database=Away(failures=[]), link=link, prefix="site/lpr", group=group).step()
-    assert link.filters == [f"{shared}site/lpr/v1/+/+/reads", f"{shared}site/lpr/v1/+/+/gaps"]
+    assert link.filters == [f"{shared}site/lpr/v1/+/+/{kind}" for kind in ("reads", "gaps", "images/+")]
 
 
 def test_batches_put_keys_in_order_so_that_workers_do_not_block_each_other() -> None:

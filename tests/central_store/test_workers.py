@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from edge_agent import resources
+from edge_agent.contract.receipt import decode_receipt
 from edge_agent.mqtt import Broker
+from tests.central_store.messages import CAR, JPEG, key_of, payload, picture
 from tests.central_store.places import PostgresPlace
 from tests.central_store.server import PostgresServer
 from tests.e2e.broker import Mosquitto, wait_until
 from tests.e2e.car import Car
+from tests.e2e.tap import Tap
 
 PROGRAM = resources.path("examples/central_store") / "store.py"
 
@@ -80,6 +83,26 @@ def test_a_worker_that_is_killed_takes_nothing_with_it(
         (1000, 1000, 1, 1000)
     ]
     assert [workers[index].end(signal.SIGTERM) for index in (0, 2)] == [0, 0]
+
+
+@pytest.mark.usefixtures("workers")
+def test_workers_take_pictures_of_reads_that_any_of_them_took(broker: Mosquitto, postgres: PostgresPlace) -> None:
+    jpegs = [JPEG[:3] + bytes([number]) * 2000 * number for number in range(1, 31)]
+    reads = [payload(seq, jpeg=jpeg) for seq, jpeg in enumerate(jpegs, 1)]
+    keys = {key_of(read, jpeg) for read, jpeg in zip(reads, jpegs, strict=True)}
+    with Tap(broker, CAR.receipts) as car:
+        for read in reads:
+            car.publish(CAR.reads, read)
+        wait_until(lambda: stored(postgres) == len(reads), "the reads in the store")
+        for read, jpeg in zip(reads, jpegs, strict=True):
+            car.publish(picture(read).topic, jpeg)
+        wait_until(
+            lambda: {key for receipt in car.heard for key in decode_receipt(receipt).image_keys} == keys,
+            "the receipts of the pictures",
+        )
+    rows = postgres.rows("SELECT jpeg FROM images ORDER BY length(jpeg)")
+    assert [bytes(jpeg) for (jpeg,) in rows] == jpegs
+    assert postgres.rows("SELECT reason FROM rejected") == []
 
 
 def test_a_server_that_restarts_loses_nothing(tmp_path: Path, broker: Mosquitto) -> None:
