@@ -77,6 +77,11 @@ class Ledger:
         self._images.extend(receipt.image_keys)
         self._through_seq = max(self._through_seq, receipt.through_seq or 0)
 
+    @property
+    def has_news(self) -> bool:
+        news = (self._sent, self._keys, self._gaps_sent, self._gaps, self._images_sent, self._images)
+        return any(news) or self._through_seq > 0
+
     def settle(self) -> int:
         """Write the news down and return how many reads and pictures left the outbox. Raises OutboxError.
 
@@ -89,8 +94,9 @@ class Ledger:
         images_sent, images = self._images_sent, self._images
         self._images_sent, self._images = [], []
         gone = images_gone = 0
-        if sent:
-            self._outbox.mark_sent([row.seq for row in sent])
+        receipted = set(keys)
+        if waiting := [row.seq for row in sent if row.key not in receipted]:
+            self._outbox.mark_sent(waiting)
         if gaps_sent:
             self._outbox.mark_gaps_sent(gaps_sent)
         if gaps:

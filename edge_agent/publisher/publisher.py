@@ -23,7 +23,8 @@ from edge_agent.publisher.words import gap_record
 _log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-_EVENTS_A_STEP = 500  # so many acknowledgements and receipts share one commit
+_EVENTS_A_STEP = 500
+_SETTLE_S = 0.05  # news of so long share their commits: while a backlog drains, new reads want the disk too
 _STEADY_AFTER_S = 60.0
 _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
@@ -132,12 +133,17 @@ class Publisher:
             self._take_events(0.1)
         self._link.close()
         self._flight.close()
+        try:
+            self._settle()
+        except OutboxError as error:
+            self._complain(str(error))
 
     # What is due, each at its time.
 
     def _begin(self) -> None:
         """Start a connection's work: what was sent may be lost with the broker, so it goes again."""
         self._schedule.after(_TICK_S, self._begin)  # should the outbox fail now
+        self._settle()
         self._tally["resent"] += self._outbox.resend()
         self._schedule.cancel(self._begin)
         self._ready = True
@@ -145,6 +151,7 @@ class Publisher:
         self._start_over()
 
     def _start_over(self) -> None:
+        self._settle()  # what is acknowledged must not go again
         self._cursor = self._image_cursor = 0
         self._images_refused = False
 
@@ -257,11 +264,12 @@ class Publisher:
                 break
             wait_s = 0.0
             self._take(event)
-        try:
-            if self._ledger.settle():
-                self._patience_s = self._resend_after_s
-        except OutboxError as error:
-            self._trouble(error)
+        if self._ledger.has_news:
+            self._schedule.after(_SETTLE_S, self._settle)
+
+    def _settle(self) -> None:
+        if self._ledger.settle():
+            self._patience_s = self._resend_after_s
 
     def _take(self, event: mqtt.Event) -> None:
         match event:
@@ -349,14 +357,16 @@ class Publisher:
         if isinstance(message.what, str):
             return
         self._ledger.sent(message.what)
-        if not isinstance(message.what, Gap):
+        if isinstance(message.what, Gap):
+            self._schedule.after(0, self._settle)  # else it would be taken again
+        else:
             self._suspect.came_through(message.what)
         for pause in (self._reconnect, self._pause, self._unwanted):
             pause.reset()
         self._problem = None
         if self._topic_refused:  # no longer: what was refused before can go at once
             self._topic_refused = False
-            self._start_over()
+            self._schedule.after(0, self._start_over)
 
     def _refused(self, row: Row, code: int) -> None:
         """Keep a read that the broker does not take; go on with the others unless they would fare alike."""
