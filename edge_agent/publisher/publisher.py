@@ -16,7 +16,7 @@ from edge_agent.publisher.flight import Flight, Sent
 from edge_agent.publisher.ledger import Confirm, Ledger
 from edge_agent.publisher.ports import COUNTED, Counters, Keeps, Link
 from edge_agent.publisher.reasons import NOBODY, READ_REFUSED, REFUSED, TOO_LARGE, TOPIC_REFUSED, WAIT
-from edge_agent.publisher.schedule import Backoff, Schedule
+from edge_agent.publisher.schedule import LONGEST_PAUSE_S, Backoff, Schedule
 from edge_agent.publisher.suspect import LOSSES, Suspect
 from edge_agent.publisher.words import gap_record
 
@@ -53,7 +53,7 @@ class Publisher:
         resend_after_s: float = 60.0,
         retry_refused_s: float = 180.0,
         acknowledge_within_s: float = 30.0,
-        backoff_longest_s: float = 60.0,
+        backoff_longest_s: float = LONGEST_PAUSE_S,
         uniform: Callable[[float, float], float] = random.uniform,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

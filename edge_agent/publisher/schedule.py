@@ -38,13 +38,17 @@ class Schedule:
         return max(0.0, min(longest_s, min(self._due_s.values(), default=inf) - self._monotonic()))
 
 
+LONGEST_PAUSE_S = 75.0
+"""After a long outage the cars come back over this time."""
+
+
 @dataclass(slots=True)
 class Backoff:
     """Growing pauses with full jitter (s), so that a hundred cars do not come back at the same moment."""
 
     uniform: Callable[[float, float], float]
     first_s: float = 1.0
-    longest_s: float = 60.0
+    longest_s: float = LONGEST_PAUSE_S
     _doublings: int = field(default=0, init=False)
 
     def next_s(self) -> float:

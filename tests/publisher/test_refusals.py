@@ -80,7 +80,7 @@ def test_while_the_topic_is_refused_one_read_asks_within_a_second_then_less_and_
 ) -> None:
     chain.append(500)
     chain.connect()
-    for pause_s in (1, 2, 4, 8, 16, 32, 60, 60):
+    for pause_s in (1, 2, 4, 8, 16, 32, 64, 75):
         chain.link.answer(code)
         chain.append()
         chain.run(pause_s * 0.8)
