@@ -71,6 +71,10 @@ class OutboxUnusable(OutboxError):
     exit_status = 78
 
 
+class OutboxOutdated(OutboxError):
+    """The outbox is of an earlier version of the program: the service takes it over when it starts."""
+
+
 class OutboxDamaged(OutboxError):
     """The outbox's file is damaged: what can be read of it is salvaged when it is opened next."""
 

@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -263,7 +264,7 @@ def replay(
 def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     """Check a configuration directory and list every problem at once."""
     found = loader.inspect(directory)
-    for warning in found.warnings:
+    for warning in (*found.warnings, *checking.cautions(found, datetime.now(UTC))):
         say(f"warning: {warning}")
     if problems := [*found.problems, *checking.faults(found)]:
         raise ConfigurationError(problems)

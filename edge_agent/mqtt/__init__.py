@@ -1,7 +1,7 @@
 """The connection to the broker: MQTT 5, QoS 1, one event at a time."""
 
 from edge_agent.mqtt.failures import tls_context
-from edge_agent.mqtt.identity import Identity, identity
+from edge_agent.mqtt.identity import Identity, expiry_warning, identity
 from edge_agent.mqtt.link import MqttLink
 from edge_agent.mqtt.messages import (
     Acknowledged,
@@ -33,6 +33,7 @@ __all__ = [
     "SubscriptionRefused",
     "Tls",
     "Woken",
+    "expiry_warning",
     "identity",
     "tls_context",
 ]

@@ -3,13 +3,15 @@
 import contextlib
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt.failures import tls_context
 from edge_agent.mqtt.messages import Tls
+
+EXPIRES_SOON = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,13 @@ class Identity:
 
     common_name: str
     expires_at: datetime
+
+
+def expiry_warning(ours: Identity, now: datetime) -> str | None:
+    """A line for a person, where the certificate expires soon or has expired."""
+    if (left := ours.expires_at - now) >= EXPIRES_SOON:
+        return None
+    return f"the client certificate expires in {max(0, left.days)} days, on {ours.expires_at:%Y-%m-%d}"
 
 
 def identity(certificate: Path, key: Path | None) -> Identity:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,8 @@ def lock(path: Path) -> int:
     directory = path.parent
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        # SQLite will make files beside the outbox's: better to know here that it cannot.
+        tempfile.TemporaryFile(dir=directory).close()
         lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # Made here and not by SQLite: nobody else may open it, and its directory entry must survive a power cut.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -27,7 +27,7 @@ from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_ga
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import Connection, connect, explained, lock
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
-from edge_agent.outbox.schema import prepare
+from edge_agent.outbox.schema import check_ours, prepare
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
 _log = logging.getLogger(__name__)
@@ -106,11 +106,12 @@ class Outbox:
         with explained(self._path):
             connection = connect(self._path, self._key)
             try:
+                check_ours(connection, self._path)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-                prepare(connection, self._path)
+                prepare(connection)
                 (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
                 connection.execute(f"PRAGMA max_page_count = {self._bounds.most_pages(int(page_bytes))}")
                 self._check_pages(connection)
@@ -127,8 +128,8 @@ class Outbox:
         """Put what can still be read into a new file; the damaged one is kept beside it."""
         found = salvage.salvage(self._path, self._key, owner=self._owner, now=self._now())
         _log.error(
-            "outbox %s: was damaged: %d reads could be saved, the store is told that some may be missing; the"
-            " damaged file is kept as %s", self._path, found.reads, found.kept,
+            "outbox %s: was damaged: %d reads and %d pictures could be saved, the store is told that some may be"
+            " missing; the damaged file is kept as %s", self._path, found.reads, found.images, found.kept,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import GapReason, Stamp
+from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap
 from edge_agent.outbox.file import Connection, connect, explained, overwrite, sync
@@ -40,9 +40,10 @@ _TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """How many reads were saved, and where the damaged file lies now."""
+    """How many reads and pictures were saved, and where the damaged file lies now."""
 
     reads: int
+    images: int
     kept: Path
 
 
@@ -58,9 +59,9 @@ def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvage
             old.unlink()
         os.close(os.open(building, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with explained(building), closing(connect(building, key)) as new:
-            prepare(new, building)
+            prepare(new)
             new.execute("BEGIN")
-            reads = _copy(path, key, new, owner=owner, now=now)
+            reads, images = _copy(path, key, new, owner=owner, now=now)
             new.execute("COMMIT")
         with building.open("rb") as file:
             os.fsync(file.fileno())
@@ -74,7 +75,7 @@ def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvage
     except OSError as error:
         raise OutboxError(f"outbox {path}: is damaged, and could not be salvaged: {error.strerror}") from None
     finish(path)
-    return Salvaged(reads, kept)
+    return Salvaged(reads, images, kept)
 
 
 def forget(path: Path, *, older_than_s: float, now: Stamp) -> int:
@@ -107,8 +108,8 @@ def _log(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: Stamp) -> int:
-    """Copy every row that can be read, and write down up to where reads may be missing; returns how many reads."""
+def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: Stamp) -> tuple[int, int]:
+    """Copy every row that can be read, and write down what may be missing; returns how many reads and pictures."""
     old = _Damaged(path, key)
     for table in _TABLES:
         for row in _rows(old, table):
@@ -126,8 +127,12 @@ def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: St
         new.execute("UPDATE age SET aged_s = ?, utc_s = ?", age)
     if last:
         now_ms = int(now.utc.timestamp() * 1000)
-        insert_gap(new, [(1, last)], GapReason.DAMAGED, reads=0, acknowledged=0, now_ms=now_ms)
-    return int(reads)
+        # Pictures can be missing of reads that are not: the store has those by now, or they lie on other pages.
+        missing = [Missing.READS, *([Missing.IMAGES] if "images" in old.broken else [])]
+        for what in missing:
+            insert_gap(new, [(1, last)], GapReason.DAMAGED, what=what, reads=0, acknowledged=0, now_ms=now_ms)
+    (images,) = new.execute("SELECT COUNT(*) FROM images").fetchone()
+    return int(reads), int(images)
 
 
 def _counts(old: "_Damaged") -> list[tuple[int, str]]:
@@ -167,6 +172,8 @@ class _Damaged:
     def __init__(self, path: Path, key: bytes | None) -> None:
         self._path = path
         self._key = key
+        self.broken: set[str] = set()
+        """Tables of which something could not be read."""
 
     def ask(self, query: str, parameters: Sequence[int] = ()) -> list[tuple[Any, ...]]:
         """Give all rows. Raises sqlite.Error where one of their pages is damaged."""
@@ -197,6 +204,7 @@ def _rows(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
             if error.sqlite_errorcode == sqlite.SQLITE_ERROR:  # no such table: a file of an earlier format
                 return
             failures += 1
+            old.broken.add(table)
             if first < last:
                 middle = (first + last) // 2
                 spans += [(middle + 1, last), (first, middle)]

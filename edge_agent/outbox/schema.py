@@ -8,7 +8,7 @@ the store, and only then it is sent.
 
 from pathlib import Path
 
-from edge_agent.errors import OutboxUnusable
+from edge_agent.errors import OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import Connection
 
 SCHEMA_VERSION = 5
@@ -94,13 +94,12 @@ _STEPS = {
 """How a file of each earlier version becomes one of the next."""
 
 
-def prepare(connection: Connection, path: Path) -> None:
-    """Make the tables, or bring those of an earlier version up to this one. Raises OutboxUnusable."""
+def prepare(connection: Connection) -> None:
+    """Make the tables, or bring those of an earlier version up to this one."""
     if is_new(connection):
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     while (step := _STEPS.get(version := _version(connection))) is not None:
         connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
-    check_version(connection, path)
 
 
 def is_new(connection: Connection) -> bool:
@@ -108,14 +107,25 @@ def is_new(connection: Connection) -> bool:
     return _version(connection) == 0 and connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
 
 
-def check_version(connection: Connection, path: Path) -> None:
-    """Raise OutboxUnusable where the tables are not of this version."""
+def check_ours(connection: Connection, path: Path) -> None:
+    """Raise OutboxUnusable for a file of another program or of a later version, before anything is changed."""
+    if is_new(connection):
+        return
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     version = _version(connection)
-    if version == 0:
+    if version == 0 or not tables >= {"reads", "counter"}:
         raise OutboxUnusable(f"outbox {path}: is a database of another program; the file was left as it is")
-    if version != SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise OutboxUnusable(
             f"outbox {path}: its format is {version}, this program knows {SCHEMA_VERSION}: use its own"
+        )
+
+
+def check_current(connection: Connection, path: Path) -> None:
+    """Raise OutboxOutdated for a file of an earlier version, which can be taken over but not read."""
+    if (version := _version(connection)) < SCHEMA_VERSION:
+        raise OutboxOutdated(
+            f"outbox {path}: its format is {version}, an earlier one: the service takes it over when it starts"
         )
 
 

@@ -15,7 +15,7 @@ from edge_agent.outbox.file import Connection, connect, explained, why_unreadabl
 from edge_agent.outbox.images import ALL as ALL_IMAGES
 from edge_agent.outbox.images import rows as image_rows
 from edge_agent.outbox.rows import Gap, ImageRow, Purge, Row
-from edge_agent.outbox.schema import check_version, is_new
+from edge_agent.outbox.schema import check_current, check_ours, is_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
         if is_new(connection):
             yield None
             return
-        check_version(connection, path)
+        check_ours(connection, path)
+        check_current(connection, path)
         yield connection
 
 

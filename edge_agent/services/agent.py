@@ -68,6 +68,7 @@ class Agent:
                 log.warning(
                     "the clock is not synchronized: every read says so; let systemd-timesyncd or chrony run"
                 )
+            self._expire()  # before anything is sent: the service may have rested for weeks
             no_more = threading.Event()
             publishing = threading.Thread(
                 target=self._publisher.run, args=(no_more,), name="publisher", daemon=True

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from edge_agent import wiring
@@ -32,9 +33,10 @@ from edge_agent.errors import (
     EdgeAgentError,
     OutboxDamaged,
     OutboxError,
+    OutboxOutdated,
     StateDirectoryError,
 )
-from edge_agent.mqtt import Tls, identity, tls_context
+from edge_agent.mqtt import Tls, expiry_warning, identity, tls_context
 from edge_agent.outbox import read_status, why_not_ours
 from edge_agent.services.outbox import try_to_encrypt
 
@@ -56,6 +58,27 @@ def faults(found: Inspection) -> list[str]:
     for camera, layers in found.cameras:
         lines += _failed(camera, layers)
     return list(dict.fromkeys(lines))
+
+
+def cautions(found: Inspection, now: datetime) -> list[str]:
+    """What will work, but a person should know, a line each."""
+    if found.agent is None:
+        return []
+    lines = []
+    outbox = found.agent.state.directory / wiring.OUTBOX_FILE
+    with suppress(ConfigurationError, OutboxError):  # faults tell of those
+        try:
+            if outbox.exists():
+                read_status(outbox, key=wiring.outbox_key(found.agent.state))
+        except OutboxDamaged:
+            lines.append(f"outbox {outbox}: is damaged: what can be read of it is saved when the service starts")
+        except OutboxOutdated as error:
+            lines.append(str(error))
+    mqtt = found.agent.mqtt
+    with suppress(BrokerError):
+        if mqtt.certificate_file and (line := expiry_warning(identity(mqtt.certificate_file, mqtt.key_file), now)):
+            lines.append(line)
+    return lines
 
 
 def _failed(settings: Settings, layers: Layers, *, inside: KeyPath = ()) -> list[str]:
@@ -118,7 +141,10 @@ def _check_state(state: StateSettings) -> None:
         raise StateDirectoryError(f"{state.directory}: this user cannot write to {there}; the service's user must")
     outbox = state.directory / wiring.OUTBOX_FILE
     if outbox.exists():
-        with suppress(ConfigurationError, OutboxDamaged):  # of the key its own trial tells; damage is salvaged
+        if not os.access(outbox, os.R_OK | os.W_OK):
+            raise StateDirectoryError(f"{outbox}: this user cannot write it; the service's user must")
+        # Of the key its own trial tells; the other two are mended at the start, see cautions.
+        with suppress(ConfigurationError, OutboxDamaged, OutboxOutdated):
             read_status(outbox, key=wiring.outbox_key(state))
 
 

@@ -14,12 +14,11 @@ from edge_agent.contract.record import Clock
 from edge_agent.domain import ClockState, GapReason, Missing
 from edge_agent.errors import BrokerError
 from edge_agent.host import clock_state
-from edge_agent.mqtt import Identity, identity
+from edge_agent.mqtt import Identity, expiry_warning, identity
 from edge_agent.outbox import Outbox, OutboxStatus, Purge
 from edge_agent.publisher import Publisher
 from edge_agent.services.line import CameraLine, LineStatus
 
-EXPIRES_SOON = timedelta(days=30)
 DISK_LOW_BYTES = 500_000_000
 LONGEST_LINE = 300
 
@@ -49,7 +48,7 @@ class Health:
         names = [line.name for line in self._lines]
         warnings = [
             *wrong,
-            *_of_the_certificate(certificate, now),
+            *([line] if certificate and (line := expiry_warning(certificate, now)) else []),
             *(line for one in zip(names, lines, strict=True) for line in _of_a_camera(*one)),
             *_of_the_outbox(outbox),
             *_of_the_computer(clock, free),
@@ -106,11 +105,6 @@ def _certificate(agent: AgentSettings) -> tuple[Identity | None, list[str]]:
         return identity(mqtt.certificate_file, mqtt.key_file), []
     except BrokerError as error:
         return None, [str(error)]
-
-
-def _of_the_certificate(certificate: Identity | None, now: datetime) -> Iterator[str]:
-    if certificate and (left := certificate.expires_at - now) < EXPIRES_SOON:
-        yield f"the client certificate expires in {max(0, left.days)} days, on {certificate.expires_at:%Y-%m-%d}"
 
 
 def _of_a_camera(name: str, line: LineStatus) -> Iterator[str]:

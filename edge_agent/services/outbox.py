@@ -167,9 +167,16 @@ def _encrypted(out: IO[bytes], certificate: Path | None) -> Iterator[Callable[[b
             openssl.stdin.close()
         reason = openssl.stderr.read().decode(errors="replace").splitlines()
     if openssl.returncode:
+        _take_more(out)
         raise ExportError(
             f"{certificate}: openssl cannot encrypt to it: {reason[0] if reason else 'no reason given'}"
         )
+
+
+def _take_more(out: IO[bytes]) -> None:
+    """Raise OSError where the disk is what takes no more: openssl does not say so."""
+    out.write(bytes(1 << 16))
+    out.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +196,7 @@ def take_receipts(agent: AgentSettings, file: Path) -> Taken:
         lines = file.read_bytes().splitlines()
     except OSError as error:
         raise ExportError(f"{file}: cannot be read: {error.strerror}") from None
-    if lines and (not lines[0].startswith(b"{") or b'"schema":"lpr.' in lines[0]):
+    if not lines or not lines[0].startswith(b"{") or b'"schema":"lpr.' in lines[0]:
         raise ExportError(f"{file}: holds no receipts: they are what the store's import --receipts writes")
     with _stopped(agent) as outbox:
         for number, line in enumerate(lines, start=1):

@@ -1,6 +1,7 @@
 """`edge-agent outbox`, as a technician with a stick uses it."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -156,6 +157,23 @@ def test_a_stick_that_is_full_or_gone_takes_nothing_half(car: Car, tmp_path: Pat
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_full_stick_is_what_is_blamed(car: Car, *, encrypted: bool) -> None:
+    if encrypted:
+        car.configure(f'[export]\ncertificate_file = "{Authority(car.directory).issue("store")}"\n')
+    car.see(300)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "stick", str(car.stick)], check=True)
+    try:
+        done = car.run("export", car.stick)
+        left = list(car.stick.iterdir())
+    finally:
+        subprocess.run(["umount", str(car.stick)], check=True)
+    assert (done.returncode, left) == (1, [])
+    assert "cannot be written: No space left on device; nothing left the outbox" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_receipts_come_back_on_the_stick(car: Car) -> None:
     car.see(3)
     with car.outbox() as outbox:
@@ -179,7 +197,8 @@ def test_a_file_that_is_no_receipts_is_one_line(car: Car) -> None:
     car.run("export", car.stick)
     (export,) = car.stick.iterdir()
     (car.stick / "junk").write_bytes(b"\x00junk\n" * 20)
-    for file in (export, car.stick / "junk"):
+    (car.stick / "empty").touch()
+    for file in (export, car.stick / "junk", car.stick / "empty"):
         done = car.run("receipts", file)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"edge-agent: {file}: holds no receipts: ")
@@ -203,7 +222,7 @@ def test_a_purge_must_be_meant_and_tells_the_store(car: Car) -> None:
 @pytest.mark.parametrize("command", [("purge", "--yes"), ("receipts", "receipts.jsonl")])
 def test_what_changes_the_outbox_waits_for_the_service_to_stop(car: Car, command: tuple[str, ...]) -> None:
     car.see(1)
-    (car.directory / "receipts.jsonl").write_text("")
+    (car.directory / "receipts.jsonl").write_text("{}")
     with car.outbox():
         done = car.run(*(car.directory / one if one.endswith("jsonl") else one for one in command))
     assert done.returncode == 1

@@ -188,7 +188,7 @@ def test_a_damaged_outbox_is_kept_and_the_car_reads_on(car: Car) -> None:
         wait_until(lambda: car.told("READY=1"), "READY=1")
         wait_until(lambda: car.committed() > SKIPPED, "a committed read")
         log = stopped(process)
-    assert "was damaged: 0 reads could be saved" in log
+    assert "was damaged: 0 reads and 0 pictures could be saved" in log
     (kept,) = car.state.glob(f"{OUTBOX_FILE}.damaged-*")
     assert kept.read_bytes() == b"garbage " * 900
 

@@ -73,23 +73,29 @@ def test_an_outbox_of_an_earlier_format_is_taken_over_with_its_reads(
         assert [row.seq for row in outbox.take(limit=9)] == [2]
 
 
-def test_another_programs_database_is_refused_and_left_alone(path: Path, clock: Clock) -> None:
+@pytest.mark.parametrize("key", [None, b"k" * 32], ids=["plain", "with a key"])
+@pytest.mark.parametrize("version", [0, 3, SCHEMA_VERSION, SCHEMA_VERSION + 1])
+def test_another_programs_database_is_refused_and_left_alone(
+    path: Path, clock: Clock, version: int, key: bytes | None
+) -> None:
     path.parent.mkdir()
     with closing(sqlite.connect(str(path))) as theirs:
         theirs.execute("CREATE TABLE songs (title TEXT)")
-    for attempt in (Outbox(path=path, now=clock, owner=OWNER).open, lambda: read_status(path)):
+        theirs.execute(f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    for attempt in (Outbox(path=path, now=clock, owner=OWNER, key=key).open, lambda: read_status(path, key=key)):
         with pytest.raises(OutboxUnusable, match="is a database of another program"):
             attempt()
-    with closing(sqlite.connect(str(path))) as theirs:
-        assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+    assert path.read_bytes() == before
 
 
 def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
         outbox._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(OutboxUnusable, match="its format is 6, this program knows 5"):
-        Outbox(path=path, now=clock, owner=OWNER).open()
+    for key in (None, b"k" * 32):
+        with pytest.raises(OutboxUnusable, match="its format is 6, this program knows 5"):
+            Outbox(path=path, now=clock, owner=OWNER, key=key).open()
     connection = sqlite.connect(str(path))
     assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)
     connection.close()

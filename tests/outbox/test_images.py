@@ -7,7 +7,7 @@ import pytest
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, Missing
-from edge_agent.errors import OutboxUnusable
+from edge_agent.errors import OutboxOutdated, OutboxUnusable
 from edge_agent.outbox import Bounds, ImageRow, Outbox, contents, read_status
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -107,6 +107,23 @@ def test_a_damaged_file_gives_up_its_pictures_and_which_of_them_are_due(path: Pa
         assert max(due) <= 100
 
 
+def test_pictures_that_a_damage_took_are_told_where_every_read_was_saved(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append(pictured(15))
+        root = "SELECT rootpage FROM sqlite_master WHERE name = 'images'"
+        ((page,),) = outbox._connection.execute(root)
+    with path.open("rb+") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert (outbox.status().pending, outbox.status().images) == (15, 0)
+        gaps = [(gap.what, gap.reason, gap.ranges) for gap in outbox.take_gaps(limit=9)]
+    assert gaps == [(what, GapReason.DAMAGED, ((1, 15),)) for what in (Missing.READS, Missing.IMAGES)]
+    assert "15 reads and 0 pictures could be saved" in caplog.text
+
+
 def test_the_format_before_pictures_is_taken_over(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note(), Note()])
@@ -118,7 +135,7 @@ def test_the_format_before_pictures_is_taken_over(path: Path, clock: Clock) -> N
             "DROP TABLE images; DROP TABLE images_due; ALTER TABLE gaps DROP COLUMN what;"
             " ALTER TABLE purges DROP COLUMN what; PRAGMA user_version = 4;"
         )
-    with pytest.raises(OutboxUnusable, match="its format is 4"):
+    with pytest.raises(OutboxOutdated, match="its format is 4, an earlier one: the service takes it over"):
         read_status(path)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append(pictured(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent import host
-from edge_agent.domain import GapReason
+from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
 from edge_agent.outbox import Bounds, Outbox, read_status
 from tests.outbox.test_outbox import OWNER, Clock, Note
@@ -66,7 +66,7 @@ def test_what_can_be_read_of_a_damaged_outbox_is_saved_and_the_file_kept(
         assert (gap.reason, gap.ranges, gap.reads) == (GapReason.DAMAGED, ((1, 200),), 0)
         assert outbox.append([Note()]) == (201,)
     assert [one.read_bytes() for one in kept(path)] == [damaged]
-    assert f"was damaged: {len(rows)} reads could be saved" in caplog.text
+    assert f"was damaged: {len(rows)} reads and 0 pictures could be saved" in caplog.text
     assert "\n" not in caplog.messages[0]
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         assert outbox.status().pending == len(rows) + 1
@@ -78,8 +78,9 @@ def test_of_a_file_without_a_beginning_nothing_is_saved_but_the_car_reads_on(pat
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.take(limit=9) == []
         assert outbox.append([Note()]) == (10_001,)
-        (gap,) = outbox.take_gaps(limit=9)
-        assert gap.ranges == ((1, 10_000),)
+        assert [(gap.what, gap.ranges) for gap in outbox.take_gaps(limit=9)] == [
+            (what, ((1, 10_000),)) for what in Missing
+        ]
     assert len(kept(path)) == 1
 
 

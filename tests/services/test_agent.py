@@ -55,11 +55,16 @@ class Publisher:
 
     counters = Counters()
 
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self.expired_before = 0
+
     @property
     def progress_s(self) -> float:
         return time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
+        self.expired_before = self._outbox.expired
         stop.wait()
 
 
@@ -84,19 +89,26 @@ class EndedLine:
         pass
 
 
-def run(*, pending: int = 0, lost: Sequence[int] = (0,)) -> None:
+def run(*, pending: int = 0, lost: Sequence[int] = (0,)) -> Publisher:
+    outbox = Outbox(pending)
+    publisher = Publisher(outbox)
     Agent(
-        outbox=cast("Any", Outbox(pending)),
-        publisher=cast("Any", Publisher()),
+        outbox=cast("Any", outbox),
+        publisher=cast("Any", publisher),
         lines=cast("Any", [EndedLine(one) for one in lost]),
         service_manager=ServiceManager(address=None, watchdog_s=None),
         drain_s=0.0,
     ).run(threading.Event())
+    return publisher
 
 
 def test_reads_that_are_lost_are_no_good_end() -> None:
     with pytest.raises(EdgeAgentError, match="5 reads are lost: the disk did not take them"):
         run(lost=(2, 0, 3))
+
+
+def test_what_is_too_old_is_deleted_before_anything_is_sent() -> None:
+    assert run().expired_before == 1
 
 
 def test_what_still_waits_on_disk_is_said_at_the_end_and_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,13 +1,16 @@
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent import host
 from edge_agent.config.loader import inspect
 from edge_agent.contract.record import draft
 from edge_agent.outbox import Outbox
-from edge_agent.services.check import faults
+from edge_agent.services.check import cautions, faults
 from tests.config.certificates import Authority
 from tests.contract.reads import CLOCK, SOURCE, make_read
 
@@ -39,6 +42,10 @@ class Car:
     def faults(self) -> list[str]:
         (self.directory / "agent.toml").write_text("\n".join(self._agent))
         return faults(inspect(self.directory))
+
+    def cautions(self, now: datetime | None = None) -> list[str]:
+        self.faults()
+        return cautions(inspect(self.directory), now or datetime.now(UTC))
 
 
 @pytest.fixture
@@ -113,6 +120,31 @@ def test_a_quota_that_the_disk_cannot_hold_is_told(
     monkeypatch.setattr("edge_agent.services.check.shutil.disk_usage", lambda _: usage)
     expected = [] if told is None else [f"agent.toml:6: state.quota_mb: {told.format(state=car.state)}"]
     assert car.faults() == expected
+
+
+def test_an_outbox_that_the_service_mends_at_its_start_is_a_caution_and_no_fault(car: Car) -> None:
+    outbox = car.state / "outbox.db"
+    with Outbox(path=outbox, now=host.now, owner="test/car-1"):
+        pass
+    assert car.cautions() == []
+    with closing(sqlite.connect(str(outbox))) as old:
+        old.execute("PRAGMA user_version = 4")
+    assert car.faults() == []
+    assert car.cautions() == [
+        f"outbox {outbox}: its format is 4, an earlier one: the service takes it over when it starts"
+    ]
+    outbox.write_text("no outbox at all")
+    assert car.faults() == []
+    assert car.cautions() == [
+        f"outbox {outbox}: is damaged: what can be read of it is saved when the service starts"
+    ]
+
+
+def test_a_certificate_that_expires_soon_is_a_caution(car: Car) -> None:
+    car.identity(*Authority(car.directory).issue("car-1", days=300))
+    assert car.faults() == car.cautions() == []
+    (line,) = car.cautions(datetime.now(UTC) + timedelta(days=289))
+    assert line.startswith("the client certificate expires in 10 days, on ")
 
 
 def test_an_unreadable_file_names_nothing(car: Car) -> None:
