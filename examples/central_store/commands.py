@@ -12,8 +12,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -72,6 +72,14 @@ def _open(name: str, *, make: bool = False) -> Database:
 def _check_directory(path: Path | None) -> None:
     if path and not path.is_dir():
         raise StoreError(f"{path}: there is no such directory")
+
+
+@contextmanager
+def _writing(directory: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{what} could not be written to {directory}: {error.strerror or error}") from None
 
 
 def _broker(options: argparse.Namespace) -> Broker:
@@ -146,7 +154,10 @@ def _query(options: argparse.Namespace) -> int:
     for answer in answers:
         print(_json_line(answer.record) if options.jsonl else _row(answer))
     if images:
-        write_images(options.images, images)
+        with _writing(options.images, "the pictures"):
+            write_images(options.images, images)
+    if not answers:
+        print("central store: no read matches", file=sys.stderr)
     if lacking := sum(key not in images for key in wanted):
         print(f"central store: {lacking} of {len(answers)} answers have no picture here", file=sys.stderr)
     if len(answers) == options.limit:
@@ -199,10 +210,11 @@ def _import(options: argparse.Namespace) -> int:
             refused += len(batch.rejected)
     if refused > _MOST_LINES:
         print(f"central store: ... and {refused - _MOST_LINES} more such lines", file=sys.stderr)
-    if options.receipts:
-        write_receipts(options.receipts, kept)
     for (agency, vehicle), keys in sorted(kept.items()):
         print(f"{agency}/{vehicle}: {len(keys)} records are in the store")
+    if options.receipts:
+        with _writing(options.receipts, "the records are in the store, but their receipts"):
+            write_receipts(options.receipts, kept)
     return 1 if refused else 0
 
 

@@ -62,6 +62,8 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, arguments: list[st
         (["query", "--database", "x", "--purpose", "a purpose\x1b[1m", "--plate", "A"], "should be text"),
         ([*QUERY, "--plate", "A", "--from", "0001-01-01T00:00+09:00"],
          "--from: should be a time"),
+        ([*QUERY, "--plate", "A", "--from", "2026-07-05", "--to", "2026-07-04"], "--from should be before --to"),
+        ([*QUERY, "--plate", "A", "--from", "2026-07-04T12:00+02:00", "--to", "2026-07-04T10:00"], "before --to"),
         (["log", "--database", "x", "--limit", "0"], "--limit: should be a number from 1 on"),
         (["retain", "--database", "x"], "--keep"),
         (["retain", "--database", "x", "--keep", "0"], "--keep: should be a number of days"),
