@@ -61,7 +61,10 @@ class Store:
         self._link = link
         self._prefix = prefix
         shared = f"$share/{group}/" if group else ""
-        self._filters = [shared + every_vehicle(prefix, kind) for kind in (READS, GAPS, IMAGES)]
+        topics = [every_vehicle(prefix, kind) for kind in (READS, GAPS, IMAGES)]
+        self._filters = [shared + one for one in topics]
+        # The group's name is a secret, and logs travel.
+        self._listening = "listening to " + " and ".join(topics) + (", as one of a group" if group else "")
         self._subscribed = 0
         self._listening_since_s: float | None = None
         self._lost_soon = 0  # connections, one after the other
@@ -139,7 +142,7 @@ class Store:
     def _listens(self) -> None:
         self._trouble = ""
         self._backoff.reset()
-        _log.info("listening to %s", " and ".join(self._filters))
+        _log.info("%s", self._listening)
 
     def _lasts(self) -> bool:
         return self._listening_since_s is not None and time.monotonic() - self._listening_since_s >= _SHORT_S

@@ -234,6 +234,14 @@ def test_a_worker_of_a_group_shares_all_that_comes(link: FakeLink, group: str | 
     assert link.filters == [f"{shared}site/lpr/v1/+/+/{kind}" for kind in ("reads", "gaps", "images/+")]
 
 
+def test_the_log_does_not_tell_the_groups_name(link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(database=Away(failures=[]), link=link, prefix="lpr", group="a-secret")
+    link.events += [Subscribed()] * 3
+    with caplog.at_level("INFO"):
+        store.step()
+    assert [record.message for record in caplog.records] == [f"{LISTENING}, as one of a group"]
+
+
 def test_batches_put_keys_in_order_so_that_workers_do_not_block_each_other() -> None:
     reads = [payload(seq) for seq in range(1, 30)]
     one, two = (Batch.of(from_broker(CAR.reads, read, "lpr") for read in order) for order in (reads, reads[::-1]))
