@@ -118,7 +118,7 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
             console,
         )
     if options.plot:
-        draw(outcomes, options.plot)
+        draw(outcomes, plan, options.plot)
 
 
 async def _drive(cars: int, plan: Plan, site: Site) -> Outcome:

@@ -57,7 +57,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     retain = commands.add_parser("retain", parents=[database], help="delete what is older; to be run every day")
     retain.add_argument("--keep", type=_days, required=True, metavar="DAYS", help="such as 21, or 0.5")
     named = bool(arguments) and arguments[0] in (*_COMMANDS, "-h", "--help")
-    return parser.parse_args(arguments if named else ["run", *arguments])
+    options = parser.parse_args(arguments if named else ["run", *arguments])
+    if options.command == "query" and options.since and options.until and options.since >= options.until:
+        parser.error("--from should be before --to")
+    return options
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +90,10 @@ def _query(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="until", type=_time, metavar="TIME", help="UTC; before this time")
     parser.add_argument("--limit", type=_count, default=100, metavar="N", help="the newest so many; 100")
     parser.add_argument(
-        "--images", type=Path, metavar="DIRECTORY", help="write the pictures of the plates into it, READ_ID.jpg"
+        "--images",
+        type=Path,
+        metavar="DIRECTORY",
+        help="write the pictures, READ_ID.jpg, into this directory that is there",
     )
     parser.add_argument("--jsonl", action="store_true", help="print the records, one a line")
 

@@ -5,30 +5,35 @@ import getpass
 import json
 import logging
 import os
+import random
 import re
 import signal
 import sys
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 
 from edge_agent import host
 from edge_agent.contract.record import time_text
 from edge_agent.domain import ImageKey
 from edge_agent.errors import BrokerError, EdgeAgentError
 from edge_agent.mqtt import Broker, MqttLink, Tls, tls_context
+from edge_agent.publisher.schedule import Backoff
 
 from .arguments import parse
-from .database import Answer, Database, Key, Question, StoreError
+from .database import Answer, Database, DatabaseAway, Key, Question, StoreError
 from .files import take_files, write_receipts
 from .gaps import find_gaps, without_images, without_place
 from .images import image_named, write_images
-from .service import Store
+from .service import LONGEST_PAUSE_S, Store
 from .sqlite import SqliteDatabase
 
+_logger = logging.getLogger("central_store")
 _MOST_LINES = 10
 _SESSION_S = 7 * 24 * 3600  # how long the broker keeps reads for a store that is away
 
@@ -69,6 +74,14 @@ def _check_directory(path: Path | None) -> None:
         raise StoreError(f"{path}: there is no such directory")
 
 
+@contextmanager
+def _writing(directory: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{what} could not be written to {directory}: {error.strerror or error}") from None
+
+
 def _broker(options: argparse.Namespace) -> Broker:
     host_name, _, port = options.broker.rpartition(":")
     if not host_name or not port.isdecimal():
@@ -82,15 +95,34 @@ def _broker(options: argparse.Namespace) -> Broker:
 
 
 def _run(options: argparse.Namespace) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
     # A worker that ends leaves its group at once: the broker would go on giving a kept session its share.
     session_s = 0 if options.group else _SESSION_S
     link = MqttLink(broker=_broker(options), client_id=options.client_id, session_expiry_s=session_s)
-    with closing(_open(options.database, make=True)) as database:
+    _on_signals(lambda _number, _frame: sys.exit(0))  # nothing is to be finished, and a connection can take long
+    with closing(_open_patiently(options.database)) as database:
+        stop = threading.Event()
+        _on_signals(lambda _number, _frame: stop.set())
         Store(database=database, link=link, prefix=options.prefix, group=options.group).run(stop)
     return 0
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _open_patiently(name: str) -> Database:
+    """Wait for a database that is away: after a power cut the store may be up before it."""
+    backoff = Backoff(uniform=random.uniform, longest_s=LONGEST_PAUSE_S)
+    said = ""
+    while True:
+        try:
+            return _open(name, make=True)
+        except DatabaseAway as error:
+            if str(error) != said:
+                _logger.warning("%s; trying again", error)
+            said = str(error)
+        time.sleep(backoff.next_s())
 
 
 def _gaps(options: argparse.Namespace) -> int:
@@ -122,7 +154,10 @@ def _query(options: argparse.Namespace) -> int:
     for answer in answers:
         print(_json_line(answer.record) if options.jsonl else _row(answer))
     if images:
-        write_images(options.images, images)
+        with _writing(options.images, "the pictures"):
+            write_images(options.images, images)
+    if not answers:
+        print("central store: no read matches", file=sys.stderr)
     if lacking := sum(key not in images for key in wanted):
         print(f"central store: {lacking} of {len(answers)} answers have no picture here", file=sys.stderr)
     if len(answers) == options.limit:
@@ -175,10 +210,11 @@ def _import(options: argparse.Namespace) -> int:
             refused += len(batch.rejected)
     if refused > _MOST_LINES:
         print(f"central store: ... and {refused - _MOST_LINES} more such lines", file=sys.stderr)
-    if options.receipts:
-        write_receipts(options.receipts, kept)
     for (agency, vehicle), keys in sorted(kept.items()):
         print(f"{agency}/{vehicle}: {len(keys)} records are in the store")
+    if options.receipts:
+        with _writing(options.receipts, "the records are in the store, but their receipts"):
+            write_receipts(options.receipts, kept)
     return 1 if refused else 0
 
 

@@ -18,6 +18,10 @@ class StoreError(EdgeAgentError):
     """The store's database cannot be used, or it was asked for what it does not give."""
 
 
+class DatabaseAway(StoreError):
+    """The database cannot be used now; waiting may mend that."""
+
+
 Record = ReadRecord | GapRecord | ImageRecord
 
 Key = ReadKey | UUID | ImageKey

@@ -44,17 +44,23 @@ def write_receipts(directory: Path, kept: Mapping[tuple[str, str], Collection[Ke
 
 
 def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file that is there under its name when all of it is on disk, and not before."""
+    """Write a file for its owner alone that is there under its name when all of it is on disk, and not before."""
     unfinished = path.with_name(f".{path.name}.part")
+    unfinished.unlink(missing_ok=True)  # one that was left behind would keep its mode
     try:
-        with unfinished.open("wb") as file:
+        with open(unfinished, "xb", opener=_for_the_owner) as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong first is what is to be said
+            unfinished.unlink()
         raise
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def sync(directory: Path) -> None:

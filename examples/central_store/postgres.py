@@ -1,6 +1,7 @@
 """The database of a site: PostgreSQL, several workers at once. Imported only where one is named."""
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from edge_agent import host
 from edge_agent.contract.gap import GapRecord, decode_gap
 from edge_agent.domain import ImageKey
 
-from .database import COVERED, Access, Answer, Batch, Purge, Question, Span, StoreError
+from .database import COVERED, Access, Answer, Batch, DatabaseAway, Purge, Question, Span, StoreError
 from .postgres_keep import Connection, keep
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -34,6 +35,15 @@ _MONTHS = """
 SELECT substring(relname FROM '^reads_(\\d{4}_\\d{2})$') FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = 'lpr.reads'::regclass
 """
+_NO_CONNECTION_EVER = re.compile(
+    "does not exist|authentication failed|no password supplied|no pg_hba.conf entry|permission denied for database"
+    "|not permitted to log in|^connection is bad: invalid"
+)
+"""A failed connection has no SQLSTATE here. What is not known, as in another language, is waited for."""
+
+_PASSES = ("08", "25006", "40", "53", "55", "57", "58")
+"""SQLSTATEs that time may mend: connection, standby, serialization, resources, locks, shutdown, disk."""
+
 _MONTHS_BACK = 60  # further back, or ahead by more than one, is a clock out of order: the default partition
 _HELD = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM lpr.reads"
@@ -63,7 +73,7 @@ class PostgresDatabase:
         except psycopg.Error as error:
             reason = str(error).replace(url, "the URL").strip()  # it may hold a password
             raise StoreError(f"database postgresql://...: {reason}") from None
-        self._name = f"database postgresql://{given.get('host') or ''}/{given.get('dbname') or ''}"
+        self._name = f"database postgresql://{_servers(given)}/{given.get('dbname') or ''}"
         self._terms = conninfo.make_conninfo("", **(_DEFAULTS | given))
         self._months: set[str] = set()
         self._open: Connection | None = None
@@ -142,7 +152,22 @@ class PostgresDatabase:
             yield self._open
         except psycopg.Error as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise StoreError(f"{self._name}: {reason}") from None
+            kind = DatabaseAway if _may_pass(error, reason) else StoreError
+            raise kind(f"{self._name}: {reason}") from None
+
+
+def _servers(given: Mapping[str, str]) -> str:
+    """Name hosts and ports, one or several, as a URL does."""
+    hosts = [f"[{host}]" if ":" in host else host for host in given.get("host", "").split(",")]
+    ports = given.get("port", "").split(",")
+    ports *= len(hosts) if len(ports) == 1 else 1
+    return ",".join(f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False))
+
+
+def _may_pass(error: psycopg.Error, reason: str) -> bool:
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_PASSES)
+    return isinstance(error, psycopg.OperationalError) and _NO_CONNECTION_EVER.search(reason) is None
 
 
 def _month(time: datetime) -> int:

@@ -29,9 +29,17 @@ from .receipts import NAMES_A_RECEIPT, receipt_of
 BATCH = 200
 """Messages that share a commit."""
 
+LONGEST_PAUSE_S = 5.0
+"""Between attempts, at the broker or the database."""
+
 _OWED_AT_MOST = 10_000
-_LONGEST_PAUSE_S = 5.0
 _STEP_S = 0.2
+_SHORT_S = 10.0
+_TAKEN_OVER = "Session taken over"  # MQTT 5's reason; mosquitto 2.0.11 gives none
+_SAME_NAME = (
+    "another program connects with the same name: give each worker a certificate with a name of its own,"
+    " or its own --client-id where the broker takes that"
+)
 _log = logging.getLogger("central_store")
 
 
@@ -53,15 +61,20 @@ class Store:
         self._link = link
         self._prefix = prefix
         shared = f"$share/{group}/" if group else ""
-        self._filters = [shared + every_vehicle(prefix, kind) for kind in (READS, GAPS, IMAGES)]
+        topics = [every_vehicle(prefix, kind) for kind in (READS, GAPS, IMAGES)]
+        self._filters = [shared + one for one in topics]
+        # The group's name is a secret, and logs travel.
+        self._listening = "listening to " + " and ".join(topics) + (", as one of a group" if group else "")
         self._subscribed = 0
+        self._listening_since_s: float | None = None
+        self._lost_soon = 0  # connections, one after the other
         self._connect_at_s = 0.0
         self._trouble = ""
-        self._backoff = Backoff(uniform=random.uniform, longest_s=_LONGEST_PAUSE_S)
+        self._backoff = Backoff(uniform=random.uniform, longest_s=LONGEST_PAUSE_S)
         self._arrived: list[Received] = []  # not yet committed; a database that is away finds them here
         self._keep_at_s = 0.0
         self._database_trouble = ""
-        self._database_backoff = Backoff(uniform=random.uniform, longest_s=_LONGEST_PAUSE_S)
+        self._database_backoff = Backoff(uniform=random.uniform, longest_s=LONGEST_PAUSE_S)
         self._window = 0  # receipts that may be on their way
         self._in_flight: set[int] = set()
         self._owed: dict[str, deque[Key]] = {}
@@ -79,6 +92,10 @@ class Store:
         if time.monotonic() >= self._connect_at_s:
             self._connect_at_s = float("inf")
             self._link.connect()
+        if self._lost_soon and self._lasts():
+            if self._lost_soon > 1:
+                self._listens()
+            self._lost_soon = 0
         if len(self._arrived) >= BATCH:  # the database is away; the link holds the rest back
             time.sleep(_STEP_S)
         else:
@@ -106,12 +123,13 @@ class Store:
             case Subscribed():
                 self._subscribed += 1
                 if self._subscribed == len(self._filters):
-                    self._trouble = ""
-                    self._backoff.reset()
-                    _log.info("listening to %s", " and ".join(self._filters))
+                    self._listening_since_s = time.monotonic()
+                    if self._lost_soon < 2:  # else it is said when it lasts
+                        self._listens()
             case SubscriptionRefused(reason):
                 raise BrokerError(f"the broker refuses the subscription ({reason}): check its access rules")
             case ConnectFailed(reason) | Disconnected(reason):
+                reason = self._explained(reason)
                 if reason != self._trouble:  # a broker that is away for hours is one line
                     _log.warning("%s", reason)
                 self._trouble = reason
@@ -120,6 +138,26 @@ class Store:
                 self._connect_at_s = time.monotonic() + self._backoff.next_s()
             case Acknowledged(mid):
                 self._in_flight.discard(mid)
+
+    def _listens(self) -> None:
+        self._trouble = ""
+        self._backoff.reset()
+        _log.info("%s", self._listening)
+
+    def _lasts(self) -> bool:
+        return self._listening_since_s is not None and time.monotonic() - self._listening_since_s >= _SHORT_S
+
+    def _explained(self, reason: str) -> str:
+        """Two with one name throw each other out as soon as they are in; one loss alone has many causes."""
+        if _TAKEN_OVER in reason:
+            reason = f"{reason}: {_SAME_NAME}"
+        if self._listening_since_s is None:
+            return reason
+        self._lost_soon = 0 if self._lasts() else self._lost_soon + 1
+        self._listening_since_s = None
+        if self._lost_soon < 2 or _SAME_NAME in reason:
+            return reason
+        return f"{reason}, again as soon as it listened: perhaps {_SAME_NAME}"
 
     def _keep(self) -> None:
         batch = Batch.of(from_broker(one.topic, one.payload, self._prefix) for one in self._arrived)

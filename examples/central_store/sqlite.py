@@ -11,7 +11,20 @@ from edge_agent.contract.record import decode_read, time_text
 from edge_agent.domain import ImageKey
 from edge_agent.errors import ContractError
 
-from .database import COVERED, Access, Answer, Batch, Identity, Purge, Question, Rejected, Span, StoreError, digest
+from .database import (
+    COVERED,
+    Access,
+    Answer,
+    Batch,
+    DatabaseAway,
+    Identity,
+    Purge,
+    Question,
+    Rejected,
+    Span,
+    StoreError,
+    digest,
+)
 from .images import image_named
 
 _SCHEMA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -244,7 +257,8 @@ class SqliteDatabase:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"database {self._path}: {error}") from None
+            busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            raise (DatabaseAway if busy else StoreError)(f"database {self._path}: {error}") from None
         except OSError as error:
             raise StoreError(f"database {self._path}: {error.strerror}") from None
 

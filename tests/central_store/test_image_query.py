@@ -63,6 +63,7 @@ def test_each_answers_picture_is_written_as_its_record_names_it(
 ) -> None:
     (directory := tmp_path / "pictures").mkdir()
     assert ask(filled, "--plate", "AB12CD3", "--images", str(directory)) == 0
+    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o600}
     seen = capsys.readouterr()
     assert files(directory) == {f"{id_of(READS[0])}.jpg": JPEG, f"{id_of(CORRECTED)}.jpg": OTHER_JPEG}
     assert len(seen.out.splitlines()) == 3
@@ -98,7 +99,7 @@ def test_where_no_picture_is_named_none_is_asked_for(
     filled: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask(filled, "--plate", "NONE1", "--images", str(tmp_path)) == 0
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "central store: no read matches\n")
     assert [question for _, _, question, _ in log(filled)] == ["plate NONE1 limit 100"]
 
 
@@ -128,7 +129,9 @@ def test_a_picture_is_written_whole_or_not_at_all(
     (directory := tmp_path / "pictures").mkdir()
     monkeypatch.setattr("examples.central_store.files.os.fsync", fail)
     assert ask(filled, "--plate", "ZZ99", "--images", str(directory)) == 1
-    assert capsys.readouterr().err == "central store: [Errno 28] No space left on device\n"
+    assert capsys.readouterr().err == (
+        f"central store: the pictures could not be written to {directory}: No space left on device\n"
+    )
     assert files(directory) == {}
 
 

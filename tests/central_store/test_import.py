@@ -1,6 +1,8 @@
 """Reads that come by stick instead of by radio."""
 
+import errno
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 from uuid import UUID
@@ -180,6 +182,43 @@ def test_no_receipt_without_a_commit(
     assert take(sqlite_file, path) == 1
     assert capsys.readouterr().err == f"central store: database {sqlite_file.name}: no\n"
     assert [found.name for found in path.parent.iterdir()] == ["export.jsonl"]
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC])
+def test_a_stick_that_takes_no_receipts_does_not_hide_that_its_records_are_in_the_store(
+    place: Place,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code), "receipts.part")
+
+    path = stick(tmp_path, payload(1))
+    with monkeypatch.context() as stuck:
+        if code == errno.EROFS:
+            stuck.setattr(Path, "unlink", refuse)
+        stuck.setattr("examples.central_store.files.os.fsync", refuse)
+        assert take(place, path) == 1
+    seen = capsys.readouterr()
+    assert seen.out == "hpd/car-1: 1 records are in the store\n"
+    assert seen.err == (
+        "central store: the records are in the store, but their receipts could not be written to"
+        f" {path.parent}: {os.strerror(code)}\n"
+    )
+    assert place.rows("SELECT seq FROM reads") == [(1,)]
+
+
+def test_receipts_are_for_their_owner_alone(sqlite_file: SqliteFile, tmp_path: Path) -> None:
+    path = stick(tmp_path, payload(1))
+    left = path.with_name(".receipts-hpd-car-1.jsonl.part")
+    left.write_bytes(b"left behind")
+    left.chmod(0o644)
+    assert take(sqlite_file, path) == 0
+    (file,) = path.parent.glob("receipts-*")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not left.exists()
 
 
 def test_names_that_are_wrong_are_said_before_anything_is_stored(

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from edge_agent import resources
-from examples.central_store.database import Question, Span, StoreError
+from examples.central_store.database import DatabaseAway, Question, Span, StoreError
 from examples.central_store.postgres import PostgresDatabase
 from tests.central_store.messages import JPEG, keep, key_of, payload, picture
 from tests.central_store.places import PostgresPlace
@@ -136,6 +136,30 @@ def test_a_database_that_cannot_hold_every_text_is_refused(postgres: PostgresPla
     postgres.rows(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
     with pytest.raises(StoreError, match="has the encoding SQL_ASCII: make one with ENCODING 'UTF8'"):
         PostgresDatabase(postgres.server.url(name))
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://127.0.0.1:1/lpr", "127.0.0.1:1/lpr"),
+        ("postgresql://127.0.0.1:1,[::1]:2/lpr", "127.0.0.1:1,[::1]:2/lpr"),
+        ("postgresql://127.0.0.1,localhost/lpr?port=1", "127.0.0.1:1,localhost:1/lpr"),
+        ("postgresql:///lpr?host=/nowhere", "/nowhere/lpr"),
+    ],
+)
+def test_a_server_that_is_not_there_is_named_with_its_port(url: str, name: str) -> None:
+    with pytest.raises(DatabaseAway) as raised:
+        PostgresDatabase(url)
+    assert str(raised.value).startswith(f"database postgresql://{name}: connection ")
+
+
+def test_what_time_may_mend_is_told_from_what_it_does_not(postgres: PostgresPlace) -> None:
+    with closing(PostgresDatabase(postgres.name)) as database:
+        with pytest.raises(DatabaseAway):
+            database._rows("SELECT pg_terminate_backend(pg_backend_pid())")
+        with pytest.raises(StoreError) as raised:
+            database._rows("SELECT nothing FROM nowhere")
+        assert not isinstance(raised.value, DatabaseAway)
 
 
 def test_where_the_store_may_make_no_role_an_administrator_does() -> None:

@@ -53,7 +53,9 @@ def test_plates_are_found_whole_or_by_their_beginning_and_in_spite_of_what_was_u
     filled: Place, capsys: pytest.CaptureFixture[str], plate: str, found: list[str]
 ) -> None:
     assert ask(filled, "--plate", plate) == 0
-    assert plates(capsys.readouterr().out) == found
+    seen = capsys.readouterr()
+    assert plates(seen.out) == found
+    assert seen.err == ("" if found else "central store: no read matches\n")
 
 
 def test_a_vehicle_and_times_and_a_limit(filled: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,7 +148,7 @@ class Away:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("examples.central_store.service._STEP_S", 0.0)
-    monkeypatch.setattr("examples.central_store.service._LONGEST_PAUSE_S", 0.0)
+    monkeypatch.setattr("examples.central_store.service.LONGEST_PAUSE_S", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -192,6 +192,35 @@ def test_a_broker_that_stays_away_is_one_line(link: FakeLink, caplog: pytest.Log
     assert [record.message for record in caplog.records] == ["the broker is away"] * 2
 
 
+LISTENING = "listening to lpr/v1/+/+/reads and lpr/v1/+/+/gaps and lpr/v1/+/+/images/+"
+SAME_NAME = "another program connects with the same name: give each worker a certificate with a name of its own"
+
+
+@pytest.mark.parametrize("reason", ["connection lost", "ended the connection (Session taken over)"])
+def test_who_is_thrown_out_again_and_again_says_once_what_may_be_wrong(
+    link: FakeLink, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    store = Store(database=Away(failures=[]), link=link, prefix="lpr")
+    again: list[Event] = [Connected(1, None), *[Subscribed()] * 3, Disconnected(reason)]
+    link.events = again * 5
+    with caplog.at_level("INFO"):
+        store.step()
+    said = [record.message for record in caplog.records]
+    assert (said[0], said[2]) == (LISTENING, LISTENING)
+    assert said[1].startswith(reason)
+    assert SAME_NAME in said[3]
+    assert len(said) == 4
+    assert (SAME_NAME in said[1]) == ("taken over" in reason)
+    link.events = again[:-1]
+    store.step()
+    assert len(caplog.records) == 4
+    monkeypatch.setattr("examples.central_store.service._SHORT_S", 0.0)
+    with caplog.at_level("INFO"):
+        store.step()
+        store.step()
+    assert [record.message for record in caplog.records[4:]] == [LISTENING]
+
+
 def test_a_refused_subscription_ends_the_store(link: FakeLink) -> None:
     store = Store(database=Away(failures=[]), link=link, prefix="lpr")
     link.events.append(SubscriptionRefused("Not authorized"))
@@ -203,6 +232,14 @@ def test_a_refused_subscription_ends_the_store(link: FakeLink) -> None:
 def test_a_worker_of_a_group_shares_all_that_comes(link: FakeLink, group: str | None, shared: str) -> None:
     Store(database=Away(failures=[]), link=link, prefix="site/lpr", group=group).step()
     assert link.filters == [f"{shared}site/lpr/v1/+/+/{kind}" for kind in ("reads", "gaps", "images/+")]
+
+
+def test_the_log_does_not_tell_the_groups_name(link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(database=Away(failures=[]), link=link, prefix="lpr", group="a-secret")
+    link.events += [Subscribed()] * 3
+    with caplog.at_level("INFO"):
+        store.step()
+    assert [record.message for record in caplog.records] == [f"{LISTENING}, as one of a group"]
 
 
 def test_batches_put_keys_in_order_so_that_workers_do_not_block_each_other() -> None:

@@ -3,9 +3,10 @@
 import queue
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 import pytest
 
@@ -97,9 +98,12 @@ class Visitor:
         assert isinstance(event, Acknowledged)
         return event.code
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, topic: str) -> Event:
         self._link.subscribe(topic)
-        self.next(Subscribed, SubscriptionRefused)
+        return self.next(Subscribed, SubscriptionRefused)
+
+    def payloads(self) -> set[bytes]:
+        return {one.payload for one in self.heard}
 
 
 @contextmanager
@@ -137,14 +141,58 @@ def test_another_car_hears_neither_our_reads_nor_our_receipts(mosquitto: Mosquit
         ):
             theirs.subscribe(topic)
         theirs.subscribe(THEIRS.receipts)
-        assert ours.publish(OURS.reads) == 0
+        for topic in (OURS.reads, OURS.gaps, OURS.health, OURS.state, OURS.image(uuid4())):
+            assert ours.publish(topic) == 0, topic
         assert central.publish(OURS.receipts, b"ours") == 0
         assert central.publish(THEIRS.receipts, b"theirs") == 0
         received = theirs.next(Received)
         assert isinstance(received, Received)
-        assert {one.payload for one in theirs.heard} == {b"theirs"}
+        assert theirs.payloads() == {b"theirs"}
         ours.next(Received)
-        assert {one.payload for one in ours.heard} == {b"ours"}
+        assert ours.payloads() == {b"ours"}
+
+
+def test_another_car_in_the_stores_group_gets_nothing_and_what_is_sent_again_arrives(
+    mosquitto: Mosquitto, authority: Authority
+) -> None:
+    """Mosquitto grants every subscription, and drops what falls to one that may not read it."""
+    kinds = (OURS.reads, OURS.gaps, OURS.image(uuid4()))
+    with (
+        Visitor(mosquitto, tls(authority, "central-store"), "any") as central,
+        Visitor(mosquitto, tls(authority, OURS.vehicle), "ours") as ours,
+        Visitor(mosquitto, tls(authority, THEIRS.vehicle), "theirs") as theirs,
+    ):
+        for one in (central, theirs):
+            for kind in ("reads", "gaps", "images/+"):
+                assert isinstance(one.subscribe(f"$share/stores/lpr/v1/+/+/{kind}"), Subscribed)
+        theirs.subscribe(THEIRS.receipts)
+        sent = {f"{number} {topic}".encode(): topic for topic in kinds for number in range(10)}
+        rounds = 0
+        while missing := sorted(sent.keys() - central.payloads()):
+            assert (rounds := rounds + 1) <= len(sent), missing
+            for payload in missing:
+                assert ours.publish(sent[payload], payload) == 0
+            assert central.publish(THEIRS.receipts, b"theirs") == 0  # what came before it is here with its answer
+        theirs.next(Received)
+        assert theirs.payloads() == {b"theirs"}
+
+
+def test_the_workers_of_a_store_have_names_of_their_own(mosquitto: Mosquitto, authority: Authority) -> None:
+    with ExitStack() as stack:
+        ours = stack.enter_context(Visitor(mosquitto, tls(authority, OURS.vehicle), "ours"))
+        ours.subscribe(OURS.receipts)
+        workers = [
+            stack.enter_context(Visitor(mosquitto, tls(authority, name), "store"))
+            for name in ("central-store", "central-store-2", "central-store-3")
+        ]
+        for worker in workers:
+            worker.subscribe("$share/stores/lpr/v1/+/+/reads")
+        for number in range(9):
+            assert ours.publish(OURS.reads, b"%d" % number) == 0
+        for worker in workers:
+            worker.next(Received)
+            assert worker.publish(OURS.receipts, b"receipt") == 0
+        assert set[bytes]().union(*(worker.payloads() for worker in workers)) == {b"%d" % one for one in range(9)}
 
 
 def test_another_car_cannot_take_our_place_by_our_client_id(mosquitto: Mosquitto, authority: Authority) -> None:

@@ -1,0 +1,172 @@
+"""A store that starts before its database, as after a power cut, and one whose database cannot be used at all."""
+
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge_agent import resources
+from tests.central_store.places import PostgresPlace, SqliteFile
+from tests.central_store.server import PostgresServer
+from tests.e2e.broker import Mosquitto, wait_until
+
+PROGRAM = resources.path("examples/central_store") / "store.py"
+COMMANDS = {
+    "gaps": [],
+    "query": ["--purpose", "a good purpose", "--plate", "A*"],
+    "log": [],
+    "import": ["export.jsonl"],
+    "retain": ["--keep", "21"],
+}
+
+
+class Running:
+    """The store as a process, and what it says."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self._log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen([sys.executable, PROGRAM, *arguments], stdout=file, stderr=file)
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+
+@contextmanager
+def running(tmp_path: Path, *arguments: str) -> Iterator[Running]:
+    store = Running(tmp_path / "log", *arguments)
+    try:
+        yield store
+    finally:
+        store.process.kill()
+        store.process.wait(20)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    mosquitto = Mosquitto(tmp_path)
+    mosquitto.start()
+    yield mosquitto
+    mosquitto.kill()
+
+
+@pytest.fixture
+def down() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+def test_a_store_waits_for_a_server_that_starts_after_it(
+    tmp_path: Path, broker: Mosquitto, down: PostgresServer
+) -> None:
+    with running(tmp_path, "--broker", broker.address, "--database", down.url("postgres")) as store:
+        wait_until(lambda: "trying again" in store.said(), "the store to say that the server is away")
+        time.sleep(2)
+        assert store.process.poll() is None
+        (line,) = store.said().splitlines()
+        assert f"WARNING database postgresql://{down.directory}/postgres: connection " in line
+        down.start()
+        wait_until(lambda: "listening" in store.said(), "the store to listen")
+        store.process.send_signal(signal.SIGTERM)
+        assert store.process.wait(20) == 0
+    assert len(PostgresPlace(down, "postgres").rows("SELECT number FROM migrations")) > 0
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"postgresql://127.0.0.1:{server.getsockname()[1]}/lpr"
+
+
+@contextmanager
+def closed() -> Iterator[str]:
+    yield "postgresql://127.0.0.1:1/lpr"
+
+
+@pytest.mark.parametrize("server", [silent, closed])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_store_that_waits_ends_at_once(tmp_path: Path, server: object, number: int) -> None:
+    assert callable(server)
+    with server() as url, running(tmp_path, "--database", url) as store:
+        time.sleep(2)
+        assert store.process.poll() is None
+        began_s = time.monotonic()
+        store.process.send_signal(number)
+        assert store.process.wait(20) == 0
+        assert time.monotonic() - began_s < 2
+        assert "Traceback" not in store.said()
+
+
+@pytest.mark.parametrize(
+    ("database", "user", "expected"),
+    [
+        ("missing", "postgres", 'database "missing" does not exist'),
+        ("postgres", "missing", 'role "missing" does not exist'),
+        ("postgres", "guarded", "no password supplied"),
+        ("postgres", "guarded:wrong", 'password authentication failed for user "guarded"'),
+        ("postgres", "locked_out", 'role "locked_out" is not permitted to log in'),
+        ("closed", "plain", 'permission denied for database "closed"'),
+        ("postgres", "plain", "permission denied for database postgres"),
+        ("ascii", "postgres", "has the encoding SQL_ASCII"),
+        ("newer", "postgres", "was made by a newer store"),
+    ],
+)
+def test_what_no_waiting_mends_ends_the_store(
+    tmp_path: Path, guarded: PostgresServer, database: str, user: str, expected: str
+) -> None:
+    name, _, password = user.partition(":")
+    url = guarded.url(database, user=name) + (f"&password={password}" if password else "")
+    with running(tmp_path, "--database", url) as store:
+        assert store.process.wait(20) == 1
+        (line,) = store.said().splitlines()
+        assert line.startswith("central store: database postgresql://")
+        assert expected in line
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[PostgresServer]:
+    """A server on which not everybody may do everything."""
+    server = PostgresServer()
+    rules = server.directory / "data" / "pg_hba.conf"
+    rules.write_text("local all guarded scram-sha-256\nlocal all all trust\n")
+    server.start()
+    server.ask("postgres", "CREATE ROLE guarded LOGIN PASSWORD 'right'; CREATE ROLE locked_out")
+    server.ask("postgres", "CREATE ROLE plain LOGIN")
+    server.ask("postgres", "CREATE DATABASE closed")
+    server.ask("postgres", "REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
+    server.ask("postgres", "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    server.ask("postgres", "CREATE DATABASE newer")
+    PostgresPlace(server, "newer").open().close()
+    server.ask("newer", "INSERT INTO lpr.migrations (number, name) VALUES (99, '0099_later')")
+    yield server
+    server.remove()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_other_commands_do_not_wait(tmp_path: Path, command: str) -> None:
+    with closed() as url, running(tmp_path, command, "--database", url, *COMMANDS[command]) as store:
+        assert store.process.wait(20) == 1
+        (line,) = store.said().splitlines()
+        assert line.startswith("central store: database postgresql://127.0.0.1:1/lpr: connection failed: ")
+
+
+def test_a_store_waits_for_a_file_that_another_program_writes(
+    tmp_path: Path, broker: Mosquitto, sqlite_file: SqliteFile
+) -> None:
+    sqlite_file.open().close()
+    with closing(sqlite3.connect(sqlite_file.path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with running(tmp_path, "--broker", broker.address, "--database", sqlite_file.name) as store:
+            wait_until(lambda: "database is locked; trying again" in store.said(), "the store to wait")
+            other.execute("COMMIT")
+            wait_until(lambda: "listening" in store.said(), "the store to listen")
