@@ -236,9 +236,9 @@ def replay(
     engine: EngineOption = "onnx",
     threads: Threads = 1,
 ) -> None:
-    """Read a recording through the car's pipeline, every frame of it (a car looks at `max_fps` of them a second).
+    """Read a recording through the car's pipeline.
 
-    What is printed is as its last correction has it.
+    Every frame of it, where a car looks at `max_fps` of them a second. What is printed is as its last correction has it.
     """
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
     passes = truths.load(truth, video.name) if truth else []
@@ -284,7 +284,10 @@ def models(
         ),
     ] = None,
 ) -> None:
-    """List the networks, check their files against the manifest, and run each once."""
+    """List the networks and try each.
+
+    Their files are checked against the manifest's hashes, and each is run once.
+    """
     networks = ModelSettings(directory=directory, threads=1)
     bad = 0
     for model in wiring.manifest(networks).all:

@@ -23,7 +23,10 @@ outbox_app = typer.Typer(
 
 @outbox_app.command(epilog="Example: edge-agent outbox status --config /etc/edge-agent --jsonl")
 def status(*, config: ConfigOption = SERVICE_DIRECTORY, jsonl: JsonLines = False) -> None:
-    """Tell how many reads wait on disk, and what left without the store's receipt; the service may be running."""
+    """Count what waits on the disk.
+
+    Also what left it without the store's receipt. The service may be running.
+    """
     found = service.status(loader.load(config).agent)
     if jsonl:
         print(json.dumps(asdict(found)))
@@ -51,9 +54,9 @@ def export(
     *,
     config: ConfigOption = SERVICE_DIRECTORY,
 ) -> None:
-    """Copy every read, picture and gap record into one file, for the central store to import.
+    """Copy everything into one file for the central store.
 
-    Nothing leaves the outbox; the service may be running. The file is encrypted to the store where
+    Every read, picture and gap record; the store's import takes them. Nothing leaves the outbox; the service may be running. The file is encrypted to the store where
     `export.certificate_file` is set.
     """
     written = service.export(loader.load(config).agent, directory)
@@ -71,7 +74,10 @@ def receipts(
     *,
     config: ConfigOption = SERVICE_DIRECTORY,
 ) -> None:
-    """Delete what the central store has imported; the service must be stopped."""
+    """Delete what the central store has imported.
+
+    The service must be stopped.
+    """
     taken = service.take_receipts(loader.load(config).agent, file)
     print(
         f"{taken.reads} reads, {taken.images} pictures and {taken.gaps} gap records are with the store and left the"
@@ -103,9 +109,9 @@ def purge(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete reads from the disk for good, delivered or not; the service must be stopped.
+    """Delete reads for good, delivered or not.
 
-    The store is told which they were when the service runs again.
+    The service must be stopped. The store is told which they were when the service runs again.
     """
     agent = loader.load(config).agent
     found = service.status(agent)
