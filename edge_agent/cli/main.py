@@ -238,7 +238,8 @@ def replay(
 ) -> None:
     """Read a recording through the car's pipeline.
 
-    Every frame of it, where a car looks at `max_fps` of them a second. What is printed is as its last correction has it.
+    Every frame of it, where a car looks at `max_fps` of them a second. What is printed is as its last correction
+    has it.
     """
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
     passes = truths.load(truth, video.name) if truth else []
