@@ -56,8 +56,8 @@ def export(
 ) -> None:
     """Copy everything into one file for the central store.
 
-    Every read, picture and gap record; the store's import takes them. Nothing leaves the outbox, and the service may
-    be running. The file is encrypted to the store where `export.certificate_file` is set.
+    Every read, picture and gap record; the store's import takes them. Nothing leaves the outbox, and the service
+    may be running. The file is encrypted to the store where `export.certificate_file` is set.
     """
     written = service.export(loader.load(config).agent, directory)
     print(f"{written.file}: {written.reads} reads, {written.images} pictures, {written.gaps} gap records")
