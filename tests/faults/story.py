@@ -23,13 +23,16 @@ PAGES_BEFORE_CHECKPOINT = 24
 
 
 def contents_of(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - sqlcipher3 has no types
-    """Say what is in an outbox: reads, pictures and gap records with their marks, and the count."""
+    """Say what is in an outbox: reads, pictures and gap records with their marks, and the count.
+
+    Not what is set aside: that ends with the next start.
+    """
     reads = connection.execute(
         "SELECT reads.seq, id, revision, priority, payload, sent.seq IS NOT NULL FROM reads"
         " LEFT JOIN sent USING (seq) ORDER BY reads.seq"
     )
     images = connection.execute(
-        "SELECT images.seq, read_id, sha256, jpeg, images_due.seq IS NOT NULL, sent_at_s IS NOT NULL, held"
+        "SELECT images.seq, read_id, sha256, jpeg, images_due.seq IS NOT NULL, sent_at_s IS NOT NULL"
         " FROM images LEFT JOIN images_due USING (seq) ORDER BY images.seq"
     )
     gaps = connection.execute("SELECT id, what, reason, ranges, reads, acknowledged, sent_at_s IS NULL FROM gaps")
