@@ -122,7 +122,8 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite.Error as error:
         if is_damage(error):
             raise OutboxDamaged(
-                f"outbox {path}: is not an outbox, is damaged, or its key is wrong; the file was left as it is"
+                f"outbox {path}: is not an outbox, is damaged, or its key is wrong; the file was left as it is, and"
+                " the service saves what it can when it starts"
             ) from None
         raise OutboxError(f"outbox {path}: {'the disk is full' if _is_full(path.parent) else error}") from None
 

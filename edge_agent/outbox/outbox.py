@@ -133,6 +133,8 @@ class Outbox:
         )  # fmt: skip
 
     def close(self) -> None:
+        if self._left:
+            self._tell_left()
         with self._guard:
             if self._connection is not None:
                 with suppress(sqlite.Error):
@@ -342,11 +344,14 @@ class Outbox:
                 self._left[what, reason] += count
         if self._left and now.monotonic_s >= self._tell_at_s:
             self._tell_at_s = now.monotonic_s + TELL_EVERY_S
-            _log.warning(
-                "outbox %s: left it unconfirmed, the store is told which: %s",
-                self._path, ", ".join(f"{count} {what} ({WHY[one]})" for (what, one), count in self._left.items()),
-            )  # fmt: skip
-            self._left.clear()
+            self._tell_left()
+
+    def _tell_left(self) -> None:
+        _log.warning(
+            "outbox %s: left it unconfirmed, the store is told which: %s",
+            self._path, ", ".join(f"{count} {what} ({WHY[one]})" for (what, one), count in self._left.items()),
+        )  # fmt: skip
+        self._left.clear()
 
     def _overwrite(self) -> None:
         """Let the log of what was written go too: what was deleted still stands there until then."""

@@ -1,6 +1,7 @@
 """Writes into the outbox what the broker's acknowledgements and the store's receipts mean for it."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, Protocol
@@ -62,20 +63,24 @@ class Ledger:
         else:
             self._sent.append(what)
 
-    def received(self, topic: str, payload: bytes) -> None:
-        """Take note of a receipt; one that makes no sense is counted, logged and ignored."""
+    def received(self, topic: str, payload: bytes) -> float:
+        """Take note of a receipt, and tell how many reads it confirms: all for a place in the count.
+
+        One that makes no sense is counted, logged and ignored.
+        """
         if topic != self._receipts_topic:
             self._bad(f"receipt: came on {topic!r}, which is not this vehicle's topic")
-            return
+            return 0
         try:
             receipt = decode_receipt(payload)
         except ContractError as error:
             self._bad(str(error))
-            return
+            return 0
         self._keys.extend(receipt.keys)
         self._gaps.extend(receipt.gaps)
         self._images.extend(receipt.image_keys)
         self._through_seq = max(self._through_seq, receipt.through_seq or 0)
+        return math.inf if receipt.through_seq else len(receipt.keys)
 
     @property
     def has_news(self) -> bool:

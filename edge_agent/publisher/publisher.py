@@ -29,7 +29,9 @@ _STEADY_AFTER_S = 60.0
 _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
 _HEALTH_S = 60.0
-_NOBODY_S = 5.0  # a store that restarts is back in seconds
+_NOBODY_S = 8.0  # at most between two tries while no store listens: one that restarts is back in seconds
+_AHEAD = 500  # reads that the broker has and the store has not confirmed: brokers drop from a thousand on
+_AHEAD_S = 2.0  # without a receipt, and as many may follow: a store that refuses some must not stop the others
 _GAPS_AT_ONCE = 10
 _IMAGES_AT_ONCE = 8  # 24 KB at most: on a slow link the next read must not wait long behind them
 
@@ -76,6 +78,7 @@ class Publisher:
         self._health: Callable[[], bytes] | None = None
         self._ready = False
         self._announced = False  # the state is on its way or there
+        self._ahead = 0.0  # reads that the broker has acknowledged and the store has not confirmed since
         self._cursor = self._image_cursor = 0  # the last places taken in this pass over the outbox
         self._patience_s = resend_after_s
         self._topic_refused = self._images_refused = False
@@ -196,7 +199,7 @@ class Publisher:
             return
         self._send_gaps()
         under_way = self._flight.seqs
-        while (room := self._flight.room) > 0:
+        while (room := min(self._flight.room, self._allowance())) > 0:
             # One read asks for all: thousands would be refused alike, or take the blame for one.
             if self._topic_refused or self._suspect.is_there:
                 if under_way:
@@ -211,6 +214,17 @@ class Publisher:
             if not rows:
                 self._send_images()
                 return
+
+    def _allowance(self) -> int:
+        """How many reads may go before the store confirms some; a broker's queue is not for a whole backlog."""
+        if self._confirm == "broker":
+            return self._flight.room
+        if self._ahead >= _AHEAD:
+            self._schedule.after(_AHEAD_S, self._go_ahead)
+        return int(_AHEAD - self._ahead) - len(self._flight.seqs)
+
+    def _go_ahead(self) -> None:
+        self._ahead = 0.0
 
     def _publish(self, row: Row) -> bool:
         """Send a read; False when there is no connection any more."""
@@ -270,6 +284,7 @@ class Publisher:
     def _settle(self) -> None:
         if self._ledger.settle():
             self._patience_s = self._resend_after_s
+            self._image_cursor = 0  # receipts come in any order, and the pictures of those reads may go now
 
     def _take(self, event: mqtt.Event) -> None:
         match event:
@@ -282,12 +297,14 @@ class Publisher:
             case mqtt.SubscriptionRefused(reason):
                 self._on_subscription_refused(reason)
             case mqtt.Received(topic, payload):
-                self._ledger.received(topic, payload)
+                self._ahead = max(0, self._ahead - self._ledger.received(topic, payload))
+                self._schedule.cancel(self._go_ahead)
 
     def _on_connected(self, event: mqtt.Connected) -> None:
         _log.info("connected to the broker")
         self._flight.open(event)
         self._connected_s = self._monotonic()
+        self._ahead = 0.0
         self._problem = None
         self._announce()
         self._schedule.after(0, self._begin)
@@ -349,7 +366,7 @@ class Publisher:
             self._image_refused(message.what, event)
         elif isinstance(message.what, Gap):
             self._complain(f"nobody takes {self._topics.gaps} ({event.reason}): check the broker's rules and store")
-            self._schedule.after(_NOBODY_S if event.code == NOBODY else self._retry_refused_s, self._send_gaps)
+            self._schedule.after(self._retry_s(event.code), self._send_gaps)
         elif event.code != NOBODY:
             self._complain(f"the broker refuses {message.what} ({event.reason}): check its rules")
 
@@ -360,11 +377,13 @@ class Publisher:
         if isinstance(message.what, Gap):
             self._schedule.after(0, self._settle)  # else it would be taken again
         else:
+            self._ahead += isinstance(message.what, Row)
             self._suspect.came_through(message.what)
         for pause in (self._reconnect, self._pause, self._unwanted):
             pause.reset()
         self._problem = None
         if self._topic_refused:  # no longer: what was refused before can go at once
+            _log.info("the broker takes reads again")
             self._topic_refused = False
             self._schedule.after(0, self._start_over)
 
@@ -380,21 +399,24 @@ class Publisher:
         self._complain(problem)
         self._topic_refused = True
         if self._resume not in self._schedule:
-            # A store that restarts is back in seconds, one that is down need not be asked often.
-            self._schedule.after(self._unwanted.next_s(), self._resume)
+            pause_s = self._unwanted.next_s()
+            self._schedule.after(min(pause_s, _NOBODY_S) if code == NOBODY else pause_s, self._resume)
 
     def _image_refused(self, row: ImageRow, answer: mqtt.Acknowledged) -> None:
         """Keep a picture that the broker does not take; where nobody wants any, the others wait too."""
         problem = f"nobody takes pictures ({answer.reason}): check the broker's rules and the store"
-        self._keep_back(problem)
+        self._keep_back(problem, answer.code)
         self._images_refused = answer.code in TOPIC_REFUSED
         if answer.code in READ_REFUSED:
             self._quarantine(row, problem)
 
-    def _keep_back(self, problem: str) -> None:
+    def _keep_back(self, problem: str, code: int = TOO_LARGE) -> None:
         self._tally["refused"] += 1
         self._complain(problem)
-        self._schedule.after(self._retry_refused_s, self._start_over)
+        self._schedule.after(self._retry_s(code), self._start_over)
+
+    def _retry_s(self, code: int) -> float:
+        return _NOBODY_S if code == NOBODY else self._retry_refused_s
 
     # For those who watch.
 

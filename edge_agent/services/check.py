@@ -68,7 +68,7 @@ def cautions(found: Inspection, now: datetime) -> list[str]:
     outbox = found.agent.state.directory / wiring.OUTBOX_FILE
     with suppress(ConfigurationError, OutboxError):  # faults tell of those
         try:
-            if outbox.exists():
+            if _is_there(outbox):
                 read_status(outbox, key=wiring.outbox_key(found.agent.state))
         except OutboxDamaged:
             lines.append(f"outbox {outbox}: is damaged: what can be read of it is saved when the service starts")
@@ -140,7 +140,7 @@ def _check_state(state: StateSettings) -> None:
     if not os.access(there, os.W_OK | os.X_OK):
         raise StateDirectoryError(f"{state.directory}: this user cannot write to {there}; the service's user must")
     outbox = state.directory / wiring.OUTBOX_FILE
-    if outbox.exists():
+    if _is_there(outbox):
         if not os.access(outbox, os.R_OK | os.W_OK):
             raise StateDirectoryError(f"{outbox}: this user cannot write it; the service's user must")
         # Of the key its own trial tells; the other two are mended at the start, see cautions.
@@ -152,7 +152,7 @@ def _check_quota(state: StateSettings) -> None:
     """The quota must end before the disk does: on a full disk even deletes fail."""
     disk = shutil.disk_usage(_nearest(state.directory))
     outbox = state.directory / wiring.OUTBOX_FILE
-    ours = outbox.stat().st_size if outbox.exists() else 0
+    ours = outbox.stat().st_size if _is_there(outbox) else 0
     free_mb, most_mb = int((disk.free + ours) / 1e6), int(MOST_OF_DISK * disk.total / 1e6)
     if state.quota_mb > most_mb:
         raise StateDirectoryError(
@@ -166,9 +166,17 @@ def _check_quota(state: StateSettings) -> None:
         )
 
 
+def _is_there(file: Path) -> bool:
+    """Whether there is a file that this user can see: its directory may be the service's alone."""
+    try:
+        return file.exists()
+    except PermissionError:
+        return False
+
+
 def _nearest(directory: Path) -> Path:
     """The directory, or that of its parents that exists."""
-    return next(path for path in (directory, *directory.parents) if path.exists())
+    return next(path for path in (directory, *directory.parents) if _is_there(path))
 
 
 def _check_recording(settings: FilesCamera) -> None:

@@ -1,6 +1,7 @@
 """`edge-agent outbox`: what a person does with the reads on the disk."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -168,9 +169,12 @@ def _encrypted(out: IO[bytes], certificate: Path | None) -> Iterator[Callable[[b
         reason = openssl.stderr.read().decode(errors="replace").splitlines()
     if openssl.returncode:
         _take_more(out)
-        raise ExportError(
-            f"{certificate}: openssl cannot encrypt to it: {reason[0] if reason else 'no reason given'}"
-        )
+        why = _REASON.sub("", reason[0]) if reason else "no reason given"
+        raise ExportError(f"{certificate}: openssl cannot encrypt to it, as to an RSA or EC certificate: {why}")
+
+
+_REASON = re.compile(r"^[0-9A-F]+:error:[0-9A-F]+:")
+"""What openssl puts before its reasons."""
 
 
 def _take_more(out: IO[bytes]) -> None:

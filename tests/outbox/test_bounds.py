@@ -83,9 +83,10 @@ def test_what_leaves_again_and_again_is_logged_once_in_ten_minutes(
             outbox.append([Note(), Note()])
             clock.seconds += 15
             outbox.expire()
-    first, second = caplog.messages
+    first, second, last = caplog.messages
     assert first.endswith("left it unconfirmed, the store is told which: 2 reads (older than they may be kept)")
     assert second.endswith("80 reads (older than they may be kept)")
+    assert "12 reads" in last
 
 
 def test_a_read_larger_than_the_quota_is_taken_all_the_same(path: Path, clock: Clock) -> None:

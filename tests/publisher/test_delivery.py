@@ -262,3 +262,40 @@ def test_the_thread_ends_when_told_and_shows_progress(chain: Chain) -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert chain.link.calls[-1] == "close"
+
+
+def broker_takes(chain: Chain, times: int) -> None:
+    for _ in range(times):
+        chain.link.answer()
+        chain.run(0.1)
+
+
+def test_the_broker_is_never_far_ahead_of_a_store_that_answers(chain: Chain) -> None:
+    """Brokers drop what a slow store leaves in their queue."""
+    chain.append(2000)
+    chain.connect()
+    broker_takes(chain, 5)
+    assert (chain.kept(), chain.link.waiting) == ([1500, 500], [])
+    chain.link.receipt({"ids": [str(one) for one in chain.ids[:50]]})
+    chain.run(0.1)
+    assert len(chain.link.waiting) == 50
+    broker_takes(chain, 1)
+    assert (chain.kept(), chain.link.waiting) == ([1450, 500], [])
+
+
+def test_a_store_that_says_nothing_does_not_keep_the_reads_from_the_broker(chain: Chain) -> None:
+    chain.append(2000)
+    chain.connect()
+    for _ in range(20):
+        broker_takes(chain, 12)
+        chain.run(2)
+    assert chain.kept() == [0, 2000]
+
+
+def test_without_a_store_the_broker_has_all_at_once(tmp_path: Path) -> None:
+    chain = Chain(tmp_path / "outbox.db", confirm="broker")
+    chain.append(2000)
+    chain.connect()
+    broker_takes(chain, 22)
+    assert chain.kept() == [0, 0]
+    chain.outbox.close()

@@ -71,6 +71,17 @@ def test_few_pictures_are_on_their_way_at_once_and_reads_go_first(chain: Chain) 
     assert len(images(chain)) == 30
 
 
+def test_receipts_in_any_order_let_every_picture_go(chain: Chain) -> None:
+    chain.append(3, picture=True)
+    chain.connect()
+    chain.link.answer()
+    chain.run()
+    for one in (2, 0, 1):
+        chain.link.receipt({"ids": [str(chain.ids[one])]})
+        chain.run()
+    assert [one.split()[1] for one in waiting(chain)] == ["3", "1", "2"]
+
+
 def test_a_picture_without_a_receipt_goes_again(chain: Chain) -> None:
     chain.append(picture=True)
     deliver_reads(chain)
@@ -87,7 +98,7 @@ def test_a_picture_without_a_receipt_goes_again(chain: Chain) -> None:
     assert len(images(chain)) == 3
 
 
-@pytest.mark.parametrize("code", [0x10, 0x87, 0x90])
+@pytest.mark.parametrize("code", [0x87, 0x90])
 def test_where_nobody_wants_pictures_they_are_offered_seldom_and_reads_go_on(chain: Chain, code: int) -> None:
     chain.append(20, picture=True)
     deliver_reads(chain)
@@ -107,6 +118,16 @@ def test_where_nobody_wants_pictures_they_are_offered_seldom_and_reads_go_on(cha
     chain.run()
     assert len(images(chain)) == 24
     assert chain.outbox.status().images == 20
+
+
+def test_pictures_go_on_seconds_after_a_store_came_back(chain: Chain) -> None:
+    chain.append(20, picture=True)
+    deliver_reads(chain)
+    chain.link.answer(0x10)
+    chain.run(6)
+    assert (len(images(chain)), waiting(chain)) == (8, [])
+    chain.run(3)
+    assert len(waiting(chain)) == 8
 
 
 @pytest.mark.parametrize("code", [0x95, 0x99])
