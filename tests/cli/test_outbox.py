@@ -157,6 +157,20 @@ def test_a_stick_that_is_full_or_gone_takes_nothing_half(car: Car, tmp_path: Pat
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_key_that_cannot_encrypt_is_said_in_words(car: Car) -> None:
+    certificate = car.directory / "store.pem"
+    files = ["-out", str(certificate), "-keyout", str(car.directory / "store.key")]
+    command = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=store", *files]
+    subprocess.run(command, check=True, capture_output=True)
+    car.configure(f'[export]\ncertificate_file = "{certificate}"\n')
+    car.see(1)
+    done = car.run("export", car.stick)
+    assert done.returncode == 1
+    assert f"{certificate}: openssl cannot encrypt to it, as to an RSA or EC certificate: " in done.stderr
+    assert "error:" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_full_stick_is_what_is_blamed(car: Car, *, encrypted: bool) -> None:

@@ -140,6 +140,25 @@ def test_an_outbox_that_the_service_mends_at_its_start_is_a_caution_and_no_fault
     ]
 
 
+def test_a_state_directory_that_only_the_service_may_look_into_is_one_fault(
+    car: Car, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    car.state.mkdir()
+    exists = Path.exists
+
+    def for_others(path: Path) -> bool:
+        if path.parent == car.state:
+            raise PermissionError(13, "Permission denied")
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", for_others)
+    monkeypatch.setattr("edge_agent.services.check.os.access", lambda path, _: path != car.state)
+    (fault,) = car.faults()
+    assert fault.startswith("agent.toml:5: state.directory: ")
+    assert fault.endswith(f"this user cannot write to {car.state}; the service's user must")
+    assert car.cautions() == []
+
+
 def test_a_certificate_that_expires_soon_is_a_caution(car: Car) -> None:
     car.identity(*Authority(car.directory).issue("car-1", days=300))
     assert car.faults() == car.cautions() == []
