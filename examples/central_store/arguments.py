@@ -13,7 +13,7 @@ _COMMANDS = ("run", "gaps", "query", "log", "import", "retain")
 _SHORTEST_PURPOSE = 10
 _DESCRIPTION = """The reference central store: takes reads from the broker, keeps each once, and says so.
 
-store.py --broker localhost:1883 --database store.db
+store.py --broker localhost:1883 --database store.db      (see store.py run --help)
 store.py gaps --database store.db
 store.py query --database store.db --purpose "case 2026-0815, stolen vehicle" --plate 'AB12*'
 store.py log --database store.db
@@ -56,8 +56,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     taken.add_argument("--receipts", type=Path, metavar="DIRECTORY", help="write the cars' receipts into it")
     retain = commands.add_parser("retain", parents=[database], help="delete what is older; to be run every day")
     retain.add_argument("--keep", type=_days, required=True, metavar="DAYS", help="such as 21, or 0.5")
-    named = bool(arguments) and arguments[0] in (*_COMMANDS, "-h", "--help")
-    options = parser.parse_args(arguments if named else ["run", *arguments])
+    first = arguments[0] if arguments else ""
+    if first and not first.startswith("-") and first not in _COMMANDS:
+        parser.error(f"no command {first!r}: there are {', '.join(_COMMANDS)}")
+    options = parser.parse_args(arguments if first in (*_COMMANDS, "-h", "--help") else ["run", *arguments])
+    if options.command == "run" and bool(options.certificate_file) != bool(options.key_file):
+        parser.error("--certificate-file and --key-file go together")
     if options.command == "query" and options.since and options.until and options.since >= options.until:
         parser.error("--from should be before --to")
     return options
