@@ -56,7 +56,7 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, arguments: list[st
     [
         ([], "--database"),
         (["foo"], "no command 'foo': there are run, gaps, query, log, import, retain"),
-        (["--database", "x.db", "--tls", "--certificate-file", "a.pem"], "--certificate-file and --key-file go together"),
+        (["--database", "x.db", "--tls", "--certificate-file", "a.pem"], "--key-file go together"),
         (["--database", "x.db", "--group", "a/b"], "--group: should be up to 32 letters, digits, - and _"),
         (QUERY, "--plate --vehicle"),
         ([*QUERY, "--plate", "A_"], "--plate: should be up to 12"),
