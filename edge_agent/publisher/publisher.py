@@ -12,6 +12,7 @@ from edge_agent.contract.state import State
 from edge_agent.contract.topics import Topics
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import Gap, ImageRow, Row
+from edge_agent.publisher.ahead import PATIENCE_S, Ahead
 from edge_agent.publisher.flight import Flight, Sent
 from edge_agent.publisher.ledger import Confirm, Ledger
 from edge_agent.publisher.ports import COUNTED, Counters, Keeps, Link
@@ -30,8 +31,6 @@ _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
 _HEALTH_S = 60.0
 _NOBODY_S = 8.0  # at most between two tries while no store listens: one that restarts is back in seconds
-_AHEAD = 500  # reads that the broker has and the store has not confirmed: brokers drop from a thousand on
-_AHEAD_S = 2.0  # without a receipt, and as many may follow: a store that refuses some must not stop the others
 _GAPS_AT_ONCE = 10
 _IMAGES_AT_ONCE = 8  # 24 KB at most: on a slow link the next read must not wait long behind them
 
@@ -78,7 +77,7 @@ class Publisher:
         self._health: Callable[[], bytes] | None = None
         self._ready = False
         self._announced = False  # the state is on its way or there
-        self._ahead = 0.0  # reads that the broker has acknowledged and the store has not confirmed since
+        self._ahead = Ahead(has_limit=confirm == "store")
         self._cursor = self._image_cursor = 0  # the last places taken in this pass over the outbox
         self._patience_s = resend_after_s
         self._topic_refused = self._images_refused = False
@@ -199,7 +198,7 @@ class Publisher:
             return
         self._send_gaps()
         under_way = self._flight.seqs
-        while (room := min(self._flight.room, self._allowance())) > 0:
+        while (room := self._room_for_reads()) > 0:
             # One read asks for all: thousands would be refused alike, or take the blame for one.
             if self._topic_refused or self._suspect.is_there:
                 if under_way:
@@ -215,16 +214,11 @@ class Publisher:
                 self._send_images()
                 return
 
-    def _allowance(self) -> int:
-        """How many reads may go before the store confirms some; a broker's queue is not for a whole backlog."""
-        if self._confirm == "broker":
-            return self._flight.room
-        if self._ahead >= _AHEAD:
-            self._schedule.after(_AHEAD_S, self._go_ahead)
-        return int(_AHEAD - self._ahead) - len(self._flight.seqs)
-
-    def _go_ahead(self) -> None:
-        self._ahead = 0.0
+    def _room_for_reads(self) -> int:
+        ahead = self._ahead.room
+        if ahead <= 0:
+            self._schedule.after(PATIENCE_S, self._ahead.forget)
+        return int(min(self._flight.room, ahead - len(self._flight.seqs)))
 
     def _publish(self, row: Row) -> bool:
         """Send a read; False when there is no connection any more."""
@@ -297,14 +291,14 @@ class Publisher:
             case mqtt.SubscriptionRefused(reason):
                 self._on_subscription_refused(reason)
             case mqtt.Received(topic, payload):
-                self._ahead = max(0, self._ahead - self._ledger.received(topic, payload))
-                self._schedule.cancel(self._go_ahead)
+                self._ahead.confirmed(self._ledger.received(topic, payload))
+                self._schedule.cancel(self._ahead.forget)
 
     def _on_connected(self, event: mqtt.Connected) -> None:
         _log.info("connected to the broker")
         self._flight.open(event)
         self._connected_s = self._monotonic()
-        self._ahead = 0.0
+        self._ahead.forget()
         self._problem = None
         self._announce()
         self._schedule.after(0, self._begin)
@@ -377,7 +371,8 @@ class Publisher:
         if isinstance(message.what, Gap):
             self._schedule.after(0, self._settle)  # else it would be taken again
         else:
-            self._ahead += isinstance(message.what, Row)
+            if isinstance(message.what, Row):
+                self._ahead.sent()
             self._suspect.came_through(message.what)
         for pause in (self._reconnect, self._pause, self._unwanted):
             pause.reset()
