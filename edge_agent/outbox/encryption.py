@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.file import connect, explained, overwrite_open, sync
-from edge_agent.outbox.schema import check_ours
+from edge_agent.outbox.schema import look
 
 _log = logging.getLogger(__name__)
 
@@ -80,11 +80,12 @@ def _write(path: Path, text: str) -> None:
 
 def _encrypt(path: Path, key: bytes) -> None:
     """Copy a plain file into an encrypted one, put it in its place, and overwrite the plain one."""
+    with explained(path):
+        look(path, None)
     beside = path.with_name(f"{path.name}.encrypting")
     beside.unlink(missing_ok=True)
     os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with explained(path), closing(connect(path, None)) as plain:
-        check_ours(plain, path)
         plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (version,) = plain.execute("PRAGMA user_version").fetchone()
         plain.execute("ATTACH DATABASE ? AS encrypted KEY ?", (str(beside), f"x'{key.hex()}'"))

@@ -6,10 +6,11 @@ kilobyte of the read again. A picture has its read's place in the count; it is i
 the store, and only then it is sent.
 """
 
+from contextlib import closing
 from pathlib import Path
 
 from edge_agent.errors import OutboxOutdated, OutboxUnusable
-from edge_agent.outbox.file import Connection
+from edge_agent.outbox.file import Connection, connect
 
 SCHEMA_VERSION = 5
 
@@ -105,6 +106,12 @@ def prepare(connection: Connection) -> None:
 def is_new(connection: Connection) -> bool:
     """Tell whether nothing was ever written: an empty file is an outbox too."""
     return _version(connection) == 0 and connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def look(path: Path, key: bytes | None) -> None:
+    """Raise as check_ours does; a connection that may write would change another program's file by closing it."""
+    with closing(connect(path, key, read_only=True)) as connection:
+        check_ours(connection, path)
 
 
 def check_ours(connection: Connection, path: Path) -> None:

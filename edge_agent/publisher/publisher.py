@@ -181,6 +181,8 @@ class Publisher:
         late = self._outbox.resend(older_than_s=patience_s)
         if late:
             self._tally["resent"] += late
+            self._deaf = f"the central store confirms nothing, {late} reads and pictures go again: check it"
+            _log.warning("%s", self._deaf)
             self._patience_s = min(2 * patience_s, max(_RESEND_AT_MOST_S, self._resend_after_s))
             self._start_over()
 
@@ -278,6 +280,7 @@ class Publisher:
     def _settle(self) -> None:
         if self._ledger.settle():
             self._patience_s = self._resend_after_s
+            self._deaf = None
             self._image_cursor = 0  # receipts come in any order, and the pictures of those reads may go now
 
     def _take(self, event: mqtt.Event) -> None:

@@ -82,11 +82,19 @@ def test_another_programs_database_is_refused_and_left_alone(
     with closing(sqlite.connect(str(path))) as theirs:
         theirs.execute("CREATE TABLE songs (title TEXT)")
         theirs.execute(f"PRAGMA user_version = {version}")
-    before = path.read_bytes()
+    with closing(sqlite.connect(str(path))) as theirs:  # its log is still beside it, as after a crash
+        theirs.execute("PRAGMA journal_mode = WAL")
+        theirs.execute("INSERT INTO songs VALUES ('one')")
+        theirs.commit()
+        crashed = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    for name, content in crashed.items():
+        (path.parent / name).write_bytes(content)
+    before = path.read_bytes(), path.with_name("outbox.db-wal").read_bytes()
     for attempt in (Outbox(path=path, now=clock, owner=OWNER, key=key).open, lambda: read_status(path, key=key)):
         with pytest.raises(OutboxUnusable, match="is a database of another program"):
             attempt()
-    assert path.read_bytes() == before
+    assert (path.read_bytes(), path.with_name("outbox.db-wal").read_bytes()) == before
+    assert not path.with_name("outbox.db.encrypting").exists()
 
 
 def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:

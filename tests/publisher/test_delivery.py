@@ -121,9 +121,11 @@ def test_an_unreceipted_read_goes_again_later_and_later(chain: Chain) -> None:
     assert gaps[0] >= 60
     assert gaps == sorted(gaps)
     assert gaps[-1] <= 900 * 1.25 + 2
+    assert chain.counters.problem == ("the central store confirms nothing, 1 reads and pictures go again: check it")
     chain.link.receipt({"ids": [str(chain.ids[0])]})
     chain.run()
     assert chain.kept() == [0, 0]
+    assert chain.counters.problem is None
 
 
 def test_connecting_is_tried_again_with_growing_pauses(chain: Chain) -> None:
