@@ -105,7 +105,7 @@ def test_an_encrypted_connection_with_certificates_on_both_sides(tmp_path: Path)
         tls = Tls(authority.ca_file, client, client.with_suffix(".key"))
         with Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", mosquitto.port, tls)) as car:
             car.see(1)
-            wait_until(lambda: car.publisher.counters.refused == 1, "the broker to say that nobody is there")
+            wait_until(lambda: car.publisher.counters.refused >= 1, "the broker to say that nobody is there")
 
 
 @pytest.mark.parametrize(
