@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.file import connect, explained, overwrite_open, sync
-from edge_agent.outbox.schema import look
+from edge_agent.outbox.schema import check_ours, look
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ def _encrypt(path: Path, key: bytes) -> None:
     beside.unlink(missing_ok=True)
     os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with explained(path), closing(connect(path, None)) as plain:
+        check_ours(plain, path)
         plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (version,) = plain.execute("PRAGMA user_version").fetchone()
         plain.execute("ATTACH DATABASE ? AS encrypted KEY ?", (str(beside), f"x'{key.hex()}'"))

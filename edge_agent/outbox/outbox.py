@@ -27,7 +27,7 @@ from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_ga
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import Connection, connect, explained, lock
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
-from edge_agent.outbox.schema import look, prepare
+from edge_agent.outbox.schema import check_ours, look, prepare
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
 _log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class Outbox:
             look(self._path, self._key)
             connection = connect(self._path, self._key)
             try:
+                check_ours(connection, self._path)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA secure_delete = ON")

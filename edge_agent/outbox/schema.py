@@ -9,6 +9,8 @@ the store, and only then it is sent.
 from contextlib import closing
 from pathlib import Path
 
+from sqlcipher3 import dbapi2 as sqlite
+
 from edge_agent.errors import OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import Connection, connect
 
@@ -110,8 +112,12 @@ def is_new(connection: Connection) -> bool:
 
 def look(path: Path, key: bytes | None) -> None:
     """Raise as check_ours does; a connection that may write would change another program's file by closing it."""
-    with closing(connect(path, key, read_only=True)) as connection:
-        check_ours(connection, path)
+    try:
+        with closing(connect(path, key, read_only=True)) as connection:
+            check_ours(connection, path)
+    except sqlite.Error as error:
+        if error.sqlite_errorcode & 0xFF != sqlite.SQLITE_READONLY:
+            raise  # else a power cut left it so that only who may write can read: who opens it looks again
 
 
 def check_ours(connection: Connection, path: Path) -> None:
