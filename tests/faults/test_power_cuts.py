@@ -138,6 +138,17 @@ def test_a_cut_at_any_write_or_sync_loses_no_commit_and_leaves_none_half_done(
     print(f"{min(CUTS, life.places)} cuts at {life.places} writes, syncs and names; {went_on} kept the last step")
 
 
+@pytest.mark.parametrize("key", [None, KEY], ids=["plain", "encrypted"])
+def test_a_cut_at_any_write_of_the_first_start_leaves_an_outbox_that_opens(
+    library: Path, tmp_path: Path, key: bytes | None
+) -> None:
+    life = Life(library, tmp_path, steps=0, key=key)
+    for number, (place, disk) in enumerate(life.cuts(EVERY)):
+        path = after_a_cut(disk, number, tmp_path / "after")
+        assert survives(path, key) == NOTHING, f"cut {number} at {place} of {len(life.done)}"
+    assert life.places > 10
+
+
 @pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
 def test_these_cuts_find_what_less_syncing_loses(library: Path, tmp_path: Path, synchronous: str) -> None:
     life = Life(library, tmp_path, steps=40, key=None, synchronous=synchronous)
