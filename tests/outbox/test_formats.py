@@ -12,17 +12,6 @@ from edge_agent.outbox import Bounds, Outbox, read_status
 from edge_agent.outbox.schema import SCHEMA_VERSION
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "outbox.db"
-
-
 FORMATS = {
     1: """
         CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, payload BLOB NOT NULL,

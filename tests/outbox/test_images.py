@@ -15,16 +15,6 @@ KEY = b"k" * 32
 FACE = b"a picture that shows AB12CD3 "
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "outbox.db"
-
-
 def pictured(count: int, *, times: int = 50) -> list[Note]:
     return [Note(300, image=FACE * times + bytes([number])) for number in range(count)]
 

@@ -22,16 +22,6 @@ class Plate(Note):
         return f"read {seq} ".encode() + PLATE * 100
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "outbox.db"
-
-
 def filled(path: Path, clock: Clock, *, count: int = 200, key: bytes | None = None) -> list[Note]:
     notes: list[Note] = [Plate() for _ in range(count)]
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:

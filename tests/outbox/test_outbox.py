@@ -52,16 +52,6 @@ class BadNote(Note):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "outbox.db"
-
-
-@pytest.fixture
 def outbox(path: Path, clock: Clock) -> Iterator[Outbox]:
     with Outbox(path=path, now=clock, owner=OWNER) as opened:
         yield opened
