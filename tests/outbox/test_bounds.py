@@ -75,6 +75,16 @@ def test_what_the_broker_has_goes_first_and_what_has_priority_last(path: Path, c
         assert places(outbox) >= {10, 20, 30, 100, 160, 200}
 
 
+def test_of_what_the_broker_has_the_oldest_goes_first_whatever_its_priority(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=40 * 4 * KIB)) as outbox:
+        outbox.append([Note(priority=True)])
+        outbox.append([Note(size=20_000) for _ in range(5)])
+        outbox.mark_sent([1, 2, 3])
+        outbox.append([Note(size=3000) for _ in range(3)])
+        assert places(outbox) == {1, 2}
+        assert seqs(outbox) == [4, 5, 6, 7, 8, 9]
+
+
 def test_what_leaves_again_and_again_is_logged_once_in_ten_minutes(
     path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -83,7 +83,9 @@ class Model:
             self.aside.discard(seq)
 
     def in_order_of_leaving(self) -> list[int]:
-        return sorted(self.kept, key=lambda seq: (seq not in self.sent_s, self.kept[seq].priority, seq))
+        """Priority counts only among what the broker does not have."""
+        pending = self.kept.keys() - self.sent_s.keys()
+        return sorted(self.kept, key=lambda seq: (seq in pending, seq in pending and self.kept[seq].priority, seq))
 
     @staticmethod
     def older_than(seconds: float, now_s: float, of: Mapping[int, Kept] | Mapping[int, Picture]) -> set[int]:
