@@ -1,5 +1,6 @@
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from edge_agent.mqtt import (
     Tls,
     Woken,
 )
-from edge_agent.mqtt.link import _RECEIVED_AT_MOST
+from edge_agent.mqtt.link import _RECEIVED_AT_MOST, _Connection
 from tests.e2e.broker import wait_until
 from tests.faults.scripted import DISCONNECT, PUBLISH, SUBSCRIBE, Closed, Packet, Peer, ScriptedBroker
 
@@ -385,6 +386,27 @@ def test_a_dropped_connection_ends_without_goodbye_and_a_closed_one_with_it() ->
         link.connect()
         assert isinstance(event_of(link), Connected)
     assert packets == [0, DISCONNECT, 0]
+
+
+def test_a_link_that_is_closed_while_it_connects_says_nothing_before_its_greeting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packets: list[int] = []
+    connecting = threading.Event()
+
+    def script(peer: Peer) -> None:
+        while True:
+            packets.append(peer.read().kind)
+
+    def until_it_is_closed(connection: _Connection, *_: object) -> None:
+        connecting.set()
+        connection._closing.wait(PATIENCE_S)
+        time.sleep(0.1)  # close() goes on meanwhile
+
+    monkeypatch.setattr(_Connection, "_on_socket_open", until_it_is_closed)
+    with linked(script):
+        assert connecting.wait(PATIENCE_S)
+    assert packets == []
 
 
 def test_a_waker_is_heard_once() -> None:

@@ -39,6 +39,7 @@ _EVENTS = 4096
 _RECEIVED_AT_MOST = _EVENTS // 2  # leaves room for what is bounded by the window and must never wait
 _FAREWELL_S = 2.0
 _PROTOCOL_DEFAULT_RECEIVE_MAXIMUM = 65535
+_SUCCESS = MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class MqttLink:
@@ -168,7 +169,7 @@ class _Connection:
 
     def publish(self, message: Message) -> int | None:
         info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
-        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+        return info.mid if info.rc == _SUCCESS else None
 
     def subscribe(self, topic: str) -> None:
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
@@ -182,7 +183,10 @@ class _Connection:
 
     def close(self) -> None:
         self._closing.set()
-        self._client.disconnect()
+        if self._accepted:
+            self._client.disconnect()
+        else:
+            self.drop()  # paho would put the goodbye before the greeting
         self._thread.join(_FAREWELL_S)
         if self._thread.is_alive():
             self.drop()
@@ -200,7 +204,7 @@ class _Connection:
                 clean_start=not self._session_expiry_s,
                 properties=properties,
             )
-            while self._client.loop() == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            while (self._accepted or not self._closing.is_set()) and self._client.loop() == _SUCCESS:
                 pass
         except (OSError, ValueError) as error:
             self._reason = f"{self._broker}: {explain(error)}"
