@@ -24,7 +24,7 @@ from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink, Tls
 from edge_agent.outbox import Bounds, Outbox
 from edge_agent.pipeline import Pipeline, ReadsPlates
-from edge_agent.publisher import LONGEST_PAUSE_S, Publisher, last_will
+from edge_agent.publisher import Publisher, last_will
 from edge_agent.reading.journal import Journal
 from edge_agent.reading.passes import Passes
 from edge_agent.reading.tracker import Rules, Tracker
@@ -190,14 +190,8 @@ def broker(mqtt: config.MqttSettings) -> Broker:
     )
 
 
-def publisher(
-    *,
-    vehicle: config.VehicleSettings,
-    mqtt: config.MqttSettings,
-    outbox: Outbox,
-    longest_pause_s: float = LONGEST_PAUSE_S,
-) -> Publisher:
-    """The way from the outbox to the broker, tried again within longest_pause_s. Raises ConfigurationError."""
+def publisher(*, vehicle: config.VehicleSettings, mqtt: config.MqttSettings, outbox: Outbox) -> Publisher:
+    """The way from the outbox to the broker. Raises ConfigurationError."""
     topics = Topics(prefix=mqtt.prefix, agency=vehicle.agency, vehicle=vehicle.id)
     link = MqttLink(
         broker=broker(mqtt),
@@ -212,7 +206,6 @@ def publisher(
         window=mqtt.window,
         confirm=mqtt.confirm,
         resend_after_s=mqtt.resend_after_s,
-        backoff_longest_s=longest_pause_s,
     )
 
 

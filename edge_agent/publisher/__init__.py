@@ -2,7 +2,6 @@
 
 from edge_agent.publisher.ports import Counters
 from edge_agent.publisher.publisher import Publisher
-from edge_agent.publisher.schedule import LONGEST_PAUSE_S
 from edge_agent.publisher.words import gap_record, last_will
 
-__all__ = ["LONGEST_PAUSE_S", "Counters", "Publisher", "gap_record", "last_will"]
+__all__ = ["Counters", "Publisher", "gap_record", "last_will"]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 
 from edge_agent import mqtt
 from edge_agent.contract.state import State
@@ -17,7 +18,7 @@ from edge_agent.publisher.flight import Flight, Sent
 from edge_agent.publisher.ledger import Confirm, Ledger
 from edge_agent.publisher.ports import COUNTED, Counters, Keeps, Link
 from edge_agent.publisher.reasons import NOBODY, READ_REFUSED, REFUSED, TOO_LARGE, TOPIC_REFUSED, WAIT
-from edge_agent.publisher.schedule import LONGEST_PAUSE_S, Backoff, Schedule
+from edge_agent.publisher.schedule import Backoff, Schedule
 from edge_agent.publisher.suspect import LOSSES, Suspect
 from edge_agent.publisher.words import gap_record
 
@@ -30,7 +31,8 @@ _STEADY_AFTER_S = 60.0
 _RESEND_AT_MOST_S = 900.0
 _FAREWELL_S = 2.0
 _HEALTH_S = 60.0
-_NOBODY_S = 8.0  # at most between two tries while no store listens: one that restarts is back in seconds
+_SOON_S = 5.0  # at most between two tries, as a broker or a store that restarts is back in seconds
+_LONG_OUTAGE_S = 300.0  # of pauses; a whole fleet has much to send then, and comes back over longer ones
 _GAPS_AT_ONCE = 10
 _IMAGES_AT_ONCE = 8  # 24 KB at most: on a slow link the next read must not wait long behind them
 
@@ -54,7 +56,6 @@ class Publisher:
         resend_after_s: float = 60.0,
         retry_refused_s: float = 180.0,
         acknowledge_within_s: float = 30.0,
-        backoff_longest_s: float = LONGEST_PAUSE_S,
         uniform: Callable[[float, float], float] = random.uniform,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,9 +70,9 @@ class Publisher:
         self._acknowledge_within_s = acknowledge_within_s
         self._monotonic = monotonic
         self._schedule = Schedule(monotonic=monotonic)
-        self._reconnect = Backoff(longest_s=backoff_longest_s, uniform=uniform)
-        self._pause = Backoff(longest_s=backoff_longest_s, uniform=uniform)
-        self._unwanted = Backoff(longest_s=backoff_longest_s, uniform=uniform)
+        self._reconnect = Backoff(uniform=uniform)
+        self._pause = Backoff(uniform=uniform)
+        self._unwanted = Backoff(uniform=uniform)
         self._connected_s = 0.0
         self._flight = Flight(link=link, window=window, monotonic=monotonic)
         self._health: Callable[[], bytes] | None = None
@@ -327,7 +328,8 @@ class Publisher:
         self._ready = False
         self._flight.close()
         self._schedule.clear()
-        self._schedule.after(self._reconnect.next_s(), self._link.connect)
+        is_long = self._reconnect.waited_s >= _LONG_OUTAGE_S
+        self._schedule.after(self._reconnect.next_s(longest_s=inf if is_long else _SOON_S), self._link.connect)
 
     def _blame(self) -> None:
         first = self._flight.first
@@ -397,8 +399,8 @@ class Publisher:
         self._complain(problem)
         self._topic_refused = True
         if self._resume not in self._schedule:
-            pause_s = self._unwanted.next_s()
-            self._schedule.after(min(pause_s, _NOBODY_S) if code == NOBODY else pause_s, self._resume)
+            pause_s = self._unwanted.next_s(longest_s=_SOON_S if code == NOBODY else inf)
+            self._schedule.after(pause_s, self._resume)
 
     def _image_refused(self, row: ImageRow, answer: mqtt.Acknowledged) -> None:
         """Keep a picture that the broker does not take; where nobody wants any, the others wait too."""
@@ -414,7 +416,7 @@ class Publisher:
         self._schedule.after(self._retry_s(code), self._start_over)
 
     def _retry_s(self, code: int) -> float:
-        return _NOBODY_S if code == NOBODY else self._retry_refused_s
+        return _SOON_S if code == NOBODY else self._retry_refused_s
 
     # For those who watch.
 

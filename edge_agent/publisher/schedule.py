@@ -38,24 +38,21 @@ class Schedule:
         return max(0.0, min(longest_s, min(self._due_s.values(), default=inf) - self._monotonic()))
 
 
-LONGEST_PAUSE_S = 75.0
-"""After a long outage the cars come back over this time."""
-
-
 @dataclass(slots=True)
 class Backoff:
     """Growing pauses with full jitter (s), so that a hundred cars do not come back at the same moment."""
 
     uniform: Callable[[float, float], float]
     first_s: float = 1.0
-    longest_s: float = LONGEST_PAUSE_S
-    _doublings: int = field(default=0, init=False)
+    longest_s: float = 75.0
+    waited_s: float = field(default=0.0, init=False)
+    """All pauses together, since the last reset."""
 
-    def next_s(self) -> float:
-        """Draw the next pause, from nothing to twice the longest that the one before could have been."""
-        longest_s = min(self.longest_s, self.first_s * 2**self._doublings)
-        self._doublings = min(self._doublings + 1, 30)
-        return self.uniform(0, longest_s)
+    def next_s(self, *, longest_s: float = inf) -> float:
+        """Draw the next pause: at most first_s longer than all before it together, and never above either limit."""
+        pause_s = self.uniform(0, min(self.longest_s, longest_s, self.first_s + self.waited_s))
+        self.waited_s += pause_s
+        return pause_s
 
     def reset(self) -> None:
-        self._doublings = 0
+        self.waited_s = 0.0

@@ -29,7 +29,7 @@ from .receipts import NAMES_A_RECEIPT, receipt_of
 BATCH = 200
 """Messages that share a commit."""
 
-LONGEST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 2.0
 """Between attempts, at the broker or the database."""
 
 _OWED_AT_MOST = 10_000

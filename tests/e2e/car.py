@@ -33,7 +33,7 @@ class Car:
     def __init__(self, outbox_path: Path, *, broker: Broker, **options: Any) -> None:  # noqa: ANN401 - the publisher's own
         self.outbox = Outbox(path=outbox_path, now=host.now, owner=OWNER)
         link = MqttLink(broker=broker, client_id="hartford-pd-car-12", will=last_will(TOPICS))
-        quick: dict[str, Any] = {"resend_after_s": 1.0, "retry_refused_s": 1.0, "backoff_longest_s": 1.0}
+        quick: dict[str, Any] = {"resend_after_s": 1.0, "retry_refused_s": 1.0}
         self.publisher = Publisher(outbox=self.outbox, link=link, topics=TOPICS, **(quick | options))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.publisher.run, args=(self._stop,))

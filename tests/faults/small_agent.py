@@ -135,9 +135,7 @@ def main() -> None:
     bounds = Bounds(quota_bytes=told.quota, keep_s=told.keep)
     outbox = Outbox(path=told.outbox, now=host.now, owner=OWNER, key=told.key, bounds=bounds)
     link = MqttLink(broker=Broker("127.0.0.1", told.port), client_id="hartford-pd-car-12", will=last_will(TOPICS))
-    publisher = Publisher(
-        outbox=outbox, link=link, topics=TOPICS, resend_after_s=2, retry_refused_s=2, backoff_longest_s=2
-    )
+    publisher = Publisher(outbox=outbox, link=link, topics=TOPICS)
     eyes, latest, keeper = (
         Eyes(told.fps, told.plate),
         Latest[Frame](),

@@ -116,7 +116,7 @@ def test_a_flapping_link_delivers_everything_and_quarantines_nothing_for_good(
     path, total = tmp_path / "outbox.db", 0
     with Road(mosquitto.port, delay_s=0.02) as road:
         broker = Broker("127.0.0.1", road.port)
-        with Car(path, broker=broker, backoff_longest_s=0.2) as car:
+        with Car(path, broker=broker) as car:
             for time in range(1, amount(8, 100) + 1):
                 car.see(20)
                 total += 20

@@ -136,8 +136,7 @@ class Chain:
             link=self.link,
             topics=TOPICS,
             monotonic=self.time,
-            uniform=lambda _low, high: high,
-            **options,
+            **({"uniform": lambda _low, high: high} | options),
         )
 
     def append(self, count: int = 1, size: int = 0, *, picture: bool = False, picture_size: int = 0) -> None:

@@ -62,7 +62,7 @@ def test_a_gap_record_that_nobody_takes_yet_goes_again_in_seconds(chain: Chain) 
     chain.outbox.not_written(3)
     chain.connect()
     chain.link.answer(0x10)
-    chain.run(6)
+    chain.run(4)
     assert len(gaps(chain)) == 1
     chain.run(3)
     assert len(gaps(chain)) == 2

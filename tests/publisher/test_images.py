@@ -124,7 +124,7 @@ def test_pictures_go_on_seconds_after_a_store_came_back(chain: Chain) -> None:
     chain.append(20, picture=True)
     deliver_reads(chain)
     chain.link.answer(0x10)
-    chain.run(6)
+    chain.run(4)
     assert (len(images(chain)), waiting(chain)) == (8, [])
     chain.run(3)
     assert len(waiting(chain)) == 8

@@ -77,7 +77,7 @@ def test_losses_with_a_read_that_comes_through_in_between_blame_nobody(chain: Ch
 @pytest.mark.parametrize(
     ("code", "pauses_s"),
     [
-        (0x10, (1, 2, 4, 8, 8, 8)),  # a store that comes back is to have the reads within seconds
+        (0x10, (1, 2, 4, 5, 5, 5)),  # a store that comes back is to have the reads within seconds
         (0x87, (1, 2, 4, 8, 16, 32, 64, 75)),
         (0x90, (1, 2, 4, 8, 16, 32, 64, 75)),
     ],

@@ -49,8 +49,6 @@ OUTAGE_SHARE = 0.2
 LONGEST_OUTAGE_S = 12.0
 DRAIN_S = 90.0
 RESEND_AFTER_S = 5.0
-LONGEST_PAUSE_S = 2.0
-"""A car waits up to a minute before it tries the broker again; the demo's viewer should not have to."""
 
 
 def default_state() -> Path:
@@ -137,9 +135,7 @@ class Demo:
 
     def _agent(self) -> Agent:
         mqtt = MqttSettings(host="127.0.0.1", port=self._port, tls=False, resend_after_s=RESEND_AFTER_S)
-        self._publisher = wiring.publisher(
-            vehicle=VEHICLE, mqtt=mqtt, outbox=self._outbox, longest_pause_s=LONGEST_PAUSE_S
-        )
+        self._publisher = wiring.publisher(vehicle=VEHICLE, mqtt=mqtt, outbox=self._outbox)
         models, reading = ModelSettings(threads=1), ReadingSettings()
         keep = wiring.keep_reads(
             vehicle=VEHICLE,
