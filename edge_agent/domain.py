@@ -268,6 +268,11 @@ def corrected(reads: Iterable[Read]) -> list[Read]:
     return list({read.id: read for read in reads}.values())
 
 
+def counted(number: int, what: str) -> str:
+    """Give a number of things in words: 1 read, 2 reads."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 class Missing(StrEnum):
     """What will not come: reads, with their pictures, or only the pictures."""
 

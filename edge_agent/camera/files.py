@@ -12,7 +12,7 @@ import numpy as np
 from edge_agent.camera.pace import Pace, Pacer
 from edge_agent.camera.pictures import SUFFIXES, decode, list_pictures
 from edge_agent.camera.quiet import hush
-from edge_agent.domain import Frame, Image, Now
+from edge_agent.domain import Frame, Image, Now, counted
 from edge_agent.errors import CameraError, PictureError
 
 hush()
@@ -87,11 +87,11 @@ class FilesCamera:
         except PictureError as error:
             raise CameraError(f"camera {self._name}: {error}") from None
         if not pictures:
-            raise CameraError(f"camera {self._name}: {self._path}: holds no picture ({others} other files)")
-        if others:
-            log.info(
-                "camera %s: %d files of %s are no pictures and were left alone", self._name, others, self._path
+            raise CameraError(
+                f"camera {self._name}: {self._path}: holds no picture ({counted(others, 'other file')})"
             )
+        if others:
+            log.info("camera %s: %s of %s left alone: no pictures", self._name, counted(others, "file"), self._path)
         self.length = len(pictures)
         return pictures
 

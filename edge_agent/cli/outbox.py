@@ -11,10 +11,16 @@ import typer
 from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines
 from edge_agent.cli.terminal import output, say
 from edge_agent.config import durations, loader
+from edge_agent.domain import counted
 from edge_agent.services import outbox as service
 
 MOST_LINES = 5
 """Of a file that is damaged: a person sees from a few what is wrong."""
+
+
+def _counted(reads: int, pictures: int, gaps: int) -> str:
+    return f"{counted(reads, 'read')}, {counted(pictures, 'picture')}, {counted(gaps, 'gap record')}"
+
 
 outbox_app = typer.Typer(
     help="Look into the reads on the disk, carry them out, delete them.", epilog="Example: edge-agent outbox status"
@@ -60,7 +66,7 @@ def export(
     may be running. The file is encrypted to the store where `export.certificate_file` is set.
     """
     written = service.export(loader.load(config).agent, directory)
-    print(f"{written.file}: {written.reads} reads, {written.images} pictures, {written.gaps} gap records")
+    print(f"{written.file}: {_counted(written.reads, written.images, written.gaps)}")
     if not written.encrypted:
         say("warning: the file is not encrypted: export.certificate_file names the store's certificate")
 
@@ -79,14 +85,13 @@ def receipts(
     The service must be stopped.
     """
     taken = service.take_receipts(loader.load(config).agent, file)
-    print(
-        f"{taken.reads} reads, {taken.images} pictures and {taken.gaps} gap records are with the store and left the"
-        " outbox"
-    )
+    print(f"with the store, and no more in the outbox: {_counted(taken.reads, taken.images, taken.gaps)}")
+    if not (taken.reads or taken.images or taken.gaps or taken.problems):
+        say(f"nothing in {file} is in this outbox: it is of another vehicle, or was taken before")
     for line in taken.problems[:MOST_LINES]:
         say(line)
     if (more := len(taken.problems) - MOST_LINES) > 0:
-        say(f"... and {more} more such lines")
+        say(f"... and {counted(more, 'more such line')}")
     if taken.problems:
         raise typer.Exit(1)
 
@@ -115,11 +120,12 @@ def purge(
     """
     agent = loader.load(config).agent
     found = service.status(agent)
-    kept = f"{found.pending + found.sent + found.quarantined} reads and {found.images} pictures of {found.owner}"
+    reads = found.pending + found.sent + found.quarantined
+    kept = f"{counted(reads, 'read')} and {counted(found.images, 'picture')} of {found.owner}"
     what = f"what is older than {older_than} of" if older_than else "all of"
     if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {what} the {kept} for good?")):
         say("nothing was deleted: --yes says that it is meant")
         raise typer.Exit(1)
     gone = service.purge(agent, older_than_s=durations.seconds(older_than) if older_than else 0.0)
-    alone = f", and {gone.images} pictures whose reads the store has" if gone.images else ""
-    print(f"{gone.reads} reads deleted{alone}")
+    pictures = found.images - service.status(agent).images  # also those that left with their reads
+    print(f"{counted(gone.reads, 'read')} and {counted(pictures, 'picture')} deleted")

@@ -68,7 +68,7 @@ class RetentionSettings(Settings):
     """How long the car may keep what it has not delivered; it deletes without any network."""
 
     reads: Annotated[str, AfterValidator(checked)] = Field(
-        default="connecticut",
+        default="21 days",
         description="Age at which a read is deleted and overwritten, delivered or not, and the store told: a time "
         'such as "21 days", or "new-hampshire" (3 minutes), "connecticut", "maine" (21 days), '
         '"california-highway-patrol" (60 days), "new-jersey" (3 years).',

@@ -1,6 +1,7 @@
 """The durable queue between the cameras and the network."""
 
 from edge_agent.outbox.bounds import Bounds, Gone
+from edge_agent.outbox.file import is_empty
 from edge_agent.outbox.outbox import Outbox
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.status import OutboxStatus, contents, read_purges, read_status, why_not_ours
@@ -16,6 +17,7 @@ __all__ = [
     "Purge",
     "Row",
     "contents",
+    "is_empty",
     "read_purges",
     "read_status",
     "why_not_ours",

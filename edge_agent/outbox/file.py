@@ -33,6 +33,14 @@ def connect(path: Path, key: bytes | None, *, read_only: bool = False) -> Connec
     return connection
 
 
+def is_empty(path: Path) -> bool:
+    """Tell whether there is a file of 0 bytes, as a disk that was full or faulty leaves it."""
+    try:
+        return path.stat().st_size == 0
+    except OSError:  # whoever opens it says why
+        return False
+
+
 def lock(path: Path) -> int:
     """Make the outbox's directory and lock it for this process; the lock goes with the process, however it ends."""
     directory = path.parent

@@ -19,13 +19,13 @@ from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp
+from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
-from edge_agent.outbox.file import Connection, connect, explained, lock
+from edge_agent.outbox.file import Connection, connect, explained, is_empty, lock
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.schema import check_ours, look, prepare
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
@@ -78,6 +78,7 @@ class Outbox:
 
         Raises StateDirectoryError, OutboxBusy or OutboxError.
         """
+        was_empty = is_empty(self._path)
         self._lock_file = lock(self._path)
         try:
             salvage.finish(self._path)
@@ -94,6 +95,8 @@ class Outbox:
                         "outbox %s: begins anew or is an old copy: the count was at %d at least; the store is told"
                         " that some reads may be missing", self._path, at_least,
                     )  # fmt: skip
+                elif was_empty:
+                    _log.warning("outbox %s: was a file of 0 bytes: begins anew", self._path)
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
                 connection.execute("UPDATE images_due SET held = 0")
                 self._ages = Ages(connection, now)
@@ -129,8 +132,9 @@ class Outbox:
         """Put what can still be read into a new file; the damaged one is kept beside it."""
         found = salvage.salvage(self._path, self._key, owner=self._owner, now=self._now())
         _log.error(
-            "outbox %s: was damaged: %d reads and %d pictures could be saved, the store is told that some may be"
-            " missing; the damaged file is kept as %s", self._path, found.reads, found.images, found.kept,
+            "outbox %s: was damaged: %s and %s could be saved, the store is told that some may be"
+            " missing; the damaged file is kept as %s", self._path,
+            counted(found.reads, "read"), counted(found.images, "picture"), found.kept,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -340,7 +344,7 @@ class Outbox:
 
     def _tell(self, reason: GapReason, gone: Gone, now: Stamp) -> None:
         """Log what left unconfirmed: at once, then at most each TELL_EVERY_S; the store is told of each."""
-        for what, count in (("reads", gone.reads), ("pictures", gone.images)):
+        for what, count in (("read", gone.reads), ("picture", gone.images)):
             if count:
                 self._left[what, reason] += count
         if self._left and now.monotonic_s >= self._tell_at_s:
@@ -348,10 +352,8 @@ class Outbox:
             self._tell_left()
 
     def _tell_left(self) -> None:
-        _log.warning(
-            "outbox %s: left it unconfirmed, the store is told which: %s",
-            self._path, ", ".join(f"{count} {what} ({WHY[one]})" for (what, one), count in self._left.items()),
-        )  # fmt: skip
+        left = ", ".join(f"{counted(count, what)} ({WHY[one]})" for (what, one), count in self._left.items())
+        _log.warning("outbox %s: left it unconfirmed, the store is told which: %s", self._path, left)
         self._left.clear()
 
     def _overwrite(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from edge_agent.domain import GapReason, Missing, ReadKey
+from edge_agent.domain import GapReason, Missing, ReadKey, counted
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.encryption import is_plain, why_not_this_key
 from edge_agent.outbox.file import Connection, connect, explained, why_unreadable
@@ -157,7 +157,8 @@ def why_not_ours(found: OutboxStatus, owner: str) -> str | None:
     waiting = found.pending + found.sent + found.quarantined
     if not (waiting or found.images or found.gaps) or found.owner in ("", owner):
         return None
+    held = f"{counted(waiting, 'read')}, {counted(found.images, 'picture')} and {counted(found.gaps, 'gap record')}"
     return (
-        f"holds {waiting} reads, {found.images} pictures and {found.gaps} gap records of {found.owner}, which"
-        f" {owner} must not deliver: run it under that name until it is empty, or move the file away and keep it"
+        f"holds {held} of {found.owner}, which {owner} must not deliver: run it under that name until it is empty,"
+        " or move the file away and keep it"
     )

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from edge_agent.contract.receipt import decode_receipt
-from edge_agent.domain import ImageKey, ReadKey
+from edge_agent.domain import ImageKey, ReadKey, counted
 from edge_agent.errors import ContractError
 from edge_agent.outbox import Gap, ImageRow, Row
 
@@ -128,4 +128,5 @@ class Ledger:
     def _unknown(self, count: int) -> None:
         if count > 0:
             self._tally["unknown_receipts"] += count
-            _log.info("receipts for %d reads that are not in the outbox: repeated, or another vehicle's", count)
+            what = counted(count, "read")
+            _log.info("receipts for %s not in the outbox: repeated, or another vehicle's", what)

@@ -11,6 +11,7 @@ from math import inf
 from edge_agent import mqtt
 from edge_agent.contract.state import State
 from edge_agent.contract.topics import Topics
+from edge_agent.domain import counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import Gap, ImageRow, Row
 from edge_agent.publisher.ahead import PATIENCE_S, Ahead
@@ -182,7 +183,7 @@ class Publisher:
         late = self._outbox.resend(older_than_s=patience_s)
         if late:
             self._tally["resent"] += late
-            self._deaf = f"the central store confirms nothing, {late} reads and pictures go again: check it"
+            self._deaf = f"the central store confirms nothing, {counted(late, 'message')} sent again: check it"
             _log.warning("%s", self._deaf)
             self._patience_s = min(2 * patience_s, max(_RESEND_AT_MOST_S, self._resend_after_s))
             self._start_over()

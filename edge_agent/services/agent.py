@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from edge_agent import __version__
 from edge_agent.camera.capture import CaptureState
+from edge_agent.domain import counted
 from edge_agent.errors import EdgeAgentError, OutboxDamaged, OutboxError
 from edge_agent.host import ServiceManager, clock_state
 from edge_agent.outbox import Outbox
@@ -83,7 +84,7 @@ class Agent:
             opened.callback(self._service_manager.stopping)
             self._watch(stop, publishing)
         if lost := sum(line.status.lost for line in self._lines):
-            raise EdgeAgentError(f"{lost} reads are lost: the disk did not take them")
+            raise EdgeAgentError(f"{counted(lost, 'read')} lost: not taken by the disk")
 
     def _stop_lines(self) -> None:
         """Ask all cameras at once: the slowest alone decides how long it takes."""
@@ -124,9 +125,9 @@ class Agent:
     def _left(self) -> str:
         """What is still to be delivered, in words."""
         status = self._outbox.status()
-        gaps = f" and {status.gaps} gap records" if status.gaps else ""
-        images = f", {status.images} pictures" if status.images else ""
-        return f"{status.pending + status.sent} reads{images}{gaps} wait in the outbox"
+        gaps = f" and {counted(status.gaps, 'gap record')}" if status.gaps else ""
+        images = f", {counted(status.images, 'picture')}" if status.images else ""
+        return f"{counted(status.pending + status.sent, 'read')}{images}{gaps} still in the outbox"
 
     def _waiting(self) -> int:
         return self._outbox.status().waiting
@@ -171,11 +172,12 @@ class Agent:
         """What an operator wants to see in the log: that it reads, and that it delivers."""
         lines = [
             f"{line.name} {line.status.capture.fps:.0f} fps {line.status.capture.condition.value},"
-            f" {line.status.processed} frames looked at, {line.status.dropped} left out, {line.status.reads} reads"
+            f" {counted(line.status.processed, 'frame')} looked at, {line.status.dropped} left out,"
+            f" {counted(line.status.reads, 'read')}"
             for line in self._lines
         ]
         delivered = self._publisher.counters.receipted
-        return "; ".join([*lines, f"{delivered} reads delivered; {self._left()}"])
+        return "; ".join([*lines, f"{counted(delivered, 'read')} delivered; {self._left()}"])
 
     def _summary(self) -> str:
         cameras = ", ".join(

@@ -37,7 +37,7 @@ from edge_agent.errors import (
     StateDirectoryError,
 )
 from edge_agent.mqtt import Tls, expiry_warning, identity, tls_context
-from edge_agent.outbox import read_status, why_not_ours
+from edge_agent.outbox import is_empty, read_status, why_not_ours
 from edge_agent.services.outbox import try_to_encrypt
 
 MOST_OF_DISK = 0.5
@@ -70,6 +70,8 @@ def cautions(found: Inspection, now: datetime) -> list[str]:
         try:
             if _is_there(outbox):
                 read_status(outbox, key=wiring.outbox_key(found.agent.state))
+                if is_empty(outbox):
+                    lines.append(f"outbox {outbox}: is a file of 0 bytes: the service begins a new one in it")
         except OutboxDamaged:
             lines.append(f"outbox {outbox}: is damaged: what can be read of it is saved when the service starts")
         except OutboxOutdated as error:

@@ -11,7 +11,7 @@ from edge_agent import __version__
 from edge_agent.config.settings import AgentSettings
 from edge_agent.contract.health import CameraHealth, DeliveryHealth, HealthRecord, LeftHealth, OutboxHealth
 from edge_agent.contract.record import Clock
-from edge_agent.domain import ClockState, GapReason, Missing
+from edge_agent.domain import ClockState, GapReason, Missing, counted
 from edge_agent.errors import BrokerError
 from edge_agent.host import clock_state
 from edge_agent.mqtt import Identity, expiry_warning, identity
@@ -109,7 +109,7 @@ def _certificate(agent: AgentSettings) -> tuple[Identity | None, list[str]]:
 
 def _of_a_camera(name: str, line: LineStatus) -> Iterator[str]:
     if line.lost:
-        yield f"camera {name}: {line.lost} reads are lost: the disk did not take them"
+        yield f"camera {name}: {counted(line.lost, 'read')} lost: not taken by the disk"
     if line.capture.last_error and line.capture.state.value == "waiting":
         yield f"camera {name}: {line.capture.last_error}"
     elif line.capture.condition.value != "ok":
@@ -118,7 +118,7 @@ def _of_a_camera(name: str, line: LineStatus) -> Iterator[str]:
 
 def _of_the_outbox(outbox: OutboxStatus) -> Iterator[str]:
     if outbox.quarantined:
-        yield f"{outbox.quarantined} reads are quarantined: the broker does not take them"
+        yield f"{counted(outbox.quarantined, 'read')} quarantined: not taken by the broker"
 
 
 def _of_the_computer(clock: ClockState, free_bytes: int | None) -> Iterator[str]:

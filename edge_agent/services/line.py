@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_agent.camera.capture import Capture, CaptureStatus
-from edge_agent.domain import Frame, Read
+from edge_agent.domain import Frame, Read, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.latest import Latest
 from edge_agent.vision.far import QUARTERS
@@ -142,7 +142,7 @@ class CameraLine:
         self._store(self._pipeline.finish())
         self._finished = True
         if self._waiting:
-            log.error("%s: %d reads are lost: the disk did not take them", self.name, len(self._waiting))
+            log.error("%s: %s lost: not taken by the disk", self.name, counted(len(self._waiting), "read"))
             self._lost += len(self._waiting)
             self._waiting.clear()
             self._account()
@@ -160,7 +160,7 @@ class CameraLine:
             self._wait(error)
             return
         if self._refused:
-            log.info("%s: the disk takes reads again: %d were written", self.name, len(self._waiting))
+            log.info("%s: the disk takes reads again: %d written", self.name, len(self._waiting))
             self._refused = self._losing = False
         for read in self._waiting:
             log.debug("%s: read %s, confidence %.2f, %d frames", self.name, read.text, read.confidence, read.frames)
@@ -183,4 +183,5 @@ class CameraLine:
         is_news = not self._refused or (excess > 0 and not self._losing)
         self._refused, self._losing = True, self._losing or excess > 0
         if is_news:
-            log.error("%s: %d reads wait in memory, %d lost: %s", self.name, len(self._waiting), self._lost, error)
+            waiting = counted(len(self._waiting), "read")
+            log.error("%s: %s waiting in memory, %d lost: %s", self.name, waiting, self._lost, error)

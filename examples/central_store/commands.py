@@ -20,7 +20,7 @@ from types import FrameType
 
 from edge_agent import host
 from edge_agent.contract.record import time_text
-from edge_agent.domain import ImageKey
+from edge_agent.domain import ImageKey, counted
 from edge_agent.errors import BrokerError, EdgeAgentError
 from edge_agent.mqtt import Broker, MqttLink, Tls, tls_context
 from edge_agent.publisher.schedule import Backoff
@@ -209,9 +209,9 @@ def _import(options: argparse.Namespace) -> int:
                 print(f"central store: {bad.source}: {bad.reason}", file=sys.stderr)
             refused += len(batch.rejected)
     if refused > _MOST_LINES:
-        print(f"central store: ... and {refused - _MOST_LINES} more such lines", file=sys.stderr)
+        print(f"central store: ... and {counted(refused - _MOST_LINES, 'more such line')}", file=sys.stderr)
     for (agency, vehicle), keys in sorted(kept.items()):
-        print(f"{agency}/{vehicle}: {len(keys)} records are in the store")
+        print(f"{agency}/{vehicle}: {counted(len(keys), 'record')} in the store")
     if options.receipts:
         with _writing(options.receipts, "the records are in the store, but their receipts"):
             write_receipts(options.receipts, kept)
@@ -221,5 +221,5 @@ def _import(options: argparse.Namespace) -> int:
 def _retain(options: argparse.Namespace) -> int:
     with closing(_open(options.database)) as database:
         purge = database.purge(before=host.now().utc - timedelta(days=options.keep))
-    print(f"{purge.reads} reads and {purge.rejected} rejected messages deleted")
+    print(f"{counted(purge.reads, 'read')} and {counted(purge.rejected, 'rejected message')} deleted")
     return 0

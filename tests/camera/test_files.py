@@ -126,7 +126,7 @@ def test_nothing_there_is_told(tmp_path: Path) -> None:
 
 def test_a_directory_without_pictures_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(CameraError, match=r"holds no picture \(1 other files\)"):
+    with pytest.raises(CameraError, match=r"holds no picture \(1 other file\)"):
         camera(tmp_path, Clock()).open()
 
 

@@ -45,9 +45,7 @@ def test_a_stick_is_taken_like_messages_and_goes_back_with_receipts(
     path = stick(tmp_path, came, only_here, account, others, correction)
     for _ in range(2):
         assert take(place, path) == 0
-        assert capsys.readouterr().out == (
-            "hpd/car-1: 4 records are in the store\nhpd/car-2: 1 records are in the store\n"
-        )
+        assert capsys.readouterr().out == ("hpd/car-1: 4 records in the store\nhpd/car-2: 1 record in the store\n")
         assert place.rows("SELECT vehicle, seq FROM reads ORDER BY vehicle, seq") == [
             ("car-1", 1), ("car-1", 2), ("car-1", 3), ("car-2", 7)
         ]  # fmt: skip
@@ -111,9 +109,7 @@ def test_pictures_come_by_stick_after_their_reads(
     path = stick(tmp_path, one, two, line(by_radio), line(one, LARGEST), line(two, topics=OTHER))
     for times in (1, 2):
         assert take(place, path) == 0
-        assert capsys.readouterr().out == (
-            "hpd/car-1: 3 records are in the store\nhpd/car-2: 2 records are in the store\n"
-        )
+        assert capsys.readouterr().out == ("hpd/car-1: 3 records in the store\nhpd/car-2: 2 records in the store\n")
         assert [
             (bytes(jpeg), count)
             for jpeg, count in place.rows("SELECT jpeg, deliveries FROM images ORDER BY vehicle, length(jpeg)")
@@ -202,7 +198,7 @@ def test_a_stick_that_takes_no_receipts_does_not_hide_that_its_records_are_in_th
         stuck.setattr("examples.central_store.files.os.fsync", refuse)
         assert take(place, path) == 1
     seen = capsys.readouterr()
-    assert seen.out == "hpd/car-1: 1 records are in the store\n"
+    assert seen.out == "hpd/car-1: 1 record in the store\n"
     assert seen.err == (
         "central store: the records are in the store, but their receipts could not be written to"
         f" {path.parent}: {os.strerror(code)}\n"

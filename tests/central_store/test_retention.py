@@ -99,7 +99,7 @@ def test_the_job_says_how_much_it_deleted(place: Place, capsys: pytest.CaptureFi
     with closing(place.open()) as database:
         keep(database, payload(1, at=days_ago(22)), payload(2, at=days_ago(20)))
     assert main(["retain", "--database", place.name, "--keep", "21"]) == 0
-    assert capsys.readouterr().out == "1 reads and 0 rejected messages deleted\n"
+    assert capsys.readouterr().out == "1 read and 0 rejected messages deleted\n"
 
 
 def test_deleted_plates_are_in_no_file(sqlite_file: SqliteFile) -> None:

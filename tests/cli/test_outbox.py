@@ -88,7 +88,7 @@ def test_what_is_exported_is_what_would_be_sent_and_stays(car: Car) -> None:
     assert done.returncode == 0
     assert done.stderr.startswith("edge-agent: warning: the file is not encrypted")
     (file,) = car.stick.iterdir()
-    assert done.stdout == f"{file}: 3 reads, 0 pictures, 1 gap records\n"
+    assert done.stdout == f"{file}: 3 reads, 0 pictures, 1 gap record\n"
     assert file.stat().st_mode & 0o077 == 0
     *reads, gap = file.read_bytes().splitlines()
     assert [decode_read(line).seq for line in reads] == [1, 2, 3]
@@ -109,9 +109,10 @@ def test_pictures_are_exported_and_come_back_as_receipts(car: Car) -> None:
         assert (record.id, record.image.sha256) == image.key
     receipts = car.stick / "receipts.jsonl"
     receipts.write_bytes(Receipt.of([decode_read(one).key for one in reads], images=[images[0].key]).encode())
-    assert car.run("receipts", receipts).stdout.startswith("2 reads, 1 pictures and 0 gap records are with")
+    done = car.run("receipts", receipts)
+    assert done.stdout == "with the store, and no more in the outbox: 2 reads, 1 picture, 0 gap records\n"
     assert (car.status()["pending"], car.status()["images"]) == (0, 1)
-    assert car.run("purge", "--yes").stdout == "0 reads deleted, and 1 pictures whose reads the store has\n"
+    assert car.run("purge", "--yes").stdout == "0 reads and 1 picture deleted\n"
     assert (car.status()["gaps"], car.status()["left"], car.status()["images_left"]) == (1, {}, {"purged": 1})
     assert "left         1   (purged: pictures alone, deleted without a receipt)" in car.run("status").stdout
 
@@ -198,12 +199,15 @@ def test_receipts_come_back_on_the_stick(car: Car) -> None:
     file.write_bytes(Receipt.of(keys[:2]).encode() + b"\n" + Receipt.of([], gaps=[gap.id]).encode() + b"\n{half")
     done = car.run("receipts", file)
     assert done.returncode == 1
-    assert done.stdout == "2 reads, 0 pictures and 1 gap records are with the store and left the outbox\n"
+    assert done.stdout == "with the store, and no more in the outbox: 2 reads, 0 pictures, 1 gap record\n"
     assert done.stderr == f"edge-agent: {file}:3: is damaged, or no receipt\n"
     assert (car.status()["pending"], car.status()["gaps"]) == (1, 0)
     file.write_bytes(Receipt.of(keys).encode())
     assert car.run("receipts", file).returncode == 0
     assert car.status()["pending"] == 0
+    done = car.run("receipts", file)
+    nothing = f"nothing in {file} is in this outbox: it is of another vehicle, or was taken before"
+    assert (done.returncode, done.stderr) == (0, f"edge-agent: {nothing}\n")
 
 
 def test_a_file_that_is_no_receipts_is_one_line(car: Car) -> None:
@@ -224,12 +228,12 @@ def test_a_file_that_is_no_receipts_is_one_line(car: Car) -> None:
 
 
 def test_a_purge_must_be_meant_and_tells_the_store(car: Car) -> None:
-    car.see(3)
+    car.see(3, image=Jpeg(b"\xff\xd8\xff a plate", 120, 60))
     done = car.run("purge")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "edge-agent: nothing was deleted: --yes says that it is meant\n"
-    assert car.run("purge", "--yes", "--older-than", "1 hour").stdout == "0 reads deleted\n"
-    assert car.run("purge", "--yes").stdout == "3 reads deleted\n"
+    assert car.run("purge", "--yes", "--older-than", "1 hour").stdout == "0 reads and 0 pictures deleted\n"
+    assert car.run("purge", "--yes").stdout == "3 reads and 3 pictures deleted\n"
     assert (car.status()["pending"], car.status()["gaps"], car.status()["left"]) == (0, 1, {"purged": 3})
 
 

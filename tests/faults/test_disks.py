@@ -67,7 +67,7 @@ def test_a_disk_that_fails_while_the_agent_runs_costs_no_read(
         agent.reads_on(more=5)
         for time in range(1, amount(2, 10)):
             switch.write_text(f"{number} {letters}")
-            wait_until(lambda: agent.log().count("reads wait in memory") >= time, "the alarm")  # noqa: B023
+            wait_until(lambda: agent.log().count("waiting in memory") >= time, "the alarm")  # noqa: B023
             before = len(agent.offered())
             wait_until(lambda: len(agent.offered()) > before + 5, "the agent to read on")  # noqa: B023
             switch.unlink()
@@ -83,7 +83,7 @@ def test_a_disk_that_fails_while_the_agent_runs_costs_no_read(
     finally:
         agent.kill()
         store.kill()
-    alarms = [line for line in agent.log().splitlines() if "reads wait in memory" in line]
+    alarms = [line for line in agent.log().splitlines() if "waiting in memory" in line]
     assert len(alarms) < 2 * amount(2, 10)
     assert "Traceback" not in agent.log()
 
@@ -96,7 +96,7 @@ def test_a_disk_that_others_fill_takes_reads_again_once_there_is_room(tmp_path: 
             agent.start()
             agent.reads_on(more=5)
             fill(disk / "filler")
-            wait_until(lambda: "reads wait in memory" in agent.log(), "the alarm")
+            wait_until(lambda: "waiting in memory" in agent.log(), "the alarm")
             assert "the disk is full" in agent.log()
             before = len(agent.offered())
             wait_until(lambda: len(agent.offered()) > before + 5, "the agent to read on")

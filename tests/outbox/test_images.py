@@ -76,7 +76,7 @@ def test_another_vehicle_waits_for_pictures_too(path: Path, clock: Clock) -> Non
     with Outbox(path=path, now=clock, owner="hpd/car-1") as outbox:
         outbox.append(pictured(1))
         deliver(outbox)
-    with pytest.raises(OutboxUnusable, match="holds 0 reads, 1 pictures and 0 gap records of hpd/car-1"):
+    with pytest.raises(OutboxUnusable, match="holds 0 reads, 1 picture and 0 gap records of hpd/car-1"):
         Outbox(path=path, now=clock, owner="hpd/car-2").open()
 
 

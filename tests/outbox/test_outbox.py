@@ -233,12 +233,17 @@ def test_a_state_directory_of_the_kernel_is_refused(clock: Clock) -> None:
         ).open()  # not writable, even as root
 
 
-def test_an_empty_file_is_a_new_outbox(path: Path, clock: Clock) -> None:
+def test_an_empty_file_is_a_new_outbox_and_that_is_said_once(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     path.parent.mkdir()
     path.touch()
     assert read_status(path) == NOTHING
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.append([Note()]) == (1,)
+    with Outbox(path=path, now=clock, owner=OWNER):
+        pass
+    assert caplog.messages == [f"outbox {path}: was a file of 0 bytes: begins anew"]
 
 
 def test_reads_of_another_vehicle_must_leave_first_and_each_has_its_own_count(path: Path, clock: Clock) -> None:
@@ -248,7 +253,7 @@ def test_reads_of_another_vehicle_must_leave_first_and_each_has_its_own_count(pa
         outbox.receipted([note.key])
     with pytest.raises(
         OutboxUnusable,
-        match="holds 1 reads, 0 pictures and 0 gap records of hpd/car-1, which hpd/car-2 must not deliver",
+        match="holds 1 read, 0 pictures and 0 gap records of hpd/car-1, which hpd/car-2 must not deliver",
     ) as caught:
         Outbox(path=path, now=clock, owner="hpd/car-2").open()
     assert caught.value.exit_status == 78

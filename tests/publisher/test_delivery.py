@@ -121,7 +121,7 @@ def test_an_unreceipted_read_goes_again_later_and_later(chain: Chain) -> None:
     assert gaps[0] >= 60
     assert gaps == sorted(gaps)
     assert gaps[-1] <= 900 * 1.25 + 2
-    assert chain.counters.problem == ("the central store confirms nothing, 1 reads and pictures go again: check it")
+    assert chain.counters.problem == "the central store confirms nothing, 1 message sent again: check it"
     chain.link.receipt({"ids": [str(chain.ids[0])]})
     chain.run()
     assert chain.kept() == [0, 0]

@@ -103,7 +103,7 @@ def run(*, pending: int = 0, lost: Sequence[int] = (0,)) -> Publisher:
 
 
 def test_reads_that_are_lost_are_no_good_end() -> None:
-    with pytest.raises(EdgeAgentError, match="5 reads are lost: the disk did not take them"):
+    with pytest.raises(EdgeAgentError, match="5 reads lost: not taken by the disk"):
         run(lost=(2, 0, 3))
 
 
@@ -114,4 +114,4 @@ def test_what_is_too_old_is_deleted_before_anything_is_sent() -> None:
 def test_what_still_waits_on_disk_is_said_at_the_end_and_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         run(pending=72)
-    assert "stopped; 72 reads wait in the outbox" in caplog.text
+    assert "stopped; 72 reads still in the outbox" in caplog.text

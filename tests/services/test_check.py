@@ -97,7 +97,7 @@ def test_reads_that_wait_for_another_vehicle_are_told(car: Car) -> None:
         )
     (fault,) = car.faults()
     assert "agent.toml:3: vehicle.id: " in fault
-    assert "holds 1 reads, 0 pictures and 0 gap records of test/car-9" in fault
+    assert "holds 1 read, 0 pictures and 0 gap records of test/car-9" in fault
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,8 @@ def test_an_outbox_that_the_service_mends_at_its_start_is_a_caution_and_no_fault
     assert car.cautions() == [
         f"outbox {outbox}: its format is 4, an earlier one: the service takes it over when it starts"
     ]
+    outbox.write_bytes(b"")
+    assert car.cautions() == [f"outbox {outbox}: is a file of 0 bytes: the service begins a new one in it"]
     outbox.write_text("no outbox at all")
     assert car.faults() == []
     assert car.cautions() == [

@@ -77,7 +77,7 @@ def test_the_record_says_how_everything_is_and_fits_the_published_schema(tmp_pat
     assert (found.outbox.pending, found.outbox.quarantined, found.outbox.images, found.outbox.gaps) == (1, 1, 1, 2)
     assert [one.model_dump() for one in found.outbox.left] == [{"what": "reads", "reason": "purged", "reads": 1}]
     assert (found.delivery.receipted, found.delivery.refused) == (7, 1)
-    assert found.warnings == ("1 reads are quarantined: the broker does not take them",)
+    assert found.warnings == ("1 read quarantined: not taken by the broker",)
     assert found.certificate_expires_at is None
     assert b"note" not in found.encode()
 
@@ -95,9 +95,9 @@ def test_what_is_wrong_is_a_line_for_a_person(tmp_path: Path, monkeypatch: pytes
     )
     assert found.warnings == (
         "camera cam-0: no answer",
-        "camera cam-1: 3 reads are lost: the disk did not take them",
+        "camera cam-1: 3 reads lost: not taken by the disk",
         "camera cam-1: its picture is frozen",
-        "1 reads are quarantined: the broker does not take them",
+        "1 read quarantined: not taken by the broker",
         "the disk has 3 MB left",
         "the clock is not synchronized",
         "reads lie on the disk unencrypted: state.key_file is not set",

@@ -213,8 +213,8 @@ def test_what_the_disk_refuses_is_kept_once_it_takes_it(caplog: pytest.LogCaptur
     assert len(disk.kept) == 2
     assert line.status.lost == 0
     assert told(caplog) == [
-        "front: 2 reads wait in memory, 0 lost: outbox: disk full",
-        "front: the disk takes reads again: 2 were written",
+        "front: 2 reads waiting in memory, 0 lost: outbox: disk full",
+        "front: the disk takes reads again: 2 written",
     ]
 
 
@@ -230,11 +230,11 @@ def test_a_disk_that_refuses_for_long_is_told_when_it_begins_and_when_reads_begi
         for _ in range(2):
             line._store([make_read()])
     assert told(caplog) == [
-        "front: 1 reads wait in memory, 0 lost: outbox: disk full",
-        "front: 3 reads wait in memory, 1 lost: outbox: disk full",
-        "front: the disk takes reads again: 4 were written",
-        "front: 1 reads wait in memory, 4 lost: outbox: disk full",
-        "front: the disk takes reads again: 2 were written",
+        "front: 1 read waiting in memory, 0 lost: outbox: disk full",
+        "front: 3 reads waiting in memory, 1 lost: outbox: disk full",
+        "front: the disk takes reads again: 4 written",
+        "front: 1 read waiting in memory, 4 lost: outbox: disk full",
+        "front: the disk takes reads again: 2 written",
     ]
     assert disk.told_lost == [4]
 
@@ -242,4 +242,4 @@ def test_a_disk_that_refuses_for_long_is_told_when_it_begins_and_when_reads_begi
 def test_what_the_disk_never_takes_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
     line = run(Disk(refusals=10_000))
     assert (line.status.reads, line.status.waiting, line.status.lost) == (0, 0, 2)
-    assert "2 reads are lost: the disk did not take them" in caplog.text
+    assert "2 reads lost: not taken by the disk" in caplog.text
