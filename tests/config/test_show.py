@@ -36,6 +36,7 @@ def test_each_value_tells_its_origin_if_asked(configuration: Configuration) -> N
     assert "port = 8883 # default" in with_origin
     assert with_origin.count("min_evidence = 5.0 # agent.toml:8") == 2
     assert 'url = "rtsp://h/1" # cameras/front.toml:2' in with_origin
+    assert 'reads = "21 days" # default' in with_origin  # a time, not the name of a law
     assert "port = 8883" in show(configuration)
 
 
