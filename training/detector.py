@@ -13,7 +13,7 @@ import math
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -24,8 +24,8 @@ from torch.nn import functional
 from training import boxes
 from training.data import DataError, Photograph, data_folders, photographs, read_gray, without_plates
 from training.feed import Feed
-from training.loop import Loop, Schedule, half_precision
-from training.networks import Detector
+from training.loop import Class, Loop, Schedule, half_precision
+from training.networks import DETECTORS, Detector
 from training.render import printer
 from training.scenes import CELLS, WINDOW, Scene, Windows
 from training.shapes import DETECTOR_INPUT
@@ -48,6 +48,8 @@ WEIGHTS = {"openimages": 3.0, "robertlucian": 3.0, "openlpr-faisal": 2.0, "rf-ex
 NEGATIVE_WEIGHT = 4.0
 HELD_OUT = 20  # one group in so many is kept for validation
 MEASURED = 160  # photographs of it that are measured while training
+SHIPPED = "shipped"
+SEEN = 0.2  # chance of a centre from which a teacher's box counts
 
 
 def held_out(photograph: Photograph) -> bool:
@@ -108,14 +110,42 @@ class Course:
         return images, maps
 
 
-def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Tensor:
-    """The loss of the next batch."""
-    images, maps = feed.next()
-    x = torch.from_numpy(images).to(device).float().div_(255)
-    x = x.contiguous(memory_format=torch.channels_last)
-    with half_precision(device):
-        output = network(x)
-    return loss_of(output, torch.from_numpy(maps).to(device))
+def distance(output: Tensor, agreed: Tensor) -> Tensor:
+    """Of a map from what teachers made of it: cross entropy where they differ, and boxes where they see some."""
+    said, chance = output[:, 0].float(), agreed[:, 0]
+    entropy = functional.binary_cross_entropy_with_logits(said, chance, reduction="none")
+    centres = (entropy * (said.sigmoid() - chance).square()).sum() / (chance > SEEN).sum().clamp(min=1)
+    error = functional.smooth_l1_loss(output[:, 1:].float(), agreed[:, 1:], reduction="none", beta=0.2)
+    weight = chance * (chance > SEEN)
+    return centres + (error.sum(1) * weight).sum() / weight.sum().clamp(min=1)
+
+
+class Windowful:
+    """Windows [n,1,320,320] on the device with their maps."""
+
+    def __init__(self, batches: list[Batch], device: torch.device) -> None:
+        images, maps = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        x = torch.from_numpy(images).to(device).float().div_(255)
+        self._x = x.contiguous(memory_format=torch.channels_last)
+        self._maps = torch.from_numpy(maps).to(device)
+
+    def see(self, network: nn.Module) -> Tensor:
+        """Its map [n,5,40,40]."""
+        with half_precision(self._x.device):
+            return cast("Tensor", network(self._x))
+
+    def loss(self, output: Tensor) -> Tensor:
+        """By the true boxes."""
+        return loss_of(output, self._maps)
+
+    def agreed(self, outputs: list[Tensor]) -> Tensor:
+        """The mean map, with the chance of a centre instead of its logit."""
+        maps = torch.stack([torch.cat([one[:, :1].float().sigmoid(), one[:, 1:].float()], 1) for one in outputs])
+        return maps.mean(0)
+
+    def distance(self, output: Tensor, agreed: Tensor) -> Tensor:
+        """From what the teachers made of it."""
+        return distance(output, agreed)
 
 
 def measure(network: nn.Module, found: list[Photograph]) -> str:
@@ -142,13 +172,22 @@ def train(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     schedule = Schedule(seconds=options.hours * 3600, rate=options.rate, warmup_steps=150)
-    loop = Loop(network=Detector(), schedule=schedule, folder=Path(options.out))
-    loop.resume()
-    if not loop.step and options.start:
-        loop.start_from(Path(options.start))
-    log.info("detector: %d weights", sum(p.numel() for p in loop.network.parameters()))
+    loops = begun({name: Detector(DETECTORS[name]) for name in options.sizes}, schedule, options)
     with Feed(course.batch, workers=options.workers, seed=5) as feed:
-        loop.run(lambda n, d: loss_from(feed, n, d), lambda n: measure(n, kept))
+        learners = Class(loops, lambda d: Windowful([feed.next() for _ in range(options.batches)], d))
+        learners.run(lambda n: measure(n, kept))
+
+
+def begun(networks: dict[str, nn.Module], schedule: Schedule, options: argparse.Namespace) -> list[Loop]:
+    """A loop for each size, in a folder of its own; resumed, or the shipped size from the weights to start from."""
+    loops = []
+    for name, network in networks.items():
+        log.info("%s: %d weights", name, sum(p.numel() for p in network.parameters()))
+        loop = Loop(network=network, schedule=schedule, folder=Path(options.out) / name)
+        if not loop.resume() and options.start and name == SHIPPED:
+            loop.start_from(Path(options.start))
+        loops.append(loop)
+    return loops
 
 
 def arguments(rate: float, description: str) -> argparse.ArgumentParser:
@@ -165,6 +204,11 @@ def arguments(rate: float, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
     parser.add_argument("--threads", type=count, default=1, help="of the network")
     parser.add_argument("--workers", type=count, default=1, help="processes that make the pictures")
+    parser.add_argument("--batches", type=count, default=1, help="of theirs that make one step")
+    parser.add_argument(
+        "--sizes", nargs="+", choices=("wide", SHIPPED, "small"), default=[SHIPPED],
+        help="of the networks that learn together; all but the last teach each other and the last one",
+    )  # fmt: skip
     return parser
 
 

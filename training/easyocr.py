@@ -60,7 +60,7 @@ def write(weights: Mapping[str, Tensor], folder: Path) -> str:
 
 def source() -> str:
     """A module with our network that needs nothing of this project."""
-    values = {"CLASSES": CLASSES, "LINES": networks.LINES, "CODES": CODES}
+    values = {"CLASSES": CLASSES, "LINES": networks.LINES, "READERS": networks.READERS, "CODES": CODES}
     constants = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     parts = (networks.block, networks.Residual, networks.Reader)
     return "\n\n\n".join([HEAD + constants, *(inspect.getsource(part).rstrip() for part in parts), TAIL])

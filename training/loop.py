@@ -1,4 +1,8 @@
-"""The training loop both networks share: schedule, averaged weights, checkpoints that resume."""
+"""The training loop both networks share: schedule, averaged weights, checkpoints that resume.
+
+Networks of several sizes may learn together: each from the labels and from what averaged weights make of the same
+pictures (Zhang et al., 2018, "Deep Mutual Learning"; averaged teachers: Tarvainen and Valpola, 2017).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import math
 import pickle
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +22,7 @@ from training.data import DataError
 from training.files import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 log = logging.getLogger("training")
@@ -27,6 +31,25 @@ CHECKPOINT = "checkpoint.pt"
 DECAY = 0.999
 CLIP = 5.0
 FLOOR = 0.005  # of the learning rate, at the end of the cosine
+TEACHES_FROM = 0.3  # of the time, a network that began with nothing
+
+Output = TypeVar("Output")
+
+
+class Lesson(Protocol[Output]):
+    """Pictures on the device, and what networks should make of them."""
+
+    def see(self, network: nn.Module) -> Output:
+        """The network's output."""
+
+    def loss(self, output: Output) -> Tensor:
+        """Of an output, by the labels."""
+
+    def agreed(self, outputs: list[Output]) -> Output:
+        """What several networks say together."""
+
+    def distance(self, output: Output, agreed: Output) -> Tensor:
+        """Of an output from what others agreed on; on the scale of the loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +84,17 @@ class Loop:
         self.averaged = copy.deepcopy(self.network).eval()
         self.schedule = schedule
         self.folder = folder
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), schedule.rate, weight_decay=2e-2)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), schedule.rate, weight_decay=2e-2, fused=self.device.type == "cuda"
+        )
         self.step = 0
         self.spent_s = 0.0
+        self.began_with_weights = False
+
+    @property
+    def teaches(self) -> bool:
+        """True once what it says is worth something to others."""
+        return self.began_with_weights or self.spent_s > TEACHES_FROM * self.schedule.seconds
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint where there is one."""
@@ -76,6 +107,7 @@ class Loop:
             fill(self.averaged, state["averaged"], path)
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
+            self.began_with_weights = bool(state["began_with_weights"])
         except (KeyError, ValueError) as error:
             message = f"{path}: is no checkpoint of this training"
             raise DataError(message) from error
@@ -86,6 +118,7 @@ class Loop:
         """Begin anew, but from finished weights."""
         for network in (self.network, self.averaged):
             load_weights(network, weights)
+        self.began_with_weights = True
 
     def save(self) -> None:
         """Write the checkpoint in full, then put it in place of the last one."""
@@ -95,62 +128,96 @@ class Loop:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "spent_s": self.spent_s,
+            "began_with_weights": self.began_with_weights,
         }
         save_atomically(state, self.folder / CHECKPOINT)
 
-    def run(
-        self,
-        loss_of_next: Callable[[nn.Module, torch.device], Tensor],
-        measure: Callable[[nn.Module], str],
-        after_step: Callable[[int], None] | None = None,
-    ) -> None:
-        """Train until the schedule's seconds are spent, saving as it goes and when it is interrupted."""
-        self.save()  # what cannot be written is better known before the hours than after
-        running, saved_s, logged = 0.0, self.spent_s, (time.monotonic(), self.step)
-        while self.spent_s < self.schedule.seconds:
-            began = time.monotonic()
-            try:
-                running += self._one(loss_of_next)
-            except KeyboardInterrupt:
-                self.save()
-                log.info("interrupted at step %d: saved", self.step)
-                raise
-            if after_step is not None:
-                after_step(self.step)
-            self.spent_s += time.monotonic() - began
-            if self.step % self.schedule.log_every_steps == 0:
-                rate = (self.step - logged[1]) / max(1e-9, time.monotonic() - logged[0])
-                mean = running / max(1, self.step - logged[1])
-                log.info("step %d loss %.4f %.2f steps/s %.0f s", self.step, mean, rate, self.spent_s)
-                running, logged = 0.0, (time.monotonic(), self.step)
-            if self.spent_s - saved_s > self.schedule.save_every_s:
-                self.save()
-                saved_s = self.spent_s
-                log.info("saved at step %d: %s", self.step, measure(self.averaged))
-        self.save()
-        log.info("done at step %d: %s", self.step, measure(self.averaged))
-
-    def _one(self, loss_of_next: Callable[[nn.Module, torch.device], Tensor]) -> float:
+    def learn(self, loss: Tensor) -> None:
+        """One step of the optimizer."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate_at(self.step, self.spent_s)
-        loss = loss_of_next(self.network, self.device)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimizer.step()
         self.step += 1
         average(self.averaged, self.network, min(DECAY, (1 + self.step) / (10 + self.step)))
-        return float(loss.item())
+
+
+class Class(Generic[Output]):
+    """Networks that learn together from the same lessons, or one alone. The last of several teaches none."""
+
+    def __init__(self, loops: Sequence[Loop], next_lesson: Callable[[torch.device], Lesson[Output]]) -> None:
+        self._loops = loops
+        self._next = next_lesson
+
+    def run(self, measure: Callable[[nn.Module], str], after_step: Callable[[int], None] | None = None) -> None:
+        """Train until the schedule's seconds are spent, saving as it goes and when it is interrupted."""
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
+        first = self._loops[0]
+        schedule = first.schedule
+        self._save()  # what cannot be written is better known before the hours than after
+        losses = [torch.zeros((), device=first.device) for _ in self._loops]
+        saved_s, logged = first.spent_s, (time.monotonic(), first.step)
+        while first.spent_s < schedule.seconds:
+            began = time.monotonic()
+            try:
+                losses = [before + now for before, now in zip(losses, self._step(), strict=True)]
+            except KeyboardInterrupt:
+                self._save()
+                log.info("interrupted at step %d: saved", first.step)
+                raise
+            if after_step is not None:
+                after_step(first.step)
+            for loop in self._loops:
+                loop.spent_s += time.monotonic() - began
+            if first.step % schedule.log_every_steps == 0:
+                steps = first.step - logged[1]
+                rate = steps / max(1e-9, time.monotonic() - logged[0])
+                means = " ".join(f"{float(one) / max(1, steps):.4f}" for one in losses)
+                log.info("step %d loss %s %.2f steps/s %.0f s", first.step, means, rate, first.spent_s)
+                losses = [torch.zeros_like(one) for one in losses]
+                logged = (time.monotonic(), first.step)
+            if first.spent_s - saved_s > schedule.save_every_s:
+                self._save()
+                saved_s = first.spent_s
+                self._tell("saved", measure)
+        self._save()
+        self._tell("done", measure)
+
+    def _step(self) -> list[Tensor]:
+        """What the labels cost each network."""
+        lesson = self._next(self._loops[0].device)
+        teachers = [loop for loop in self._loops[:-1] if loop.teaches]
+        agreed = None
+        if teachers:
+            with torch.no_grad():
+                agreed = lesson.agreed([lesson.see(loop.averaged) for loop in teachers])
+        losses = []
+        for loop in self._loops:
+            output = lesson.see(loop.network)
+            loss = lesson.loss(output)
+            loop.learn(loss if agreed is None else loss + lesson.distance(output, agreed))
+            losses.append(loss.detach())
+        return losses
+
+    def _save(self) -> None:
+        for loop in self._loops:
+            loop.save()
+
+    def _tell(self, what: str, measure: Callable[[nn.Module], str]) -> None:
+        for loop in self._loops:
+            log.info("%s at step %d: %s: %s", what, loop.step, loop.folder.name, measure(loop.averaged))
 
 
 @torch.no_grad()
 def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the averaged weights a little towards the network's."""
-    for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if old.dtype.is_floating_point:
-            old.lerp_(new, 1 - decay)
-        else:
-            old.copy_(new)
+    old, new = (list(one.state_dict().values()) for one in (averaged, network))
+    moving = [k for k, one in enumerate(old) if one.dtype.is_floating_point]
+    torch._foreach_lerp_([old[k] for k in moving], [new[k] for k in moving], 1 - decay)
+    for k in set(range(len(old))) - set(moving):
+        old[k].copy_(new[k])
 
 
 def save_atomically(state: object, path: Path) -> None:

@@ -16,6 +16,9 @@ from training.regions import CODES
 from training.shapes import BLOCK, CLASSES, MIDDLE, SPREAD
 
 LINES = 2  # that a plate may have
+# Channels from the first convolution on. The wide ones are never shipped: they teach the others.
+DETECTORS = {"small": (24, 40, 64, 96, 48), "shipped": (24, 48, 80, 128, 64), "wide": (32, 72, 120, 192, 96)}
+READERS = {"small": (16, 48, 80, 112), "shipped": (24, 64, 96, 128), "wide": (48, 128, 192, 256)}
 RARE = -4.0  # starting logit of a centre: most cells hold none
 
 
@@ -47,18 +50,19 @@ class Detector(nn.Module):
     It works on blocks of 4x4 pixels as one cell of 16 channels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: tuple[int, int, int, int, int] = DETECTORS["shipped"]) -> None:
         super().__init__()
-        self.stem = block(BLOCK * BLOCK, 24)
-        self.eighth = nn.Sequential(block(24, 48, 3, 2), Residual(48))
-        self.sixteenth = nn.Sequential(block(48, 80, 3, 2), Residual(80), Residual(80))
-        self.thirtysecond = nn.Sequential(block(80, 128, 3, 2), Residual(128), Residual(128))
-        self.from_thirtysecond = block(128, 64, 1)
-        self.from_sixteenth = block(80, 64, 1)
-        self.from_eighth = block(48, 64, 1)
-        self.mix_sixteenth = block(64, 64)
-        self.mix_eighth = block(64, 64)
-        self.out = nn.Conv2d(64, 5, 1)
+        a, b, c, d, mixed = channels
+        self.stem = block(BLOCK * BLOCK, a)
+        self.eighth = nn.Sequential(block(a, b, 3, 2), Residual(b))
+        self.sixteenth = nn.Sequential(block(b, c, 3, 2), Residual(c), Residual(c))
+        self.thirtysecond = nn.Sequential(block(c, d, 3, 2), Residual(d), Residual(d))
+        self.from_thirtysecond = block(d, mixed, 1)
+        self.from_sixteenth = block(c, mixed, 1)
+        self.from_eighth = block(b, mixed, 1)
+        self.mix_sixteenth = block(mixed, mixed)
+        self.mix_eighth = block(mixed, mixed)
+        self.out = nn.Conv2d(mixed, 5, 1)
         nn.init.constant_(cast("Tensor", self.out.bias)[:1], RARE)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -83,31 +87,32 @@ class Reader(nn.Module):
     lower line: one sequence for CTC. A plate of one line is told in either of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: tuple[int, int, int, int] = READERS["shipped"]) -> None:
         super().__init__()
+        a, b, c, d = channels
         self.body = nn.Sequential(
             nn.PixelUnshuffle(2),
-            block(4, 24), Residual(24),
-            block(24, 64, 3, 2), Residual(64), Residual(64),
-            block(64, 96, 3, (2, 1)), Residual(96),
-            block(96, 128, 3, (2, 1)), Residual(128), Residual(128),
+            block(4, a), Residual(a),
+            block(a, b, 3, 2), Residual(b), Residual(b),
+            block(b, c, 3, (2, 1)), Residual(c),
+            block(c, d, 3, (2, 1)), Residual(d), Residual(d),
         )  # fmt: skip
         self.collapse = nn.Sequential(
-            nn.Conv2d(128, LINES * 128, (4, 1), bias=False), nn.BatchNorm2d(LINES * 128), nn.ReLU(inplace=True)
+            nn.Conv2d(d, LINES * d, (4, 1), bias=False), nn.BatchNorm2d(LINES * d), nn.ReLU(inplace=True)
         )
         self.along = nn.Sequential(
-            nn.Conv2d(128, 128, (1, 5), padding=(0, 2), bias=False),
-            nn.BatchNorm2d(128),
+            nn.Conv2d(d, d, (1, 5), padding=(0, 2), bias=False),
+            nn.BatchNorm2d(d),
             nn.ReLU(inplace=True),
-            nn.Conv2d(128, 128, (1, 5), padding=(0, 2), bias=False),
-            nn.BatchNorm2d(128),
+            nn.Conv2d(d, d, (1, 5), padding=(0, 2), bias=False),
+            nn.BatchNorm2d(d),
             nn.ReLU(inplace=True),
             nn.Dropout(0.1),
         )
-        self.out = nn.Linear(128, CLASSES)
+        self.out = nn.Linear(d, CLASSES)
         self.region = nn.Sequential(
-            block(128, 128, 3, 2), nn.AvgPool2d((1, 5)), nn.Flatten(),
-            nn.Dropout(0.2), nn.Linear(2 * 4 * 128, len(CODES)),
+            block(d, d, 3, 2), nn.AvgPool2d((1, 5)), nn.Flatten(),
+            nn.Dropout(0.2), nn.Linear(2 * 4 * d, len(CODES)),
         )  # fmt: skip
 
     def forward(self, plate: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,6 +122,6 @@ class Reader(nn.Module):
         even = torch.clamp((plate - mean) / torch.sqrt(spread + 4e-4), -3.0, 3.0)
         seen = self.body(even)
         columns = self.collapse(seen)
-        lines = columns.reshape(-1, 128, LINES, columns.shape[-1])
+        lines = columns.reshape(-1, self.out.in_features, LINES, columns.shape[-1])
         lines = lines + self.along(lines)
         return self.out(lines.flatten(2).transpose(1, 2)), self.region(seen)

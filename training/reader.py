@@ -11,7 +11,7 @@ import logging
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -23,14 +23,15 @@ from edge_agent.domain import folded
 from training import boxes, ctc, degrade
 from training.ctc import Labelled
 from training.data import SLACK_PX, DataError, PlateText, data_folders, plate_texts, read_gray, without_plates
-from training.detector import arguments, run
+from training.detector import arguments, begun, count, run
 from training.feed import Feed
-from training.loop import Loop, Schedule, half_precision, load_weights
-from training.networks import Detector, Reader
+from training.loop import Class, Schedule, half_precision, load_weights
+from training.networks import READERS, Detector, Reader
 from training.regions import CODES, NO_PLATE, STATES, possible
 from training.render import printer
 from training.shapes import DETECTOR_INPUT, MARGIN, READER_INPUT
 from training.splice import Cut, cut, spliced
+from training.views import views
 
 if TYPE_CHECKING:
     import argparse
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from training.render import Plate, Printer
 
     Batch = tuple[NDArray[np.uint8], list[Labelled], NDArray[np.bool_]]
+    Output = tuple[Tensor, Tensor]
 
 log = logging.getLogger("training")
 
@@ -59,6 +61,7 @@ LEAST_CHANCE = 0.03
 LOOKALIKES_EACH = 6
 DETECTOR_WEIGHTS = Path(__file__).with_name("weights") / "detector.pt"
 REGION_WEIGHT = 0.25  # of its loss beside that of the characters
+CHARACTERS = 7.0  # of a plate, more or less
 # Shares of the real half, where the data has such plates.
 SHARES = {"us-scene": 0.30, "us-frontal": 0.19, "br": 0.18, "other": 0.26, "two lines": 0.07}
 
@@ -188,14 +191,40 @@ def busiest(picture: Gray, rng: np.random.Generator) -> Box:
     return max(found)[1]
 
 
-def loss_from(feed: Feed[Batch], network: nn.Module, device: torch.device) -> Tensor:
-    """The loss of the next batch."""
-    images, labels, regions = feed.next()
-    x = torch.from_numpy(images).to(device).float().div_(255)
-    x = x.contiguous(memory_format=torch.channels_last)
-    with half_precision(device):
-        characters, region = network(x)
-    return ctc.loss(characters, labels) + REGION_WEIGHT * region_loss(region, torch.from_numpy(regions).to(device))
+class Platefuls:
+    """Crops [n,1,64,160] on the device, each in several views, with what they say."""
+
+    def __init__(self, batches: list[Batch], count: int, device: torch.device) -> None:
+        images, labels, regions = zip(*batches, strict=True)
+        x = torch.from_numpy(np.concatenate(images)).to(device).float().div_(255)
+        self._x = views(x, count).contiguous(memory_format=torch.channels_last)
+        self._labels = [label for one in labels for label in one] * count
+        self._regions = torch.from_numpy(np.concatenate(regions)).to(device).repeat(count, 1)
+
+    def see(self, network: nn.Module) -> Output:
+        """Its logits of characters [n,80,37] and of regions [n,61]."""
+        with half_precision(self._x.device):
+            return cast("Output", network(self._x))
+
+    def loss(self, output: Output) -> Tensor:
+        """By the labels."""
+        characters, regions = output
+        return ctc.loss(characters, self._labels) + REGION_WEIGHT * region_loss(regions, self._regions)
+
+    def agreed(self, outputs: list[Output]) -> Output:
+        """The mean shares."""
+        characters, regions = (
+            torch.stack([one.float().softmax(-1) for one in all_]) for all_ in zip(*outputs, strict=True)
+        )
+        return characters.mean(0), regions.mean(0)
+
+    def distance(self, output: Output, agreed: Output) -> Tensor:
+        """Of the shares from those (Kullback and Leibler), a character as in the loss."""
+        characters, regions = (
+            functional.kl_div(functional.log_softmax(one.float(), -1), shares, reduction="sum") / len(shares)
+            for one, shares in zip(output, agreed, strict=True)
+        )
+        return characters / CHARACTERS + REGION_WEIGHT * regions
 
 
 def region_loss(logits: Tensor, possible: Tensor) -> Tensor:
@@ -277,12 +306,12 @@ def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
     return ", ".join(f"{k} {np.mean(v):.3f}/{len(v)}" for k, v in sorted(right.items()))
 
 
-def photographs(loop: Loop, folders: list[Path], *, can_read: bool) -> list[Photographed]:
+def photographs(network: nn.Module | None, folders: list[Path]) -> list[Photographed]:
     """What the reader learns from; a network that can read already tells the characters apart."""
-    if not can_read:
+    if network is None:
         return taken([one for folder in folders for one in plate_texts(folder, "train")])
     known = taken([one for folder in folders for one in plate_texts(folder, "train", noisy=True)])
-    plates = list(judged(loop.averaged, known))
+    plates = list(judged(network, known))
     parted = sum(one.cut is not None for one in plates)
     log.info("%d plates, the characters of %d can be told apart", len(plates), parted)
     return plates
@@ -295,21 +324,19 @@ def train(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     schedule = Schedule(seconds=options.hours * 3600, rate=options.rate)
-    loop = Loop(network=Reader(), schedule=schedule, folder=Path(options.out))
-    can_read = loop.resume() and loop.step > EASY_STEPS
-    if not loop.step and options.start:
-        loop.start_from(Path(options.start))
-        can_read = True
-    log.info("reader: %d weights", sum(p.numel() for p in loop.network.parameters()))
+    loops = begun({name: Reader(READERS[name]) for name in options.sizes}, schedule, options)
+    can_read = [loop for loop in loops if loop.began_with_weights or loop.step > EASY_STEPS]
     course = Course(
-        plates=photographs(loop, folders, can_read=can_read),
+        plates=photographs(can_read[0].averaged if can_read else None, folders),
         empty=empties(folders),
         printer=printer(folders[0], options.fonts),
     )
     with Feed(course.batch, workers=options.workers, seed=7) as feed:
-        feed.set_stage(int(can_read))
-        loop.run(
-            lambda n, d: loss_from(feed, n, d),
+        feed.set_stage(int(bool(can_read)))
+        learners = Class(
+            loops, lambda d: Platefuls([feed.next() for _ in range(options.batches)], options.views, d)
+        )
+        learners.run(
             lambda n: measure(n, kept),
             lambda step: feed.set_stage(1) if step == EASY_STEPS else None,
         )
@@ -317,7 +344,9 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> int:
     """Command line."""
-    options = arguments(RATE, __doc__ or "").parse_args()
+    parser = arguments(RATE, __doc__ or "")
+    parser.add_argument("--views", type=count, default=1, help="of each crop, made on the device")
+    options = parser.parse_args()
     return run(lambda: train(options))
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 CLASSES = 37
 LINES = 2
+READERS = {'small': (16, 48, 80, 112), 'shipped': (24, 64, 96, 128), 'wide': (48, 128, 192, 256)}
 CODES = ('us-al', 'us-ak', 'us-az', 'us-ar', 'us-ca', 'us-co', 'us-ct', 'us-dc', 'us-de', 'us-fl', 'us-ga', 'us-hi', 'us-ia', 'us-id', 'us-il', 'us-in', 'us-ks', 'us-ky', 'us-la', 'us-ma', 'us-md', 'us-me', 'us-mi', 'us-mn', 'us-mo', 'us-ms', 'us-mt', 'us-nc', 'us-nd', 'us-ne', 'us-nh', 'us-nj', 'us-nm', 'us-nv', 'us-ny', 'us-oh', 'us-ok', 'us-or', 'us-pa', 'us-ri', 'us-sc', 'us-sd', 'us-tn', 'us-tx', 'us-ut', 'us-va', 'us-vt', 'us-wa', 'us-wi', 'us-wv', 'us-wy', 'au', 'br', 'ca', 'de', 'gb', 'in', 'pk', 'ro', 'other', 'none')
 
 
@@ -40,31 +41,32 @@ class Reader(nn.Module):
     lower line: one sequence for CTC. A plate of one line is told in either of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: tuple[int, int, int, int] = READERS["shipped"]) -> None:
         super().__init__()
+        a, b, c, d = channels
         self.body = nn.Sequential(
             nn.PixelUnshuffle(2),
-            block(4, 24), Residual(24),
-            block(24, 64, 3, 2), Residual(64), Residual(64),
-            block(64, 96, 3, (2, 1)), Residual(96),
-            block(96, 128, 3, (2, 1)), Residual(128), Residual(128),
+            block(4, a), Residual(a),
+            block(a, b, 3, 2), Residual(b), Residual(b),
+            block(b, c, 3, (2, 1)), Residual(c),
+            block(c, d, 3, (2, 1)), Residual(d), Residual(d),
         )  # fmt: skip
         self.collapse = nn.Sequential(
-            nn.Conv2d(128, LINES * 128, (4, 1), bias=False), nn.BatchNorm2d(LINES * 128), nn.ReLU(inplace=True)
+            nn.Conv2d(d, LINES * d, (4, 1), bias=False), nn.BatchNorm2d(LINES * d), nn.ReLU(inplace=True)
         )
         self.along = nn.Sequential(
-            nn.Conv2d(128, 128, (1, 5), padding=(0, 2), bias=False),
-            nn.BatchNorm2d(128),
+            nn.Conv2d(d, d, (1, 5), padding=(0, 2), bias=False),
+            nn.BatchNorm2d(d),
             nn.ReLU(inplace=True),
-            nn.Conv2d(128, 128, (1, 5), padding=(0, 2), bias=False),
-            nn.BatchNorm2d(128),
+            nn.Conv2d(d, d, (1, 5), padding=(0, 2), bias=False),
+            nn.BatchNorm2d(d),
             nn.ReLU(inplace=True),
             nn.Dropout(0.1),
         )
-        self.out = nn.Linear(128, CLASSES)
+        self.out = nn.Linear(d, CLASSES)
         self.region = nn.Sequential(
-            block(128, 128, 3, 2), nn.AvgPool2d((1, 5)), nn.Flatten(),
-            nn.Dropout(0.2), nn.Linear(2 * 4 * 128, len(CODES)),
+            block(d, d, 3, 2), nn.AvgPool2d((1, 5)), nn.Flatten(),
+            nn.Dropout(0.2), nn.Linear(2 * 4 * d, len(CODES)),
         )  # fmt: skip
 
     def forward(self, plate: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,7 +76,7 @@ class Reader(nn.Module):
         even = torch.clamp((plate - mean) / torch.sqrt(spread + 4e-4), -3.0, 3.0)
         seen = self.body(even)
         columns = self.collapse(seen)
-        lines = columns.reshape(-1, 128, LINES, columns.shape[-1])
+        lines = columns.reshape(-1, self.out.in_features, LINES, columns.shape[-1])
         lines = lines + self.along(lines)
         return self.out(lines.flatten(2).transpose(1, 2)), self.region(seen)
 

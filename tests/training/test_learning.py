@@ -18,10 +18,13 @@ from torch import Tensor, nn
 from edge_agent.domain import folded
 from training import cost, ctc, export
 from training.data import DataError
+from training.detector import Windowful
 from training.feed import Feed
-from training.loop import CHECKPOINT, Loop, Schedule
+from training.loop import CHECKPOINT, Class, Loop, Schedule
 from training.networks import LINES, Detector, Reader
+from training.reader import Platefuls
 from training.shapes import READER_INPUT
+from training.views import views
 
 
 def make_loop(folder: Path) -> Loop:
@@ -30,8 +33,27 @@ def make_loop(folder: Path) -> Loop:
     return Loop(network=network, schedule=Schedule(seconds=3600), folder=folder)
 
 
+class Nought:
+    """A lesson: whatever is seen, the output should be 0; teachers say what they say."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def see(self, network: nn.Module) -> Tensor:
+        return network(self.x)
+
+    def loss(self, output: Tensor) -> Tensor:
+        return output.square().mean()
+
+    def agreed(self, outputs: list[Tensor]) -> Tensor:
+        return torch.stack(outputs).mean(0)
+
+    def distance(self, output: Tensor, agreed: Tensor) -> Tensor:
+        return (output - agreed).square().mean()
+
+
 def one_step(loop: Loop) -> None:
-    loop._one(lambda network, _: network(torch.rand(2, 1, 5, 5)).square().mean())
+    loop.learn(loop.network(torch.rand(2, 1, 5, 5)).square().mean())
 
 
 def test_decoding_joins_repeats_and_drops_blanks() -> None:
@@ -216,12 +238,12 @@ def test_a_broken_checkpoint_is_one_line(tmp_path: Path) -> None:
 def test_who_interrupts_a_training_loses_nothing(tmp_path: Path) -> None:
     loop = make_loop(tmp_path)
 
-    def interrupted(_: nn.Module, __: object) -> Tensor:
+    def interrupted(_: object) -> Nought:
         raise KeyboardInterrupt
 
     one_step(loop)
     with pytest.raises(KeyboardInterrupt):
-        loop.run(interrupted, lambda _: "")
+        Class([loop], interrupted).run(lambda _: "")
     again = make_loop(tmp_path)
     assert again.resume()
     assert again.step == 1
@@ -230,7 +252,84 @@ def test_who_interrupts_a_training_loses_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_is_said_before_the_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match="cannot be written"):
-        make_loop(tmp_path / "file").run(lambda *_: pytest.fail("it trains"), lambda _: "")
+        Class([make_loop(tmp_path / "file")], lambda _: pytest.fail("it trains")).run(lambda _: "")
+
+
+class Scale(nn.Module):
+    """One number times the input."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+class Unlabelled(Nought):
+    """The labels say nothing."""
+
+    def loss(self, output: Tensor) -> Tensor:
+        return (output * 0).sum()
+
+
+def test_networks_learn_from_those_that_know_something(tmp_path: Path) -> None:
+    torch.save(Scale(3.0).state_dict(), tmp_path / "known.pt")
+    schedule = Schedule(seconds=3, rate=0.05, warmup_steps=1)
+    knows, begins, last = (
+        Loop(network=Scale(0.0), schedule=schedule, folder=tmp_path / name) for name in ("knows", "begins", "last")
+    )
+    knows.start_from(tmp_path / "known.pt")
+    assert (knows.teaches, begins.teaches) == (True, False)
+    Class([begins, knows, last], lambda _: Unlabelled(torch.ones(1, 1))).run(lambda _: "")
+    assert begins.teaches
+    assert all(2 < loop.network.scale.item() < 4 for loop in (begins, knows, last))
+    assert begins.step == last.step > 20
+
+
+def test_a_network_alone_learns_from_the_labels_alone(tmp_path: Path) -> None:
+    alone = Loop(network=Scale(1.0), schedule=Schedule(seconds=0.2, rate=0.05), folder=tmp_path)
+    alone.began_with_weights = True
+    Class([alone], lambda _: Unlabelled(torch.ones(1, 1))).run(lambda _: "")
+    assert alone.step > 1
+    assert alone.network.scale.item() == pytest.approx(1.0, abs=0.05)  # weight decay alone
+
+
+def test_the_nearer_to_what_teachers_say_the_smaller_the_distance() -> None:
+    plates = Platefuls(
+        [(np.zeros((1, 1, *READER_INPUT), np.uint8), [], np.ones((1, 61), bool))], 1, torch.device("cpu")
+    )
+    regions = torch.zeros(1, 61)
+    agreed = plates.agreed([(said({3: "A"}), regions), (said({3: "A"}), regions)])
+    assert agreed[0].sum(-1) == pytest.approx(np.ones((1, 16)))
+    same, other = (float(plates.distance((said({3: one}), regions), agreed)) for one in "AB")
+    assert same == pytest.approx(0, abs=1e-4)
+    assert other > 0.5
+    windows = Windowful(
+        [(np.zeros((1, 1, 8, 8), np.uint8), np.zeros((1, 5, 1, 1), np.float32))], torch.device("cpu")
+    )
+    near, far, missed = (
+        torch.tensor([chance, x, 0, 0, 0]).view(1, 5, 1, 1) for chance, x in ((4.0, 0.1), (4.0, 2.0), (-4.0, 0.1))
+    )
+    seen = windows.agreed([near])
+    assert windows.distance(near, seen) < 0.01
+    assert min(windows.distance(far, seen), windows.distance(missed, seen)) > 0.5
+
+
+def test_more_views_of_a_crop_show_the_same_otherwise() -> None:
+    torch.manual_seed(1)
+    crops = torch.rand(8, 1, 8, 20).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    made = views(crops, 3)
+    assert made.shape == (24, *crops.shape[1:])
+    assert torch.equal(made[:8], crops)
+    assert made.min() >= 0
+    assert made.max() <= 1
+    for first in (8, 16):
+        like = [
+            float(torch.corrcoef(torch.stack([made[first + k].flatten(), crops[k].flatten()]))[0, 1])
+            for k in range(8)
+        ]
+        assert all(0.3 < one < 0.9999 for one in like)
 
 
 def test_a_worker_that_has_died_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
