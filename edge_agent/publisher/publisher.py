@@ -14,14 +14,13 @@ from edge_agent.contract.topics import Topics
 from edge_agent.domain import counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import Gap, ImageRow, Row
-from edge_agent.publisher.ahead import PATIENCE_S, Ahead
 from edge_agent.publisher.flight import Flight, Sent
 from edge_agent.publisher.ledger import Confirm, Ledger
+from edge_agent.publisher.outgoing import Outgoing
 from edge_agent.publisher.ports import COUNTED, Counters, Keeps, Link
 from edge_agent.publisher.reasons import NOBODY, READ_REFUSED, REFUSED, TOO_LARGE, TOPIC_REFUSED, WAIT
 from edge_agent.publisher.schedule import Backoff, Schedule
-from edge_agent.publisher.suspect import LOSSES, Suspect
-from edge_agent.publisher.words import gap_record
+from edge_agent.publisher.suspect import LOSSES
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +33,6 @@ _FAREWELL_S = 2.0
 _HEALTH_S = 60.0
 _SOON_S = 5.0  # at most between two tries, as a broker or a store that restarts is back in seconds
 _LONG_OUTAGE_S = 300.0  # of pauses; a whole fleet has much to send then, and comes back over longer ones
-_GAPS_AT_ONCE = 10
-_IMAGES_AT_ONCE = 8  # 24 KB at most: on a slow link the next read must not wait long behind them
 
 
 class Publisher:
@@ -79,11 +76,16 @@ class Publisher:
         self._health: Callable[[], bytes] | None = None
         self._ready = False
         self._announced = False  # the state is on its way or there
-        self._ahead = Ahead(has_limit=confirm == "store")
-        self._cursor = self._image_cursor = 0  # the last places taken in this pass over the outbox
+        self._outgoing = Outgoing(
+            outbox=outbox,
+            flight=self._flight,
+            topics=topics,
+            schedule=self._schedule,
+            has_store=confirm == "store",
+            tally=self._tally,
+            keep_large=lambda: self._keep_back(REFUSED[TOO_LARGE]),
+        )
         self._patience_s = resend_after_s
-        self._topic_refused = self._images_refused = False
-        self._suspect = Suspect()
         self._problem: str | None = None
         self._deaf: str | None = None  # why no receipt can come, although reads are sent
         self.progress_s = monotonic()
@@ -151,13 +153,12 @@ class Publisher:
         self._tally["resent"] += self._outbox.resend()
         self._schedule.cancel(self._begin)
         self._ready = True
-        self._topic_refused = False
+        self._outgoing.reads_refused = False
         self._start_over()
 
     def _start_over(self) -> None:
         self._settle()  # what is acknowledged must not go again
-        self._cursor = self._image_cursor = 0
-        self._images_refused = False
+        self._outgoing.start_over()
 
     def _resume(self) -> None:
         if not self._announced:
@@ -200,68 +201,7 @@ class Publisher:
     def _send(self) -> None:
         if not self._ready or self._resume in self._schedule:
             return
-        self._send_gaps()
-        under_way = self._flight.seqs
-        while (room := self._room_for_reads()) > 0:
-            # One read asks for all: thousands would be refused alike, or take the blame for one.
-            if self._topic_refused or self._suspect.is_there:
-                if under_way:
-                    return
-                room = 1
-            rows = self._outbox.take(limit=room, after_seq=self._cursor)
-            for row in rows:
-                if row.seq not in under_way and not self._publish(row):
-                    return
-                under_way.add(row.seq)
-                self._cursor = row.seq
-            if not rows:
-                self._send_images()
-                return
-
-    def _room_for_reads(self) -> int:
-        ahead = self._ahead.room
-        if ahead <= 0:
-            self._schedule.after(PATIENCE_S, self._ahead.forget)
-        return int(min(self._flight.room, ahead - len(self._flight.seqs)))
-
-    def _publish(self, row: Row) -> bool:
-        """Send a read; False when there is no connection any more."""
-        message = mqtt.Message(self._topics.reads, row.payload)
-        if not self._flight.fits(message):  # sent all the same, it would cost the connection
-            self._keep_back(REFUSED[TOO_LARGE])
-            return True
-        if self._flight.depart(message, row) is None:
-            return False
-        self._tally["published"] += 1
-        return True
-
-    def _send_gaps(self) -> None:
-        """Gap records go before the reads: few and small, and what they tell is missed already."""
-        if self._send_gaps in self._schedule or (room := min(self._flight.room, _GAPS_AT_ONCE)) <= 0:
-            return
-        under_way = self._flight.gaps
-        for gap in self._outbox.take_gaps(limit=room + len(under_way)):
-            message = mqtt.Message(self._topics.gaps, gap_record(gap, self._topics).encode())
-            if gap.id in under_way or not self._flight.fits(message):
-                continue
-            if self._flight.room <= 0 or self._flight.depart(message, gap) is None:
-                return
-
-    def _send_images(self) -> None:
-        """Pictures go while no read waits."""
-        under_way = self._flight.image_seqs
-        room = min(self._flight.room, _IMAGES_AT_ONCE - len(under_way))
-        if self._suspect.is_there:
-            room = min(room, 1 - len(under_way))
-        if self._images_refused or room <= 0:
-            return
-        for row in self._outbox.take_images(limit=room, after_seq=self._image_cursor):
-            self._image_cursor = row.seq
-            message = mqtt.Message(self._topics.image(row.key.read), row.jpeg)
-            if not self._flight.fits(message):
-                self._keep_back(REFUSED[TOO_LARGE])
-            elif row.seq not in under_way and self._flight.depart(message, row) is None:
-                return
+        self._outgoing.send()
 
     def _publish_state(self, state: State) -> int | None:
         topic = self._topics.state
@@ -283,7 +223,7 @@ class Publisher:
         if self._ledger.settle():
             self._patience_s = self._resend_after_s
             self._deaf = None
-            self._image_cursor = 0  # receipts come in any order, and the pictures of those reads may go now
+            self._outgoing.images_again()
 
     def _take(self, event: mqtt.Event) -> None:
         match event:
@@ -296,14 +236,14 @@ class Publisher:
             case mqtt.SubscriptionRefused(reason):
                 self._on_subscription_refused(reason)
             case mqtt.Received(topic, payload):
-                self._ahead.confirmed(self._ledger.received(topic, payload))
-                self._schedule.cancel(self._ahead.forget)
+                self._outgoing.ahead.confirmed(self._ledger.received(topic, payload))
+                self._schedule.cancel(self._outgoing.ahead.forget)
 
     def _on_connected(self, event: mqtt.Connected) -> None:
         _log.info("connected to the broker")
         self._flight.open(event)
         self._connected_s = self._monotonic()
-        self._ahead.forget()
+        self._outgoing.ahead.forget()
         self._problem = None
         self._announce()
         self._schedule.after(0, self._begin)
@@ -334,7 +274,7 @@ class Publisher:
 
     def _blame(self) -> None:
         first = self._flight.first
-        if first is not None and self._suspect.lost(first):
+        if first is not None and self._outgoing.suspect.lost(first):
             self._quarantine(first, f"{LOSSES} connections were lost while it was sent")
 
     def _quarantine(self, row: Row | ImageRow, why: str) -> None:
@@ -366,7 +306,7 @@ class Publisher:
             self._image_refused(message.what, event)
         elif isinstance(message.what, Gap):
             self._complain(f"nobody takes {self._topics.gaps} ({event.reason}): check the broker's rules and store")
-            self._schedule.after(self._retry_s(event.code), self._send_gaps)
+            self._schedule.after(self._retry_s(event.code), self._outgoing.send_gaps)
         elif event.code != NOBODY:
             self._complain(f"the broker refuses {message.what} ({event.reason}): check its rules")
 
@@ -378,14 +318,14 @@ class Publisher:
             self._schedule.after(0, self._settle)  # else it would be taken again
         else:
             if isinstance(message.what, Row):
-                self._ahead.sent()
-            self._suspect.came_through(message.what)
+                self._outgoing.ahead.sent()
+            self._outgoing.suspect.came_through(message.what)
         for pause in (self._reconnect, self._pause, self._unwanted):
             pause.reset()
         self._problem = None
-        if self._topic_refused:  # no longer: what was refused before can go at once
+        if self._outgoing.reads_refused:  # no longer: what was refused before can go at once
             _log.info("the broker takes reads again")
-            self._topic_refused = False
+            self._outgoing.reads_refused = False
             self._schedule.after(0, self._start_over)
 
     def _refused(self, row: Row, code: int) -> None:
@@ -398,7 +338,7 @@ class Publisher:
             return
         self._tally["refused"] += 1
         self._complain(problem)
-        self._topic_refused = True
+        self._outgoing.reads_refused = True
         if self._resume not in self._schedule:
             pause_s = self._unwanted.next_s(longest_s=_SOON_S if code == NOBODY else inf)
             self._schedule.after(pause_s, self._resume)
@@ -407,7 +347,7 @@ class Publisher:
         """Keep a picture that the broker does not take; where nobody wants any, the others wait too."""
         problem = f"nobody takes pictures ({answer.reason}): check the broker's rules and the store"
         self._keep_back(problem, answer.code)
-        self._images_refused = answer.code in TOPIC_REFUSED
+        self._outgoing.images_refused = answer.code in TOPIC_REFUSED
         if answer.code in READ_REFUSED:
             self._quarantine(row, problem)
 
