@@ -1,5 +1,5 @@
 # make run: watch it work.  make test: see it proven.  make lint: what CI checks beside the tests.
-# make test-faults: the tests of tests/faults at full length, half an hour: docs/faults.md says what each proves.
+# make test-faults: the tests of tests/faults at full length, an hour: docs/faults.md says what each proves.
 # make test-easyocr: what needs PyTorch (several GB), EasyOCR and the training, in an environment of its own.
 # make bench: how fast it is.  make accuracy: how well it reads.
 .PHONY: run test test-faults test-easyocr lint bench accuracy
@@ -12,9 +12,11 @@ test:
 	@./setup.sh test
 	@.venv/bin/python -m pytest -q
 
+# What compares with a model whatever is done in whatever order.
+MODELS = tests/outbox/test_outbox_against_a_list.py tests/publisher/test_whatever_happens.py
 test-faults:
 	@./setup.sh test
-	@EDGE_AGENT_FAULTS=full .venv/bin/python -m pytest -q -rP --show-capture=stdout tests/faults
+	@EDGE_AGENT_FAULTS=full .venv/bin/python -m pytest -q -rP --show-capture=stdout tests/faults $(MODELS)
 
 test-easyocr:
 	@./setup.sh easyocr

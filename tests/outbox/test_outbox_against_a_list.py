@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from edge_agent.domain import GapReason, ImageKey, ReadKey
 from edge_agent.outbox import Bounds, Gap, Gone, Outbox
+from tests.faults.amount import amount
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 BOUNDS = Bounds(quota_bytes=40 * 4096, keep_s=100.5)
@@ -323,4 +324,4 @@ class OutboxAgainstAList(RuleBasedStateMachine):
 
 
 TestOutboxAgainstAList = OutboxAgainstAList.TestCase
-TestOutboxAgainstAList.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestOutboxAgainstAList.settings = settings(max_examples=amount(40, 1000), stateful_step_count=30, deadline=None)

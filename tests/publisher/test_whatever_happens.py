@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from edge_agent.contract.receipt import Receipt
 from edge_agent.domain import ImageKey, ReadKey
+from tests.faults.amount import amount
 from tests.publisher.chain import TOPICS, Chain
 
 
@@ -104,4 +105,6 @@ class PublisherAgainstTheWorld(RuleBasedStateMachine):
 
 
 TestPublisherAgainstTheWorld = PublisherAgainstTheWorld.TestCase
-TestPublisherAgainstTheWorld.settings = settings(max_examples=20, stateful_step_count=15, deadline=None)
+TestPublisherAgainstTheWorld.settings = settings(
+    max_examples=amount(20, 400), stateful_step_count=15, deadline=None
+)
