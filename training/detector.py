@@ -24,7 +24,7 @@ from torch.nn import functional
 from training import boxes
 from training.data import DataError, Photograph, data_folders, photographs, read_gray, without_plates
 from training.feed import Feed
-from training.loop import Class, Loop, Schedule, half_precision
+from training.loop import Loop, Pupils, Schedule, half_precision
 from training.networks import DETECTORS, Detector
 from training.render import printer
 from training.scenes import CELLS, WINDOW, Scene, Windows
@@ -174,8 +174,8 @@ def train(options: argparse.Namespace) -> None:
     schedule = Schedule(seconds=options.hours * 3600, rate=options.rate, warmup_steps=150)
     loops = begun({name: Detector(DETECTORS[name]) for name in options.sizes}, schedule, options)
     with Feed(course.batch, workers=options.workers, seed=5) as feed:
-        learners = Class(loops, lambda d: Windowful([feed.next() for _ in range(options.batches)], d))
-        learners.run(lambda n: measure(n, kept))
+        pupils = Pupils(loops, lambda d: Windowful([feed.next() for _ in range(options.batches)], d))
+        pupils.run(lambda n: measure(n, kept))
 
 
 def begun(networks: dict[str, nn.Module], schedule: Schedule, options: argparse.Namespace) -> list[Loop]:

@@ -144,7 +144,7 @@ class Loop:
         average(self.averaged, self.network, min(DECAY, (1 + self.step) / (10 + self.step)))
 
 
-class Class(Generic[Output]):
+class Pupils(Generic[Output]):
     """Networks that learn together from the same lessons, or one alone. The last of several teaches none."""
 
     def __init__(self, loops: Sequence[Loop], next_lesson: Callable[[torch.device], Lesson[Output]]) -> None:

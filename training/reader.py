@@ -25,7 +25,7 @@ from training.ctc import Labelled
 from training.data import SLACK_PX, DataError, PlateText, data_folders, plate_texts, read_gray, without_plates
 from training.detector import arguments, begun, count, run
 from training.feed import Feed
-from training.loop import Class, Schedule, half_precision, load_weights
+from training.loop import Pupils, Schedule, half_precision, load_weights
 from training.networks import READERS, Detector, Reader
 from training.regions import CODES, NO_PLATE, STATES, possible
 from training.render import printer
@@ -333,10 +333,8 @@ def train(options: argparse.Namespace) -> None:
     )
     with Feed(course.batch, workers=options.workers, seed=7) as feed:
         feed.set_stage(int(bool(can_read)))
-        learners = Class(
-            loops, lambda d: Platefuls([feed.next() for _ in range(options.batches)], options.views, d)
-        )
-        learners.run(
+        pupils = Pupils(loops, lambda d: Platefuls([feed.next() for _ in range(options.batches)], options.views, d))
+        pupils.run(
             lambda n: measure(n, kept),
             lambda step: feed.set_stage(1) if step == EASY_STEPS else None,
         )

@@ -20,7 +20,7 @@ from training import cost, ctc, export
 from training.data import DataError
 from training.detector import Windowful
 from training.feed import Feed
-from training.loop import CHECKPOINT, Class, Loop, Schedule
+from training.loop import CHECKPOINT, Loop, Pupils, Schedule
 from training.networks import LINES, Detector, Reader
 from training.reader import Platefuls
 from training.shapes import READER_INPUT
@@ -243,7 +243,7 @@ def test_who_interrupts_a_training_loses_nothing(tmp_path: Path) -> None:
 
     one_step(loop)
     with pytest.raises(KeyboardInterrupt):
-        Class([loop], interrupted).run(lambda _: "")
+        Pupils([loop], interrupted).run(lambda _: "")
     again = make_loop(tmp_path)
     assert again.resume()
     assert again.step == 1
@@ -252,7 +252,7 @@ def test_who_interrupts_a_training_loses_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_is_said_before_the_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match="cannot be written"):
-        Class([make_loop(tmp_path / "file")], lambda _: pytest.fail("it trains")).run(lambda _: "")
+        Pupils([make_loop(tmp_path / "file")], lambda _: pytest.fail("it trains")).run(lambda _: "")
 
 
 class Scale(nn.Module):
@@ -281,7 +281,7 @@ def test_networks_learn_from_those_that_know_something(tmp_path: Path) -> None:
     )
     knows.start_from(tmp_path / "known.pt")
     assert (knows.teaches, begins.teaches) == (True, False)
-    Class([begins, knows, last], lambda _: Unlabelled(torch.ones(1, 1))).run(lambda _: "")
+    Pupils([begins, knows, last], lambda _: Unlabelled(torch.ones(1, 1))).run(lambda _: "")
     assert begins.teaches
     assert all(2 < loop.network.scale.item() < 4 for loop in (begins, knows, last))
     assert begins.step == last.step > 20
@@ -290,7 +290,7 @@ def test_networks_learn_from_those_that_know_something(tmp_path: Path) -> None:
 def test_a_network_alone_learns_from_the_labels_alone(tmp_path: Path) -> None:
     alone = Loop(network=Scale(1.0), schedule=Schedule(seconds=0.2, rate=0.05), folder=tmp_path)
     alone.began_with_weights = True
-    Class([alone], lambda _: Unlabelled(torch.ones(1, 1))).run(lambda _: "")
+    Pupils([alone], lambda _: Unlabelled(torch.ones(1, 1))).run(lambda _: "")
     assert alone.step > 1
     assert alone.network.scale.item() == pytest.approx(1.0, abs=0.05)  # weight decay alone
 
