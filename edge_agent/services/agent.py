@@ -1,6 +1,7 @@
 """The service: opens in order, watches, closes in reverse."""
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,10 @@ CAMERA_HANGS_AFTER_S = 150.0
 """A camera may wait for its own time-outs, which the settings bound to 120 s, before it turns."""
 
 CLOSE_S = 10.0
+
+SWITCH_S = 0.001
+"""Python lets a busy thread run 5 ms before another's turn: while a backlog drains, a commit would wait that long
+for each of its steps."""
 
 EXPIRE_EVERY_S = 15.0
 """The shortest law asks for three minutes."""
@@ -53,11 +58,12 @@ class Agent:
         self._drain_s = drain_s
         """How long to go on publishing once every camera has ended."""
         self._tick = tick
-        self._expire_at_s = 0.0
         """Called a few times a second on the calling thread; the demo draws its screen there."""
+        self._expire_at_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Work until stop is set or every camera has ended. Raises what keeps it from working at all."""
+        sys.setswitchinterval(SWITCH_S)
         with ExitStack() as opened:
             opened.enter_context(self._outbox)
             opened.callback(lambda: log.info("stopped; %s", self._left()))
