@@ -131,10 +131,11 @@ class Outbox:
     def _salvage(self) -> None:
         """Put what can still be read into a new file; the damaged one is kept beside it."""
         found = salvage.salvage(self._path, self._key, owner=self._owner, now=self._now())
+        left = f", {counted(found.images_left, 'picture')} of lost reads left" if found.images_left else ""
         _log.error(
-            "outbox %s: was damaged: %s and %s could be saved, the store is told that some may be"
+            "outbox %s: was damaged: %s and %s could be saved%s, the store is told that some may be"
             " missing; the damaged file is kept as %s", self._path,
-            counted(found.reads, "read"), counted(found.images, "picture"), found.kept,
+            counted(found.reads, "read"), counted(found.images, "picture"), left, found.kept,
         )  # fmt: skip
 
     def close(self) -> None:
