@@ -106,7 +106,7 @@ class Outbox:
             raise
 
     def _connected(self) -> Connection:
-        with explained(self._path):
+        with explained(self._path, self._key):
             look(self._path, self._key)
             connection = connect(self._path, self._key)
             try:
@@ -369,7 +369,7 @@ class Outbox:
 
     @contextmanager
     def _use(self) -> Iterator[Connection]:
-        with self._guard, explained(self._path):
+        with self._guard, explained(self._path, self._key):
             if self._connection is None:
                 raise OutboxError(f"outbox {self._path}: is not open")
             yield self._connection

@@ -109,7 +109,8 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
     except OSError as error:
         raise OutboxError(f"outbox {path}: cannot be read: {error.strerror}") from None
     # A plain one is encrypted when the service starts with a key, not before.
-    with explained(path), closing(connect(path, None if plain else key, read_only=True)) as connection:
+    key = None if plain else key
+    with explained(path, key), closing(connect(path, key, read_only=True)) as connection:
         if is_new(connection):
             yield None
             return
