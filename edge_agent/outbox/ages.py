@@ -18,12 +18,13 @@ class Ages:
     """
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
-        aged_s, utc_s = (float(one) for one in connection.execute("SELECT aged_s, utc_s FROM age").fetchone())
-        self._aged_s = aged_s
-        self._began_s = utc_s - aged_s
+        aged_s, utc_s, behind_from = connection.execute("SELECT aged_s, utc_s, behind_from FROM age").fetchone()
+        self._aged_s = float(aged_s)
+        self._began_s = float(utc_s) - self._aged_s
         self._opened = now
         self._is_behind = utc_s >= PLAUSIBLE_FROM_S
-        self._last_seq, _ = connection.execute(CURRENT).fetchone()
+        last_seq, _ = connection.execute(CURRENT).fetchone()
+        self._behind_from = last_seq if behind_from is None else behind_from
         self.save(connection, now)
 
     def now_s(self, now: Stamp) -> float:
@@ -36,10 +37,17 @@ class Ages:
         age_s = self.now_s(now)
         # Where UTC was set ahead, that is no time that passed; where it was set back, it will be set right.
         self._began_s = max(self._began_s, now.utc.timestamp() - age_s)
-        connection.execute("UPDATE age SET aged_s = ?, utc_s = ?", (age_s, self._began_s + age_s))
+        connection.execute(
+            "UPDATE age SET aged_s = ?, utc_s = ?, behind_from = ?",
+            (age_s, self._began_s + age_s, self._behind_from if self._is_behind else None),
+        )
 
     def _catch_up(self, connection: Connection, now: Stamp) -> None:
-        """Count the time away once UTC tells it; what came since the outbox is open does not grow older by it."""
+        """Count the time away once UTC tells it.
+
+        What came while UTC was behind does not grow older by it, in whichever session that was: how much of it was
+        before a read came, nothing tells.
+        """
         away_s = now.utc.timestamp() - self.now_s(now) - self._began_s
         if self._is_behind and away_s >= 0:
             self._is_behind = False
@@ -47,5 +55,5 @@ class Ages:
             for table in ("reads", "images"):
                 connection.execute(
                     f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?",
-                    (away_s, self._last_seq),
+                    (away_s, self._behind_from),
                 )

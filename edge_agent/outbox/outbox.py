@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -289,6 +290,7 @@ class Outbox:
         """Delete what the car may keep no longer, sent or not, with gap records."""
         with self._transaction() as (connection, now):
             if self._ages is not None:
+                self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
                 self._ages.save(connection, now)
             note(connection, self._lock_file)
             age_s = self._age_s(now) - self._bounds.keep_s
@@ -379,12 +381,14 @@ class Outbox:
         """A connection in a transaction, and the time of what is done there."""
         with self._use() as connection:
             connection.execute("BEGIN IMMEDIATE")
+            ages = self._ages
             try:
                 yield connection, self._now()
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # a full disk may have rolled back by itself
                     connection.execute("ROLLBACK")
+                self._ages = ages
                 raise
 
 

@@ -138,6 +138,9 @@ def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: St
     new.executemany("INSERT INTO counter VALUES (?, ?)", [*others, (last, whose)])
     if age is not None and all(isinstance(one, float) for one in age):
         new.execute("UPDATE age SET aged_s = ?, utc_s = ?", age)
+    behind = old.one("SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer'")  # not in earlier formats
+    if behind is not None:
+        new.execute("UPDATE age SET behind_from = ?", behind)
     if last:
         # Pictures can be missing of reads that are not: the store has those by now, or they lie on other pages.
         missing = [Missing.READS, *([Missing.IMAGES] if "images" in old.broken else [])]

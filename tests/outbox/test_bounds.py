@@ -1,6 +1,7 @@
 """What leaves the outbox without a receipt, in which order, and that nothing leaves without a gap record."""
 
 import math
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -293,6 +294,57 @@ def test_what_a_power_cut_left_unsaved_counts_once(path: Path) -> None:
         assert outbox.expire().reads == 0
         clock.wait(20)
         assert outbox.expire().reads == 1
+
+
+def test_what_came_without_a_clock_is_no_older_for_days_away_that_a_later_start_tells(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=21 * DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+    right = clock.utc
+    for _ in range(2):  # ten days away, then twice a day without a clock
+        clock.boot(0)
+        to_1970(clock)
+        with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+            outbox.append([Note()])
+            clock.wait(DAY_S)
+            outbox.expire()
+    clock.boot(0)
+    clock.utc = right + timedelta(days=12)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        clock.wait(9 * DAY_S + 10)
+        outbox.append([Note()])
+        assert outbox.expire().reads == 1
+        clock.wait(10 * DAY_S - 20)
+        assert outbox.expire().reads == 0
+        clock.wait(20)
+        assert outbox.expire().reads == 1
+    clock.boot(5 * DAY_S)  # with a clock that is right again, days away count for all
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire().reads == 1
+        assert seqs(outbox) == [4]
+
+
+def test_time_away_that_a_disk_refused_to_count_is_counted_the_next_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+    right = clock.utc + timedelta(days=2)
+    clock.boot(0)
+    to_1970(clock)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        clock.utc = right
+        with monkeypatch.context() as patch:
+            patch.setattr("edge_agent.outbox.outbox.remove_older", refuse)
+            with pytest.raises(sqlite3.OperationalError):
+                outbox.expire()
+        assert outbox.expire().reads == 1
+        assert seqs(outbox) == [2]
 
 
 def test_time_away_ages_nothing_that_came_since_also_after_another_vehicle(path: Path) -> None:
