@@ -1,6 +1,7 @@
 """How long a read has been here, by a clock that a change of the computer's time cannot turn."""
 
 from edge_agent.domain import Stamp
+from edge_agent.outbox.count import CURRENT
 from edge_agent.outbox.file import Connection
 
 PLAUSIBLE_FROM_S = 1_577_836_800.0
@@ -10,17 +11,20 @@ PLAUSIBLE_FROM_S = 1_577_836_800.0
 class Ages:
     """Counts the seconds of the outbox's life: by the monotonic clock while it is open, by UTC while it was not.
 
-    While UTC is behind what it was when the outbox was open last, the time in between counts as none; it is added
-    when UTC is right again. So a clock that is wrong can keep a read too long; only one that was set ahead while
-    the outbox was closed deletes any too early.
+    What UTC is at which age is remembered as their difference, the highest that was ever seen: UTC that is behind
+    what it should be at this age counts as none, and once it is right again only the time that no session counted
+    is added. So a clock that is wrong can keep a read too long; only one that was set ahead while the outbox was
+    closed, or before it was right again, deletes any too early.
     """
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
-        aged_s, left_s = connection.execute("SELECT aged_s, utc_s FROM age").fetchone()
-        self._aged_s, self._left_s = float(aged_s), float(left_s)
+        aged_s, utc_s, behind_from = connection.execute("SELECT aged_s, utc_s, behind_from FROM age").fetchone()
+        self._aged_s = float(aged_s)
+        self._began_s = float(utc_s) - self._aged_s
         self._opened = now
-        self._is_behind = self._left_s >= PLAUSIBLE_FROM_S
-        (self._last_seq,) = connection.execute("SELECT MAX(last_seq) FROM counter").fetchone()
+        self._is_behind = utc_s >= PLAUSIBLE_FROM_S
+        last_seq, _ = connection.execute(CURRENT).fetchone()
+        self._behind_from = last_seq if behind_from is None else behind_from
         self.save(connection, now)
 
     def now_s(self, now: Stamp) -> float:
@@ -28,20 +32,28 @@ class Ages:
         return self._aged_s + now.monotonic_s - self._opened.monotonic_s
 
     def save(self, connection: Connection, now: Stamp) -> None:
-        """Write the age down, inside a transaction; UTC never goes back there, so that no time counts twice."""
+        """Write the age down, inside a transaction, with UTC as it should be at that age."""
         self._catch_up(connection, now)
+        age_s = self.now_s(now)
+        # Where UTC was set ahead, that is no time that passed; where it was set back, it will be set right.
+        self._began_s = max(self._began_s, now.utc.timestamp() - age_s)
         connection.execute(
-            "UPDATE age SET aged_s = ?, utc_s = MAX(utc_s, ?)", (self.now_s(now), now.utc.timestamp())
+            "UPDATE age SET aged_s = ?, utc_s = ?, behind_from = ?",
+            (age_s, self._began_s + age_s, self._behind_from if self._is_behind else None),
         )
 
     def _catch_up(self, connection: Connection, now: Stamp) -> None:
-        """Count the time away once UTC tells it; what came since the outbox is open does not grow older by it."""
-        away_s = now.utc.timestamp() - (now.monotonic_s - self._opened.monotonic_s) - self._left_s
+        """Count the time away once UTC tells it.
+
+        What came while UTC was behind does not grow older by it, in whichever session that was: how much of it was
+        before a read came, nothing tells.
+        """
+        away_s = now.utc.timestamp() - self.now_s(now) - self._began_s
         if self._is_behind and away_s >= 0:
             self._is_behind = False
             self._aged_s += away_s
             for table in ("reads", "images"):
                 connection.execute(
                     f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?",
-                    (away_s, self._last_seq),
+                    (away_s, self._behind_from),
                 )

@@ -80,6 +80,13 @@ def remove_older(connection: Connection, reason: GapReason, *, age_s: float, now
     return leaving.account(reason, now_ms=now_ms)
 
 
+def remove_images(connection: Connection, seqs: Sequence[int], reason: GapReason, *, now_ms: int) -> int:
+    """Delete pictures, and write down that they left, inside a transaction; returns how many."""
+    leaving = _Leaving(connection)
+    leaving.delete_images(seqs)
+    return leaving.account(reason, now_ms=now_ms).images
+
+
 def _older(connection: Connection, table: str, age_s: float) -> list[int]:
     """Nothing is older than what stands before it, so the search ends at the first that is younger."""
     rows = connection.execute(f"SELECT seq, appended_age_s FROM {table} ORDER BY seq")

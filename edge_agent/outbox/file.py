@@ -18,14 +18,21 @@ from edge_agent.errors import OutboxBusy, OutboxDamaged, OutboxError, StateDirec
 Connection = Any
 """A connection of sqlcipher3, which publishes no types."""
 
+FULL = "the disk is full: make room on it first"
+IRREGULAR = "is no regular file: move it away"
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _ZEROS = bytes(1 << 20)
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
 
 
-def connect(path: Path, key: bytes | None, *, read_only: bool = False) -> Connection:
-    """Open the file, encrypted by a key of 32 bytes if there is one."""
-    uri = path.resolve().as_uri() + ("?mode=ro" if read_only else "")
+def connect(path: Path, key: bytes | None, *, read_only: bool = False, unshared: bool = False) -> Connection:
+    """Open the file, encrypted by a key of 32 bytes if there is one.
+
+    Also who only reads writes an index beside the file, but where it is unshared: then nobody may be writing, and
+    what only the log holds is not seen.
+    """
+    mode = "?immutable=1" if unshared else "?mode=ro" if read_only else ""
+    uri = path.resolve().as_uri() + mode
     connection = sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
     if key is not None:
         connection.execute("PRAGMA cipher_log_level = NONE")  # it would write past us, on stderr
@@ -48,13 +55,15 @@ def lock(path: Path) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         # SQLite will make files beside the outbox's: better to know here that it cannot.
         tempfile.TemporaryFile(dir=directory).close()
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise StateDirectoryError(f"outbox {path}: {IRREGULAR}")
         lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # Made here and not by SQLite: nobody else may open it, and its directory entry must survive a power cut.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         sync(directory)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise OutboxError(f"outbox {path}: the disk is full") from None
+            raise OutboxError(f"outbox {path}: {FULL}") from None
         raise StateDirectoryError(
             f"state directory: {error.filename or directory} cannot be written ({error.strerror}): check what it is"
             " and whose"
@@ -110,8 +119,10 @@ def overwrite_open(file: IO[bytes]) -> None:
 def why_unreadable(path: Path) -> str | None:
     """Say why there is no file that this user can read."""
     try:
-        if stat.S_ISDIR(path.stat().st_mode):
+        if stat.S_ISDIR(mode := path.stat().st_mode):
             return "is a directory"
+        if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
+            return IRREGULAR
         readable = os.access(path, os.R_OK)
     except FileNotFoundError:
         return "there is no such file"
@@ -123,17 +134,18 @@ def why_unreadable(path: Path) -> str | None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite reports into one line; the file stays as it is."""
+def explained(path: Path, key: bytes | None = None) -> Iterator[None]:
+    """Turn what SQLite reports of a file, opened with a key or none, into one line; the file stays as it is."""
     try:
         yield
     except sqlite.Error as error:
         if is_damage(error):
+            what = "is not an outbox, " + ("or is damaged" if key is None else "is damaged, or its key is wrong")
             raise OutboxDamaged(
-                f"outbox {path}: is not an outbox, is damaged, or its key is wrong; the file was left as it is, and"
-                " the service saves what it can when it starts"
+                f"outbox {path}: {what}; the file was left as it is, and the service saves what it can when it"
+                " starts"
             ) from None
-        raise OutboxError(f"outbox {path}: {'the disk is full' if _is_full(path.parent) else error}") from None
+        raise OutboxError(f"outbox {path}: {FULL if is_full(path.parent) else error}") from None
 
 
 def is_damage(error: sqlite.Error) -> bool:
@@ -141,7 +153,7 @@ def is_damage(error: sqlite.Error) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
 
 
-def _is_full(directory: Path) -> bool:
+def is_full(directory: Path) -> bool:
     """Ask the disk itself: SQLite calls some of what a full disk refuses an I/O error."""
     try:
         return shutil.disk_usage(directory).free < _FULL_BELOW_BYTES

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -106,7 +107,7 @@ class Outbox:
             raise
 
     def _connected(self) -> Connection:
-        with explained(self._path):
+        with explained(self._path, self._key):
             look(self._path, self._key)
             connection = connect(self._path, self._key)
             try:
@@ -131,10 +132,11 @@ class Outbox:
     def _salvage(self) -> None:
         """Put what can still be read into a new file; the damaged one is kept beside it."""
         found = salvage.salvage(self._path, self._key, owner=self._owner, now=self._now())
+        left = f", {counted(found.images_left, 'picture')} of lost reads left" if found.images_left else ""
         _log.error(
-            "outbox %s: was damaged: %s and %s could be saved, the store is told that some may be"
+            "outbox %s: was damaged: %s and %s could be saved%s, the store is told that some may be"
             " missing; the damaged file is kept as %s", self._path,
-            counted(found.reads, "read"), counted(found.images, "picture"), found.kept,
+            counted(found.reads, "read"), counted(found.images, "picture"), left, found.kept,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -288,6 +290,7 @@ class Outbox:
         """Delete what the car may keep no longer, sent or not, with gap records."""
         with self._transaction() as (connection, now):
             if self._ages is not None:
+                self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
                 self._ages.save(connection, now)
             note(connection, self._lock_file)
             age_s = self._age_s(now) - self._bounds.keep_s
@@ -368,7 +371,7 @@ class Outbox:
 
     @contextmanager
     def _use(self) -> Iterator[Connection]:
-        with self._guard, explained(self._path):
+        with self._guard, explained(self._path, self._key):
             if self._connection is None:
                 raise OutboxError(f"outbox {self._path}: is not open")
             yield self._connection
@@ -378,12 +381,14 @@ class Outbox:
         """A connection in a transaction, and the time of what is done there."""
         with self._use() as connection:
             connection.execute("BEGIN IMMEDIATE")
+            ages = self._ages
             try:
                 yield connection, self._now()
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # a full disk may have rolled back by itself
                     connection.execute("ROLLBACK")
+                self._ages = ages
                 raise
 
 

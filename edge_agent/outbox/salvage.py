@@ -13,7 +13,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
-from edge_agent.outbox.bounds import insert_gap
+from edge_agent.outbox.bounds import insert_gap, remove_images
 from edge_agent.outbox.file import Connection, connect, explained, overwrite, sync
 from edge_agent.outbox.schema import prepare
 
@@ -35,15 +35,20 @@ _TABLES = {
     "purges": ("number", "number, at_ms, reason, reads, oldest_ms, newest_ms, what"),
     "quarantined": ("seq", "seq, why"),
     "images": ("seq", "seq, read_id, sha256, appended_ms, appended_age_s, jpeg"),
+    "images_due": ("seq", "seq, NULL, 0"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """How many reads and pictures were saved, and where the damaged file lies now."""
+    """How many reads and pictures were saved, how many pictures left, and where the damaged file lies now.
+
+    A picture leaves whose read was lost: no store takes it, and it would be sent until it is too old.
+    """
 
     reads: int
     images: int
+    images_left: int
     kept: Path
 
 
@@ -61,7 +66,7 @@ def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvage
         with explained(building), closing(connect(building, key)) as new:
             prepare(new)
             new.execute("BEGIN")
-            reads, images = _copy(path, key, new, owner=owner, now=now)
+            reads, images, images_left = _copy(path, key, new, owner=owner, now=now)
             new.execute("COMMIT")
         with building.open("rb") as file:
             os.fsync(file.fileno())
@@ -75,7 +80,7 @@ def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvage
     except OSError as error:
         raise OutboxError(f"outbox {path}: is damaged, and could not be salvaged: {error.strerror}") from None
     finish(path)
-    return Salvaged(reads, images, kept)
+    return Salvaged(reads, images, images_left, kept)
 
 
 def forget(path: Path, *, older_than_s: float, now: Stamp) -> int:
@@ -108,15 +113,23 @@ def _log(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: Stamp) -> tuple[int, int]:
-    """Copy every row that can be read, and write down what may be missing; returns how many reads and pictures."""
+def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: Stamp) -> tuple[int, int, int]:
+    """Copy every row that can be read, and write down what may be missing.
+
+    Returns how many reads and pictures there are, and how many pictures left.
+    """
     old = _Damaged(path, key)
     for table in _TABLES:
         for row in _rows(old, table):
-            if _makes_sense(table, row):
-                with suppress(sqlite.IntegrityError):  # a value of a kind that its column cannot hold
-                    new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-    new.execute("INSERT INTO images_due (seq) SELECT seq FROM images WHERE seq NOT IN (SELECT seq FROM reads)")
+            if not _makes_sense(table, row):
+                old.broken.add(table)
+                continue
+            try:
+                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+            except sqlite.IntegrityError:  # a value of a kind that its column cannot hold
+                old.broken.add(table)
+    now_ms = int(now.utc.timestamp() * 1000)
+    images_left = _settle_images(new, old, now_ms=now_ms)
     age = old.one("SELECT aged_s, utc_s FROM age")
     reads, highest = new.execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM reads").fetchone()
     *others, (last, whose) = _counts(old) or [(highest + SKIPPED, owner)]
@@ -125,14 +138,26 @@ def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: St
     new.executemany("INSERT INTO counter VALUES (?, ?)", [*others, (last, whose)])
     if age is not None and all(isinstance(one, float) for one in age):
         new.execute("UPDATE age SET aged_s = ?, utc_s = ?", age)
+    behind = old.one("SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer'")  # not in earlier formats
+    if behind is not None:
+        new.execute("UPDATE age SET behind_from = ?", behind)
     if last:
-        now_ms = int(now.utc.timestamp() * 1000)
         # Pictures can be missing of reads that are not: the store has those by now, or they lie on other pages.
         missing = [Missing.READS, *([Missing.IMAGES] if "images" in old.broken else [])]
         for what in missing:
             insert_gap(new, [(1, last)], GapReason.DAMAGED, what=what, reads=0, acknowledged=0, now_ms=now_ms)
     (images,) = new.execute("SELECT COUNT(*) FROM images").fetchone()
-    return int(reads), int(images)
+    return int(reads), int(images), images_left
+
+
+def _settle_images(new: Connection, old: "_Damaged", *, now_ms: int) -> int:
+    """Make the pictures due whose reads the store has; those whose reads were lost leave, and are counted."""
+    alone = "seq IN (SELECT seq FROM images) AND seq NOT IN (SELECT seq FROM reads)"
+    new.execute(f"DELETE FROM images_due WHERE NOT ({alone})")
+    if "images_due" in old.broken and "reads" not in old.broken:  # no read was lost: the store has the others
+        new.execute(f"INSERT OR IGNORE INTO images_due (seq) SELECT seq FROM images WHERE {alone}")
+    lost = new.execute(f"SELECT seq FROM images WHERE {alone} AND seq NOT IN (SELECT seq FROM images_due)")
+    return remove_images(new, [seq for (seq,) in lost], GapReason.DAMAGED, now_ms=now_ms)
 
 
 def _counts(old: "_Damaged") -> list[tuple[int, str]]:

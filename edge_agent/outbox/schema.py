@@ -14,7 +14,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.errors import OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import Connection, connect
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _READS_3 = """
 CREATE TABLE reads (
@@ -74,12 +74,13 @@ CREATE TABLE images_due (seq INTEGER PRIMARY KEY, sent_at_s REAL, held INTEGER N
 ALTER TABLE gaps ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
 ALTER TABLE purges ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
 """
+_BEHIND = "ALTER TABLE age ADD COLUMN behind_from INTEGER;"
 _SCHEMA = f"""
-{_READS} {_BOUNDS} {_IMAGES}
+{_READS} {_BOUNDS} {_IMAGES} {_BEHIND}
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
 CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
 INSERT INTO counter VALUES (0, '');
-INSERT INTO age VALUES (0.0, 0.0);
+INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);
 """
 _SET_ASIDE = "ALTER TABLE reads RENAME TO old_reads;"
 _STEPS = {
@@ -93,6 +94,7 @@ _STEPS = {
             payload FROM old_reads;
         DROP TABLE old_reads;""",
     4: _IMAGES,
+    5: _BEHIND,
 }
 """How a file of each earlier version becomes one of the next."""
 

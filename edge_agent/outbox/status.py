@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from sqlcipher3 import dbapi2 as sqlite
+
 from edge_agent.domain import GapReason, Missing, ReadKey, counted
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.encryption import is_plain, why_not_this_key
-from edge_agent.outbox.file import Connection, connect, explained, why_unreadable
+from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
 from edge_agent.outbox.images import ALL as ALL_IMAGES
 from edge_agent.outbox.images import rows as image_rows
 from edge_agent.outbox.rows import Gap, ImageRow, Purge, Row
@@ -109,13 +111,28 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
     except OSError as error:
         raise OutboxError(f"outbox {path}: cannot be read: {error.strerror}") from None
     # A plain one is encrypted when the service starts with a key, not before.
-    with explained(path), closing(connect(path, None if plain else key, read_only=True)) as connection:
+    key = None if plain else key
+    with explained(path, key), closing(_reading(path, key)) as connection:
         if is_new(connection):
             yield None
             return
         check_ours(connection, path)
         check_current(connection, path)
         yield connection
+
+
+def _reading(path: Path, key: bytes | None) -> Connection:
+    """A connection that only reads, also on a full disk: where no service has left a log, none can be writing."""
+    connection = connect(path, key, read_only=True)
+    try:
+        is_new(connection)
+    except sqlite.Error:
+        connection.close()
+        log = path.with_name(f"{path.name}-wal")
+        if not is_full(path.parent) or (log.exists() and not is_empty(log)):
+            raise
+        return connect(path, key, unshared=True)
+    return connection
 
 
 def gaps(connection: Connection, *, only_unsent: bool, limit: int) -> list[Gap]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.errors import OutboxError, StateDirectoryError
-from edge_agent.outbox import Bounds, Outbox
+from edge_agent.outbox import Bounds, Outbox, contents, read_status
 from tests.e2e.broker import Mosquitto, wait_until
 from tests.e2e.central import CentralStore
 from tests.faults.amount import FULL, amount
@@ -176,3 +176,35 @@ def test_a_full_disk_at_the_start_is_for_time(tmp_path: Path, *, is_new: bool) -
         (disk / "filler").unlink()
         with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
             assert outbox.append([Note()]) == ((1,) if is_new else (2,))
+
+
+@pytest.mark.parametrize("key", [None, b"k" * 32], ids=["plain", "with a key"])
+def test_an_outbox_on_a_full_disk_can_be_looked_at_and_exported(tmp_path: Path, key: bytes | None) -> None:
+    with disk_of(tmp_path / "small", 4) as disk:
+        path = disk / "state" / "outbox.db"
+        with Outbox(path=path, now=Clock(), owner=OWNER, key=key) as outbox:
+            outbox.append([Note(900) for _ in range(300)])
+        fill(disk / "filler")
+        for _ in range(2):  # what the first leaves beside the file does not stop the second
+            assert read_status(path, key=key).pending == 300
+            assert len(list(contents(path, key=key))) == 300
+        with pytest.raises(OutboxError, match="the disk is full: make room on it first"):
+            Outbox(path=path, now=Clock(), owner=OWNER, key=key).open()
+        (disk / "filler").unlink()
+        with Outbox(path=path, now=Clock(), owner=OWNER, key=key) as outbox:
+            assert outbox.purge().reads == 300
+
+
+def test_on_a_full_disk_nothing_is_left_out_that_only_the_log_holds(tmp_path: Path) -> None:
+    with disk_of(tmp_path / "small", 4) as disk:
+        path = disk / "state" / "outbox.db"
+        with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
+            outbox.append([Note(900) for _ in range(300)])
+            copies = {one: one.read_bytes() for one in path.parent.iterdir() if not one.name.endswith("-shm")}
+        for file, content in copies.items():  # as a power cut leaves them
+            file.write_bytes(content)
+        fill(disk / "filler")
+        with pytest.raises(OutboxError, match="the disk is full: make room on it first"):
+            read_status(path)
+        (disk / "filler").unlink()
+        assert read_status(path).pending == 300

@@ -1,6 +1,7 @@
 """What leaves the outbox without a receipt, in which order, and that nothing leaves without a gap record."""
 
 import math
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -222,6 +223,143 @@ def test_a_computer_that_never_knew_the_time_deletes_nothing_early_once_it_does(
         assert outbox.expire().reads == 0
         clock.wait(DAY_S)
         assert outbox.expire().reads == 1
+
+
+def test_a_session_behind_a_clock_that_was_set_back_counts_once(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=180)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        a_day_back(clock)
+        clock.wait(100)
+        assert outbox.expire().reads == 0
+    clock.utc += timedelta(days=1)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire().reads == 0
+        clock.wait(79)
+        assert outbox.expire().reads == 0
+        clock.wait(2)
+        assert outbox.expire().reads == 1
+
+
+@pytest.mark.parametrize("sessions", [1, 12])
+def test_days_without_a_clock_count_once_when_it_is_right_at_a_start(path: Path, sessions: int) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=21 * DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+    right = clock.utc
+    for _ in range(sessions):
+        clock.boot(0)
+        to_1970(clock)
+        with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+            for _ in range(12 // sessions):
+                clock.wait(DAY_S)
+                assert outbox.expire().reads == 0
+    clock.boot(0)
+    clock.utc = right + timedelta(days=17)  # 12 of them on
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire().reads == 0
+        clock.wait(4 * DAY_S - 10)
+        assert outbox.expire().reads == 0
+        clock.wait(20)
+        assert outbox.expire().reads == 1
+
+
+def test_a_clock_set_ahead_while_running_and_right_at_the_next_start_deletes_nothing_early(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        a_year_on(clock)
+        clock.wait(100)
+        outbox.expire()
+    clock.utc -= timedelta(days=365)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        clock.wait(DAY_S - 110)
+        assert outbox.expire().reads == 0
+        clock.wait(20)
+        assert outbox.expire().reads == 1
+
+
+def test_what_a_power_cut_left_unsaved_counts_once(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        clock.wait(3600)
+        outbox.expire()
+        a_day_back(clock)
+        clock.wait(1800)  # and no save
+    clock.boot(DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire().reads == 0
+        clock.wait(DAY_S - 5400 - 10)
+        assert outbox.expire().reads == 0
+        clock.wait(20)
+        assert outbox.expire().reads == 1
+
+
+def test_what_came_without_a_clock_is_no_older_for_days_away_that_a_later_start_tells(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=21 * DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+    right = clock.utc
+    for _ in range(2):  # ten days away, then twice a day without a clock
+        clock.boot(0)
+        to_1970(clock)
+        with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+            outbox.append([Note()])
+            clock.wait(DAY_S)
+            outbox.expire()
+    clock.boot(0)
+    clock.utc = right + timedelta(days=12)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        clock.wait(9 * DAY_S + 10)
+        outbox.append([Note()])
+        assert outbox.expire().reads == 1
+        clock.wait(10 * DAY_S - 20)
+        assert outbox.expire().reads == 0
+        clock.wait(20)
+        assert outbox.expire().reads == 1
+    clock.boot(5 * DAY_S)  # with a clock that is right again, days away count for all
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire().reads == 1
+        assert seqs(outbox) == [4]
+
+
+def test_time_away_that_a_disk_refused_to_count_is_counted_the_next_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+    right = clock.utc + timedelta(days=2)
+    clock.boot(0)
+    to_1970(clock)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        clock.utc = right
+        with monkeypatch.context() as patch:
+            patch.setattr("edge_agent.outbox.outbox.remove_older", refuse)
+            with pytest.raises(sqlite3.OperationalError):
+                outbox.expire()
+        assert outbox.expire().reads == 1
+        assert seqs(outbox) == [2]
+
+
+def test_time_away_ages_nothing_that_came_since_also_after_another_vehicle(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner="hpd/car-1", bounds=bounds) as outbox:
+        notes = [Note() for _ in range(50)]
+        outbox.append(notes)
+        outbox.receipted([note.key for note in notes])
+    right = clock.utc + timedelta(days=2)
+    clock.boot(0)
+    to_1970(clock)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+        clock.utc = right
+        assert outbox.expire().reads == 0
 
 
 def test_a_clock_set_back_gives_no_place_and_no_id_twice(path: Path) -> None:

@@ -15,6 +15,9 @@ KEY = b"k" * 32
 FACE = b"a picture that shows AB12CD3 "
 
 
+ROOT = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+
+
 def pictured(count: int, *, times: int = 50) -> list[Note]:
     return [Note(300, image=FACE * times + bytes([number])) for number in range(count)]
 
@@ -22,6 +25,15 @@ def pictured(count: int, *, times: int = 50) -> list[Note]:
 def deliver(outbox: Outbox) -> None:
     """Let the store have every read."""
     outbox.receipted([row.key for row in outbox.take(limit=10_000)])
+
+
+def zero_root(path: Path, clock: Clock, *, table: str) -> None:
+    """Damage the first page of a table."""
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        ((page,),) = outbox._connection.execute(ROOT, (table,))
+    with path.open("rb+") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))
 
 
 def test_a_correction_has_a_picture_of_its_own_and_one_receipt_does_for_both(path: Path, clock: Clock) -> None:
@@ -102,16 +114,44 @@ def test_pictures_that_a_damage_took_are_told_where_every_read_was_saved(
 ) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append(pictured(15))
-        root = "SELECT rootpage FROM sqlite_master WHERE name = 'images'"
-        ((page,),) = outbox._connection.execute(root)
-    with path.open("rb+") as file:
-        file.seek((page - 1) * 4096)
-        file.write(bytes(4096))
+    zero_root(path, clock, table="images")
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert (outbox.status().pending, outbox.status().images) == (15, 0)
         gaps = [(gap.what, gap.reason, gap.ranges) for gap in outbox.take_gaps(limit=9)]
     assert gaps == [(what, GapReason.DAMAGED, ((1, 15),)) for what in (Missing.READS, Missing.IMAGES)]
     assert "15 reads and 0 pictures could be saved" in caplog.text
+
+
+def test_pictures_whose_reads_a_damage_took_leave_and_the_store_is_told(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes = pictured(15)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append(notes)
+        outbox.receipted([note.key for note in notes[:5]])
+    zero_root(path, clock, table="reads")
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert (outbox.status().pending, outbox.status().images) == (0, 5)
+        assert [row.seq for row in outbox.take_images(limit=99)] == [1, 2, 3, 4, 5]
+        gaps = [(gap.what, gap.reason, gap.ranges, gap.reads) for gap in outbox.take_gaps(limit=9)]
+        assert [(one.what, one.reason, one.reads) for one in outbox.purges()] == [
+            (Missing.IMAGES, GapReason.DAMAGED, 10)
+        ]
+    assert (Missing.IMAGES, GapReason.DAMAGED, ((6, 15),), 10) in gaps
+    assert "0 reads and 5 pictures could be saved, 10 pictures of lost reads left, the store is told" in caplog.text
+
+
+def test_pictures_are_due_by_their_reads_where_a_damage_took_which_are(path: Path, clock: Clock) -> None:
+    notes = pictured(15)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append(notes)
+        outbox.receipted([note.key for note in notes[:5]])
+    zero_root(path, clock, table="images_due")
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert (outbox.status().pending, outbox.status().images) == (10, 15)
+        assert [row.seq for row in outbox.take_images(limit=99)] == [1, 2, 3, 4, 5]
+        outbox.receipted([note.key for note in notes[5:]])
+        assert len(outbox.take_images(limit=99)) == 15
 
 
 def test_the_format_before_pictures_is_taken_over(path: Path, clock: Clock) -> None:
@@ -123,7 +163,8 @@ def test_the_format_before_pictures_is_taken_over(path: Path, clock: Clock) -> N
     with closing(sqlite.connect(str(path))) as old:  # what that format lacked
         old.executescript(
             "DROP TABLE images; DROP TABLE images_due; ALTER TABLE gaps DROP COLUMN what;"
-            " ALTER TABLE purges DROP COLUMN what; PRAGMA user_version = 4;"
+            " ALTER TABLE purges DROP COLUMN what; ALTER TABLE age DROP COLUMN behind_from;"
+            " PRAGMA user_version = 4;"
         )
     with pytest.raises(OutboxOutdated, match="its format is 4, an earlier one: the service takes it over"):
         read_status(path)

@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent import host
 from edge_agent.domain import GapReason, Missing
-from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
+from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable, StateDirectoryError
 from edge_agent.outbox import Bounds, Outbox, read_status
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -78,11 +78,22 @@ def test_a_file_that_is_no_outbox_is_moved_aside(path: Path, clock: Clock) -> No
     path.parent.mkdir()
     path.write_bytes(b"The quick brown fox jumps over the lazy dog. " * 100)
     before = path.read_bytes()
-    with pytest.raises(OutboxDamaged, match="is not an outbox, is damaged, or its key is wrong"):
+    with pytest.raises(OutboxDamaged, match="is not an outbox, or is damaged; the file was left as it is"):
         read_status(path)
+    with pytest.raises(OutboxDamaged, match="is not an outbox, is damaged, or its key is wrong; the file"):
+        read_status(path, key=KEY)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
     assert [one.read_bytes() for one in kept(path)] == [before]
+
+
+def test_a_pipe_in_the_outboxs_place_is_named_and_not_waited_for(path: Path, clock: Clock) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    with pytest.raises(OutboxError, match=r"outbox\.db: is no regular file: move it away"):
+        read_status(path)
+    with pytest.raises(StateDirectoryError, match=r"outbox\.db: is no regular file: move it away"):
+        Outbox(path=path, now=clock, owner=OWNER).open()
 
 
 def test_what_only_the_log_holds_is_saved_too(path: Path, clock: Clock) -> None:
