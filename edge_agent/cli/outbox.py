@@ -13,6 +13,7 @@ from edge_agent.cli.terminal import output, say
 from edge_agent.config import durations, loader
 from edge_agent.domain import counted
 from edge_agent.services import outbox as service
+from edge_agent.wiring import owner
 
 MOST_LINES = 5
 """Of a file that is damaged: a person sees from a few what is wrong."""
@@ -65,8 +66,11 @@ def export(
     Every read, picture and gap record; the store's import takes them. Nothing leaves the outbox, and the service
     may be running. The file is encrypted to the store where `export.certificate_file` is set.
     """
-    written = service.export(loader.load(config).agent, directory)
+    agent = loader.load(config).agent
+    written = service.export(agent, directory)
     print(f"{written.file}: {_counted(written.reads, written.images, written.gaps)}")
+    if written.owner != (configured := owner(agent.vehicle)):
+        say(f"warning: the outbox is of {written.owner}, not of {configured}: written under the name it is of")
     if not written.encrypted:
         say("warning: the file is not encrypted: export.certificate_file names the store's certificate")
 
@@ -88,6 +92,8 @@ def receipts(
     print(f"with the store, and no more in the outbox: {_counted(taken.reads, taken.images, taken.gaps)}")
     if not (taken.reads or taken.images or taken.gaps or taken.problems):
         say(f"nothing in {file} is in this outbox: it is of another vehicle, or was taken before")
+        if taken.by_count:
+            say("of the reads up to a place in the count only those that the broker has acknowledged leave")
     for line in taken.problems[:MOST_LINES]:
         say(line)
     if (more := len(taken.problems) - MOST_LINES) > 0:
