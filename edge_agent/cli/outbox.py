@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines
+from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines, existing_directory
 from edge_agent.cli.terminal import output, say
 from edge_agent.config import durations, loader
 from edge_agent.domain import counted
@@ -56,7 +56,7 @@ def status(*, config: ConfigOption = SERVICE_DIRECTORY, jsonl: JsonLines = False
 @outbox_app.command(epilog="Example: edge-agent outbox export /media/stick")
 def export(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="Where the file is written.")
+        Path, typer.Argument(metavar="DIR", parser=existing_directory, help="Where the file is written.")
     ],
     *,
     config: ConfigOption = SERVICE_DIRECTORY,
@@ -102,7 +102,9 @@ def receipts(
         raise typer.Exit(1)
 
 
-def _older_than(text: str) -> str:
+def _older_than(text: str | None) -> str | None:
+    if text is None:  # and not where it is empty: a shell variable that is not set must not mean all
+        return None
     try:
         durations.seconds(text)
     except ValueError:
@@ -116,7 +118,7 @@ def purge(
     config: ConfigOption = SERVICE_DIRECTORY,
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="TIME", callback=lambda text: text and _older_than(text), help="Only reads so old."),
+        typer.Option(metavar="TIME", callback=_older_than, help="Only reads so old."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:

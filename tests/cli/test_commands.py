@@ -174,6 +174,24 @@ def test_a_directory_that_is_none_is_one_line(arguments: tuple[str, ...]) -> Non
     assert arguments[-1] in done.stderr or arguments[-2] in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("outbox", "export", ""),
+        ("outbox", "purge", "--yes", "--config", ""),
+        ("check", ""),
+        ("config", "show", ""),
+        ("read", "--annotate", "", "x.jpg"),
+        ("demo", "--state="),
+    ],
+)
+def test_an_empty_name_is_not_the_current_directory(arguments: tuple[str, ...]) -> None:
+    done = edge_agent(*arguments)
+    assert done.returncode == 2
+    assert "should name a directory, and is empty (see --help)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_password_in_the_brokers_name_is_not_repeated(configuration: Path) -> None:
     agent = configuration / "agent.toml"
     agent.write_text(agent.read_text().replace("[mqtt]", '[mqtt]\nhost = "mqtt://car:s3cret@example.gov"'))

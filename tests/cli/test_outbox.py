@@ -370,7 +370,10 @@ def test_an_outbox_that_is_not_encrypted_yet_can_be_looked_at(car: Car) -> None:
     assert edge_agent("check", car.config).returncode == 0
 
 
-def test_a_wrong_age_is_a_usage_error(car: Car) -> None:
-    done = car.run("purge", "--older-than", "soon")
+@pytest.mark.parametrize("age", ["soon", "", " "])
+def test_a_wrong_age_is_a_usage_error(car: Car, age: str) -> None:
+    car.see(1)
+    done = car.run("purge", "--yes", "--older-than", age)
     assert done.returncode == 2
     assert 'should be a time such as "21 days"' in done.stderr
+    assert car.status()["pending"] == 1
