@@ -19,7 +19,7 @@ from edge_agent.cli.terminal import discard_output, fail, output, progress, say
 from edge_agent.config import loader
 from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
-from edge_agent.domain import corrected
+from edge_agent.domain import corrected, counted
 from edge_agent.errors import ConfigurationError, EdgeAgentError, ModelError
 from edge_agent.services import check as checking
 from edge_agent.services import replay as replaying
@@ -265,12 +265,14 @@ def replay(
 def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     """Check a configuration directory and list every problem at once."""
     found = loader.inspect(directory)
-    for warning in (*found.warnings, *checking.cautions(found, datetime.now(UTC))):
+    warnings = [*found.warnings, *checking.cautions(found, datetime.now(UTC))]
+    for warning in warnings:
         say(f"warning: {warning}")
     if problems := [*found.problems, *checking.faults(found)]:
         raise ConfigurationError(problems)
     names = ", ".join(camera.name for camera, _ in found.cameras)
-    print(f"{directory}: no problem found; cameras: {names}")
+    also = f", {counted(len(warnings), 'warning')}" if warnings else ""
+    print(f"{directory}: no problem found{also}; cameras: {names}")
 
 
 @app.command(epilog="Example: edge-agent models /etc/edge-agent/models")

@@ -72,7 +72,7 @@ def test_the_shipped_configuration_is_sound() -> None:
     assert line.startswith(
         "edge-agent: warning: agent.toml:9: state.key_file: is not set: reads lie on the disk unenc"
     )
-    assert "no problem found" in done.stdout
+    assert "no problem found, 1 warning; cameras: " in done.stdout
 
 
 def test_check_lists_every_problem_at_once_with_status_78(configuration: Path) -> None:
