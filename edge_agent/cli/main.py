@@ -13,13 +13,13 @@ from typer.exceptions import TyperException
 
 from edge_agent import __version__, wiring
 from edge_agent.camera.pace import Pace
-from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines
+from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines, directory, named
 from edge_agent.cli.outbox import outbox_app
 from edge_agent.cli.terminal import discard_output, fail, output, progress, say
 from edge_agent.config import loader
 from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
-from edge_agent.domain import corrected
+from edge_agent.domain import corrected, counted
 from edge_agent.errors import ConfigurationError, EdgeAgentError, ModelError
 from edge_agent.services import check as checking
 from edge_agent.services import replay as replaying
@@ -48,7 +48,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(outbox_app, name="outbox")
 
 ConfigArgument = Annotated[
-    Path, typer.Argument(metavar="[DIR]", readable=False, help="Directory with agent.toml and cameras/.")
+    Path, typer.Argument(metavar="[DIR]", parser=named, help="Directory with agent.toml and cameras/.")
 ]
 EngineOption = Annotated[
     Engine, typer.Option("--engine", help="What reads: onnx (default), easyocr, easyocr-english (an extra).")
@@ -132,7 +132,7 @@ def demo(
     state: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", file_okay=False, help="Where outbox and store lie; a cut-off demo goes on from there."
+            metavar="DIR", parser=directory, help="Where outbox and store lie; a cut-off demo goes on from there."
         ),
     ] = None,
     tty: Annotated[bool, typer.Option("--tty/--no-tty", help="Draw a screen, or print lines.")] = True,
@@ -158,7 +158,7 @@ def read(
     jsonl: JsonLines = False,
     annotate: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", file_okay=False, help="Also write the pictures with boxes and texts here."),
+        typer.Option(metavar="DIR", parser=directory, help="Also write the pictures with boxes and texts here."),
     ] = None,
     far: Annotated[
         bool,
@@ -265,12 +265,14 @@ def replay(
 def check(directory: ConfigArgument = SERVICE_DIRECTORY) -> None:
     """Check a configuration directory and list every problem at once."""
     found = loader.inspect(directory)
-    for warning in (*found.warnings, *checking.cautions(found, datetime.now(UTC))):
+    warnings = [*found.warnings, *checking.cautions(found, datetime.now(UTC))]
+    for warning in warnings:
         say(f"warning: {warning}")
     if problems := [*found.problems, *checking.faults(found)]:
         raise ConfigurationError(problems)
     names = ", ".join(camera.name for camera, _ in found.cameras)
-    print(f"{directory}: no problem found; cameras: {names}")
+    also = f", {counted(len(warnings), 'warning')}" if warnings else ""
+    print(f"{directory}: no problem found{also}; cameras: {names}")
 
 
 @app.command(epilog="Example: edge-agent models /etc/edge-agent/models")

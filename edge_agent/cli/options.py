@@ -7,7 +7,29 @@ import typer
 
 SERVICE_DIRECTORY = Path("/etc/edge-agent")
 
+
+def named(text: str) -> Path:
+    """A path that is said: an empty one, of a variable that is not set, must not mean the current directory."""
+    if not text:
+        raise typer.BadParameter("should name a directory, and is empty")
+    return Path(text)
+
+
+def directory(text: str) -> Path:
+    """A directory, or one that is yet to be made."""
+    if (path := named(text)).is_file():
+        raise typer.BadParameter(f"Directory '{text}' is a file")
+    return path
+
+
+def existing_directory(text: str) -> Path:
+    """A directory that is there."""
+    if not (path := directory(text)).is_dir():
+        raise typer.BadParameter(f"Directory '{text}' does not exist")
+    return path
+
+
 ConfigOption = Annotated[
-    Path, typer.Option("--config", metavar="DIR", readable=False, help="Directory with agent.toml and cameras/.")
+    Path, typer.Option("--config", metavar="DIR", parser=named, help="Directory with agent.toml and cameras/.")
 ]
 JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, and nothing else.")]

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines
+from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines, existing_directory
 from edge_agent.cli.terminal import output, say
 from edge_agent.config import durations, loader
 from edge_agent.domain import counted
 from edge_agent.services import outbox as service
+from edge_agent.wiring import owner
 
 MOST_LINES = 5
 """Of a file that is damaged: a person sees from a few what is wrong."""
@@ -55,7 +56,7 @@ def status(*, config: ConfigOption = SERVICE_DIRECTORY, jsonl: JsonLines = False
 @outbox_app.command(epilog="Example: edge-agent outbox export /media/stick")
 def export(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="Where the file is written.")
+        Path, typer.Argument(metavar="DIR", parser=existing_directory, help="Where the file is written.")
     ],
     *,
     config: ConfigOption = SERVICE_DIRECTORY,
@@ -65,8 +66,11 @@ def export(
     Every read, picture and gap record; the store's import takes them. Nothing leaves the outbox, and the service
     may be running. The file is encrypted to the store where `export.certificate_file` is set.
     """
-    written = service.export(loader.load(config).agent, directory)
+    agent = loader.load(config).agent
+    written = service.export(agent, directory)
     print(f"{written.file}: {_counted(written.reads, written.images, written.gaps)}")
+    if written.owner != (configured := owner(agent.vehicle)):
+        say(f"warning: the outbox is of {written.owner}, not of {configured}: written under the name it is of")
     if not written.encrypted:
         say("warning: the file is not encrypted: export.certificate_file names the store's certificate")
 
@@ -88,6 +92,8 @@ def receipts(
     print(f"with the store, and no more in the outbox: {_counted(taken.reads, taken.images, taken.gaps)}")
     if not (taken.reads or taken.images or taken.gaps or taken.problems):
         say(f"nothing in {file} is in this outbox: it is of another vehicle, or was taken before")
+        if taken.by_count:
+            say("of the reads up to a place in the count only those that the broker has acknowledged leave")
     for line in taken.problems[:MOST_LINES]:
         say(line)
     if (more := len(taken.problems) - MOST_LINES) > 0:
@@ -96,7 +102,9 @@ def receipts(
         raise typer.Exit(1)
 
 
-def _older_than(text: str) -> str:
+def _older_than(text: str | None) -> str | None:
+    if text is None:  # and not where it is empty: a shell variable that is not set must not mean all
+        return None
     try:
         durations.seconds(text)
     except ValueError:
@@ -110,7 +118,7 @@ def purge(
     config: ConfigOption = SERVICE_DIRECTORY,
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="TIME", callback=lambda text: text and _older_than(text), help="Only reads so old."),
+        typer.Option(metavar="TIME", callback=_older_than, help="Only reads so old."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:

@@ -115,9 +115,9 @@ def _readable(path: Path) -> Path:
     return path
 
 
-def _private(path: Path) -> Path:
+def _private(path: Path, info: ValidationInfo) -> Path:
     mode = _mode(path)
-    if mode is not None and mode & stat.S_IRWXO:
+    if mode is not None and mode & stat.S_IRWXO and not (info.context or {}).get("open_to_all"):
         raise wrong_value("every user here can open the file: chmod o-rwx mends it")
     return path
 

@@ -111,7 +111,9 @@ class _Loader:
             table = field.annotation
             if isinstance(table, type) and issubclass(table, Settings):
                 with suppress(ValidationError):
-                    sound[name] = table.model_validate(values.get(name, {}), context={"directory": self._directory})
+                    # What is in a file that every user can open may be wrong as well.
+                    context = {"directory": self._directory, "open_to_all": True}
+                    sound[name] = table.model_validate(values.get(name, {}), context=context)
         return sound
 
     def _validate(self, model: type[Model], layers: Layers) -> Model | None:
@@ -164,7 +166,7 @@ class _Loader:
 
     def _as_far_as_sound(self, model: type[Model], layers: Layers) -> Model | None:
         """What the sound settings of a camera say, so that a wrong one hides nothing of what they name."""
-        values, context = layers.values(), {"directory": self._directory}
+        values, context = layers.values(), {"directory": self._directory, "open_to_all": True}
         try:
             return model.model_validate(values, context=context)
         except ValidationError as error:

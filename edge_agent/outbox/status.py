@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, Missing, ReadKey, counted
-from edge_agent.errors import OutboxError, OutboxUnusable
+from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
 from edge_agent.outbox.encryption import is_plain, why_not_this_key
 from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
 from edge_agent.outbox.images import ALL as ALL_IMAGES
@@ -85,6 +85,13 @@ def read_purges(path: Path, *, key: bytes | None = None) -> list[Purge]:
     """The purge log, oldest first, as read_status reads. Raises OutboxError."""
     with _looking(path, key) as connection:
         return purges(connection) if connection else []
+
+
+def check_pages(path: Path, *, key: bytes | None = None) -> None:
+    """Look at every page, as the service does when it opens it. Raises OutboxDamaged and as read_status does."""
+    with _looking(path, key) as connection:
+        if connection and connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise OutboxDamaged(f"outbox {path}: is damaged")
 
 
 def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | ImageRow]:

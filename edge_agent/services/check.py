@@ -37,7 +37,7 @@ from edge_agent.errors import (
     StateDirectoryError,
 )
 from edge_agent.mqtt import Tls, expiry_warning, identity, tls_context
-from edge_agent.outbox import is_empty, read_status, why_not_ours
+from edge_agent.outbox import check_pages, is_empty, read_status, why_not_ours
 from edge_agent.services.outbox import try_to_encrypt
 
 MOST_OF_DISK = 0.5
@@ -69,7 +69,7 @@ def cautions(found: Inspection, now: datetime) -> list[str]:
     with suppress(ConfigurationError, OutboxError):  # faults tell of those
         try:
             if _is_there(outbox):
-                read_status(outbox, key=wiring.outbox_key(found.agent.state))
+                check_pages(outbox, key=wiring.outbox_key(found.agent.state))
                 if is_empty(outbox):
                     lines.append(f"outbox {outbox}: is a file of 0 bytes: the service begins a new one in it")
         except OutboxDamaged:

@@ -19,7 +19,7 @@ from edge_agent.contract.image import image_record
 from edge_agent.contract.receipt import decode_receipt
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import Missing
-from edge_agent.errors import ContractError, ExportError, OutboxBusy
+from edge_agent.errors import ContractError, ExportError, OutboxBusy, OutboxUnusable
 from edge_agent.outbox import Gap, Gone, ImageRow, Outbox, Row, contents, read_purges, read_status
 from edge_agent.publisher import gap_record
 
@@ -71,6 +71,7 @@ class Written:
     """A file that was exported, and what is in it."""
 
     file: Path
+    owner: str
     reads: int
     images: int
     gaps: int
@@ -80,13 +81,18 @@ class Written:
 def export(agent: AgentSettings, directory: Path) -> Written:
     """Write every read, picture and gap record into one file of JSON lines, whole or not at all.
 
-    An agent may be running. Raises ExportError, OutboxError or ConfigurationError; the outbox is only read.
+    All of it is said of the vehicle that the outbox is of: after a change of `vehicle.id` gap records in the new
+    name would explain another car's gaps. An agent may be running; the outbox is only read.
+
+    Raises ExportError, OutboxError, ContractError or ConfigurationError.
     """
     path, key = _place(agent)
     certificate = agent.export.certificate_file
-    name = f"edge-agent-{agent.vehicle.agency}-{agent.vehicle.id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
+    owner = read_status(path, key=key).owner or wiring.owner(agent.vehicle)
+    agency, _, vehicle = owner.partition("/")
+    topics = Topics(agent.mqtt.prefix, agency, vehicle)
+    name = f"edge-agent-{agency}-{vehicle}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
     file = directory / (f"{name}.cms" if certificate else name)
-    topics = Topics(agent.mqtt.prefix, agent.vehicle.agency, agent.vehicle.id)
     counts: Counter[type] = Counter()
     with _whole(file) as out, _encrypted(out, certificate) as write:
         for one in contents(path, key=key):
@@ -94,6 +100,7 @@ def export(agent: AgentSettings, directory: Path) -> Written:
             counts[type(one)] += 1
     return Written(
         file,
+        owner=owner,
         reads=counts[Row],
         images=counts[ImageRow],
         gaps=counts[Gap],
@@ -132,10 +139,12 @@ def _whole(file: Path) -> Iterator[IO[bytes]]:
         os.fsync(directory)
         os.close(directory)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # a stick that takes nothing lets nothing go either; what failed first is said
+            beside.unlink(missing_ok=True)
         raise ExportError(f"{file}: cannot be written: {error.strerror}; nothing left the outbox") from None
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise
 
 
@@ -185,25 +194,29 @@ def _take_more(out: IO[bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many of what a file of receipts deleted, and a line for each of its lines that is none."""
+    """How many of what a file of receipts deleted, and a line for each of its lines that is none.
+
+    by_count tells whether one named all reads up to a place in the count.
+    """
 
     reads: int
     images: int
     gaps: int
+    by_count: bool
     problems: tuple[str, ...]
 
 
 def take_receipts(agent: AgentSettings, file: Path) -> Taken:
-    """Delete what a file of receipts names. Raises OutboxBusy while the service runs, ExportError, OutboxError."""
-    reads, images, gaps, problems = 0, 0, 0, []
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise ExportError(f"{file}: cannot be read: {error.strerror}") from None
-    if not lines or not lines[0].startswith(b"{") or b'"schema":"lpr.' in lines[0]:
-        raise ExportError(f"{file}: holds no receipts: they are what the store's import --receipts writes")
+    """Delete what a file of receipts names.
+
+    Raises OutboxBusy while the service runs, OutboxUnusable for the receipts of another vehicle, ExportError,
+    OutboxError.
+    """
+    lines = _lines_of_receipts(file)
+    _check_whose(file, wiring.owner(agent.vehicle))
+    reads, images, gaps, by_count, problems = 0, 0, 0, False, []
     with _stopped(agent) as outbox:
-        for number, line in enumerate(lines, start=1):
+        for number, line in lines:
             try:
                 receipt = decode_receipt(line)
             except ContractError:
@@ -212,7 +225,40 @@ def take_receipts(agent: AgentSettings, file: Path) -> Taken:
             reads += outbox.receipted(receipt.keys)
             images += outbox.images_receipted(receipt.image_keys)
             gaps += outbox.gaps_receipted(receipt.gaps)
-    return Taken(reads, images, gaps, tuple(problems))
+            if receipt.through_seq is not None:
+                by_count = True
+                through = outbox.receipted_through(receipt.through_seq)
+                if through is None:
+                    last = f"through_seq {receipt.through_seq} is beyond the last read of this outbox"
+                    problems.append(f"{file}:{number}: {last}: it is of another vehicle")
+                reads += through or 0
+    return Taken(reads, images, gaps, by_count, tuple(problems))
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def _lines_of_receipts(file: Path) -> list[tuple[int, bytes]]:
+    """Give the lines that hold something, with their numbers; an editor may have added a mark and empty ones."""
+    try:
+        content = file.read_bytes().removeprefix(_BYTE_ORDER_MARK)
+    except OSError as error:
+        raise ExportError(f"{file}: cannot be read: {error.strerror}") from None
+    lines = [(number, line) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
+    if not lines or not lines[0][1].lstrip().startswith(b"{") or b'"schema":"lpr.' in lines[0][1]:
+        raise ExportError(f"{file}: holds no receipts: they are what the store's import --receipts writes")
+    return lines
+
+
+def _check_whose(file: Path, owner: str) -> None:
+    """Raise OutboxUnusable for a file that the store named for another vehicle: no receipt says whose it is."""
+    named = _RECEIPTS.match(file.name)
+    if named and named[1] != owner.replace("/", "-"):
+        raise OutboxUnusable(f"{file}: holds, by its name, receipts of {named[1]}, which are not for {owner}")
+
+
+_RECEIPTS = re.compile(r"receipts-([A-Za-z0-9_]+-[A-Za-z0-9_-]+)")
+"""How the store's import names its files, whatever a copy adds behind: agency and vehicle."""
 
 
 def purge(agent: AgentSettings, *, older_than_s: float) -> Gone:

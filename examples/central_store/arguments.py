@@ -53,7 +53,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     log.add_argument("--limit", type=_count, default=100, metavar="N", help="100 where it is not given")
     taken = commands.add_parser("import", parents=[database], help="store what cars wrote onto a stick")
     taken.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one read, gap record or picture a line")
-    taken.add_argument("--receipts", type=Path, metavar="DIRECTORY", help="write the cars' receipts into it")
+    taken.add_argument("--receipts", type=_directory, metavar="DIRECTORY", help="write the cars' receipts into it")
     retain = commands.add_parser("retain", parents=[database], help="delete what is older; to be run every day")
     retain.add_argument("--keep", type=_days, required=True, metavar="DAYS", help="such as 21, or 0.5")
     first = arguments[0] if arguments else ""
@@ -95,11 +95,17 @@ def _query(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_count, default=100, metavar="N", help="the newest so many; 100")
     parser.add_argument(
         "--images",
-        type=Path,
+        type=_directory,
         metavar="DIRECTORY",
         help="write the pictures, READ_ID.jpg, into this directory that is there",
     )
     parser.add_argument("--jsonl", action="store_true", help="print the records, one a line")
+
+
+def _directory(text: str) -> Path:
+    if not text:  # a shell variable that is not set would mean the current one
+        raise argparse.ArgumentTypeError("should name a directory, and is empty")
+    return Path(text)
 
 
 def _printable(text: str) -> str:

@@ -64,6 +64,10 @@ def _open(name: str, *, make: bool = False) -> Database:
         except ImportError:
             raise StoreError("PostgreSQL needs psycopg: pip install 'psycopg[binary]'") from None
         return PostgresDatabase(name)
+    if scheme := re.match("([A-Za-z][A-Za-z0-9+.-]*)://", name):
+        raise StoreError(
+            f"database {scheme[1]}://...: {scheme[1]} is unknown: should be a file, or postgresql://HOST/NAME"
+        )
     if not make and not Path(name).is_file():
         raise StoreError(f"database {name}: there is no such file")
     return SqliteDatabase(Path(name))
@@ -201,21 +205,27 @@ def _import(options: argparse.Namespace) -> int:
     _check_directory(options.receipts)
     kept: dict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
     refused = 0
-    with closing(_open(options.database, make=True)) as database:
-        for batch in take_files(options.files, database):
-            for one in batch.records.values():
-                kept[one.record.agency, one.record.vehicle][one.key] = None
-            for bad in batch.rejected[: max(0, _MOST_LINES - refused)]:
-                print(f"central store: {bad.source}: {bad.reason}", file=sys.stderr)
-            refused += len(batch.rejected)
+    failed = None
+    try:
+        with closing(_open(options.database, make=True)) as database:
+            for batch in take_files(options.files, database):
+                for one in batch.records.values():
+                    kept[one.record.agency, one.record.vehicle][one.key] = None
+                for bad in batch.rejected[: max(0, _MOST_LINES - refused)]:
+                    print(f"central store: {bad.source}: {bad.reason}", file=sys.stderr)
+                refused += len(batch.rejected)
+    except StoreError as error:  # what was committed before has its receipts all the same
+        failed = error
     if refused > _MOST_LINES:
         print(f"central store: ... and {counted(refused - _MOST_LINES, 'more such line')}", file=sys.stderr)
+    if failed:
+        print(f"central store: {failed}", file=sys.stderr)
     for (agency, vehicle), keys in sorted(kept.items()):
         print(f"{agency}/{vehicle}: {counted(len(keys), 'record')} in the store")
     if options.receipts:
         with _writing(options.receipts, "the records are in the store, but their receipts"):
             write_receipts(options.receipts, kept)
-    return 1 if refused else 0
+    return 1 if refused or failed else 0
 
 
 def _retain(options: argparse.Namespace) -> int:

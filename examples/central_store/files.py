@@ -2,13 +2,13 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from .database import Batch, Keeps, Key, Rejected, StoreError
+from .database import Arrived, Batch, Keeps, Key, Rejected, StoreError
 from .intake import from_line, printable
 from .receipts import NAMES_A_RECEIPT, receipt_of
 
@@ -21,14 +21,30 @@ _BATCH = 1000  # lines that share a commit
 def take_files(paths: Iterable[Path], database: Keeps) -> Iterator[Batch]:
     """Store the records of files, one a line, and give each batch once it is committed, with what was rejected.
 
-    Raises StoreError, also for a file that cannot be read or is something else as a whole.
+    Raises StoreError, also for a file that cannot be read or is something else as a whole: what came before it is
+    stored by then.
     """
     arrivals = (from_line(line, printable(f"{path}:{number}")) for path in paths for number, line in _lines(path))
-    while batch := list(islice(arrivals, _BATCH)):
-        # What is no record stays in the file, where a person can look at it.
-        damaged = tuple(one for one in batch if isinstance(one, Rejected))
-        kept = database.keep(Batch.of(one for one in batch if not isinstance(one, Rejected)))
-        yield replace(kept, rejected=(*damaged, *kept.rejected))
+    failed: StoreError | None = None
+    while failed is None:
+        batch: list[Arrived | Rejected] = []
+        try:
+            batch.extend(islice(arrivals, _BATCH))  # which keeps what it has where the next cannot be had
+        except StoreError as error:
+            failed = error
+        if batch:
+            yield _kept(batch, database)
+        elif failed is None:
+            return
+    raise failed
+
+
+def _kept(batch: Sequence[Arrived | Rejected], database: Keeps) -> Batch:
+    # What is no record stays in the file, where a person can look at it.
+    damaged = [one for one in batch if isinstance(one, Rejected)]
+    kept = database.keep(Batch.of(one for one in batch if not isinstance(one, Rejected)))
+    places = {one.source: place for place, one in enumerate(batch)}
+    return replace(kept, rejected=tuple(sorted((*damaged, *kept.rejected), key=lambda one: places[one.source])))
 
 
 def write_receipts(directory: Path, kept: Mapping[tuple[str, str], Collection[Key]]) -> None:

@@ -39,6 +39,8 @@ def run(*arguments: str, directory: Path, program: Path = FOLDER / "store.py") -
          "database postgresql://127.0.0.1:1/lpr: connection failed: connection to server at"),
         (["run", "--database", "postgresql://127.0.0.1/lpr?sslmode=secure"], 'invalid sslmode value: "secure"'),
         (["run", "--database", "postgresql://u:secret@[::1/lpr"], "database postgresql://...: "),
+        (["gaps", "--database", "mysql://u:secret@x/y"], "database mysql://...: mysql is unknown: should be"),
+        (["run", "--database", "mysql://x/y"], "database mysql://...: mysql is unknown: should be a file, or "),
         (["gaps", "--database", "."], "database .: there is no such file"),
     ],
 )  # fmt: skip
@@ -66,6 +68,8 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, arguments: list[st
          "--from: should be a time"),
         ([*QUERY, "--plate", "A", "--from", "2026-07-05", "--to", "2026-07-04"], "--from should be before --to"),
         ([*QUERY, "--plate", "A", "--from", "2026-07-04T12:00+02:00", "--to", "2026-07-04T10:00"], "before --to"),
+        ([*QUERY, "--plate", "A", "--images", ""], "--images: should name a directory, and is empty"),
+        (["import", "--database", "x", "f", "--receipts", ""], "--receipts: should name a directory, and is empty"),
         (["log", "--database", "x", "--limit", "0"], "--limit: should be a number from 1 on"),
         (["retain", "--database", "x"], "--keep"),
         (["retain", "--database", "x", "--keep", "0"], "--keep: should be a number of days"),

@@ -135,7 +135,7 @@ def test_pictures_that_no_read_names_and_damaged_ones_are_named(
     path = stick(tmp_path, *lines, end=b"")
     assert take(place, path) == 1
     said = [one.removeprefix(f"central store: {path}:") for one in capsys.readouterr().err.splitlines()]
-    assert sorted(said) == [
+    assert said == [
         f"2: image of read {id_of(absent)}: no read here names it",
         *(f"{number}: image of read {id_of(read)}: no read here names it" for number in (3, 4)),
         "5: image: message: Value error, jpeg: is no JPEG file",
@@ -248,6 +248,19 @@ def test_a_file_of_another_kind_is_named_as_a_whole(
     assert main(["import", "--database", sqlite_file.name, str(path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"central store: {path}: {said}")
+
+
+@pytest.mark.parametrize("count", [1, 1001])
+def test_what_came_before_a_file_that_is_missing_has_its_receipts(
+    sqlite_file: SqliteFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int
+) -> None:
+    path = stick(tmp_path, *(payload(seq) for seq in range(1, count + 1)))
+    assert take(sqlite_file, path, tmp_path / "no", path) == 1
+    seen = capsys.readouterr()
+    assert seen.out == f"hpd/car-1: {count} record{'s' * (count > 1)} in the store\n"
+    assert seen.err == f"central store: {tmp_path}/no: cannot be read: No such file or directory\n"
+    assert sum(len(receipt.keys) for receipt in receipts(path, CAR)) == count
+    assert sqlite_file.rows("SELECT count(*), max(deliveries) FROM reads") == [(count, 1)]
 
 
 def test_of_many_damaged_lines_the_first_are_named(

@@ -72,7 +72,7 @@ def test_the_shipped_configuration_is_sound() -> None:
     assert line.startswith(
         "edge-agent: warning: agent.toml:9: state.key_file: is not set: reads lie on the disk unenc"
     )
-    assert "no problem found" in done.stdout
+    assert "no problem found, 1 warning; cameras: " in done.stdout
 
 
 def test_check_lists_every_problem_at_once_with_status_78(configuration: Path) -> None:
@@ -172,6 +172,24 @@ def test_a_directory_that_is_none_is_one_line(arguments: tuple[str, ...]) -> Non
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert arguments[-1] in done.stderr or arguments[-2] in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("outbox", "export", ""),
+        ("outbox", "purge", "--yes", "--config", ""),
+        ("check", ""),
+        ("config", "show", ""),
+        ("read", "--annotate", "", "x.jpg"),
+        ("demo", "--state="),
+    ],
+)
+def test_an_empty_name_is_not_the_current_directory(arguments: tuple[str, ...]) -> None:
+    done = edge_agent(*arguments)
+    assert done.returncode == 2
+    assert "should name a directory, and is empty (see --help)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_password_in_the_brokers_name_is_not_repeated(configuration: Path) -> None:

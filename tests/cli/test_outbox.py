@@ -37,9 +37,9 @@ class Car:
         (self.config / "outbox.key").chmod(0o600)
         self.configure()
 
-    def configure(self, more: str = "") -> None:
+    def configure(self, more: str = "", *, vehicle: str = "car-12") -> None:
         (self.config / "agent.toml").write_text(
-            f'[vehicle]\nagency = "hpd"\nid = "car-12"\n[state]\ndirectory = "{self.directory / "state"}"\n'
+            f'[vehicle]\nagency = "hpd"\nid = "{vehicle}"\n[state]\ndirectory = "{self.directory / "state"}"\n'
             f'key_file = "outbox.key"\n{more}'
         )
 
@@ -117,6 +117,78 @@ def test_pictures_are_exported_and_come_back_as_receipts(car: Car) -> None:
     assert "left         1   (purged: pictures alone, deleted without a receipt)" in car.run("status").stdout
 
 
+def test_an_export_is_of_the_vehicle_that_made_the_reads(car: Car) -> None:
+    car.see(2, image=Jpeg(b"\xff\xd8\xff a plate", 120, 60))
+    with car.outbox() as outbox:
+        outbox.not_written(1)
+    car.configure(vehicle="car-13")
+    done = car.run("export", car.stick)
+    assert done.returncode == 0
+    changed = "the outbox is of hpd/car-12, not of hpd/car-13: written under the name it is of"
+    assert done.stderr.splitlines()[0] == f"edge-agent: warning: {changed}"
+    (file,) = car.stick.iterdir()
+    assert file.name.startswith("edge-agent-hpd-car-12-")
+    one, two, gap, *images = file.read_bytes().splitlines()
+    reads, account = [decode_read(line) for line in (one, two)], decode_gap(gap)
+    pictures = [decode_image(image) for image in images]
+    assert {(read.agency, read.vehicle) for read in reads} == {("hpd", "car-12")}
+    assert {(image.agency, image.vehicle) for image in pictures} == {("hpd", "car-12")}
+    assert (account.agency, account.vehicle) == ("hpd", "car-12")
+
+
+def test_receipts_of_another_vehicle_are_refused(car: Car) -> None:
+    car.see(1)
+    with car.outbox() as outbox:
+        (row,) = outbox.take(limit=9)
+    for name, status in (
+        ("receipts-hpd-car-1.jsonl", 78),
+        ("receipts-hpd-car-13.jsonl", 78),
+        ("receipts-hpd-car-12 (1).jsonl", 0),
+    ):
+        file = car.stick / name
+        file.write_bytes(Receipt.of([row.key]).encode())
+        done = car.run("receipts", file)
+        assert done.returncode == status
+        refused = (
+            f"edge-agent: {file}: holds, by its name, receipts of {file.stem[9:]}, which are not for {OWNER}\n"
+        )
+        assert done.stderr == (refused if status else "")
+    car.see(1)
+    car.configure(vehicle="car-13")
+    done = car.run("receipts", file)
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_receipt_for_a_whole_count_deletes_what_was_sent(car: Car) -> None:
+    car.see(3)
+    with car.outbox() as outbox:
+        outbox.mark_sent([1, 2])
+    file = car.stick / "receipts.jsonl"
+    file.write_text('{"through_seq": 9}\n')
+    done = car.run("receipts", file)
+    assert done.returncode == 1
+    beyond = "through_seq 9 is beyond the last read of this outbox: it is of another vehicle"
+    assert done.stderr == f"edge-agent: {file}:1: {beyond}\n"
+    file.write_text('{"through_seq": 3}\n')
+    done = car.run("receipts", file)
+    assert done.stdout == "with the store, and no more in the outbox: 2 reads, 0 pictures, 0 gap records\n"
+    done = car.run("receipts", file)
+    assert (done.returncode, car.status()["pending"]) == (0, 1)
+    assert "only those that the broker has acknowledged leave" in done.stderr
+
+
+@pytest.mark.parametrize("before", [b"\n", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_what_an_editor_adds_to_receipts_does_no_harm(car: Car, before: bytes) -> None:
+    car.see(2)
+    with car.outbox() as outbox:
+        one, two = (Receipt.of([row.key]).encode() for row in outbox.take(limit=9))
+    file = car.stick / "receipts.jsonl"
+    file.write_bytes(before + one + b"\n\n" + two + b"\n")
+    done = car.run("receipts", file)
+    assert (done.returncode, done.stderr, car.status()["pending"]) == (0, "", 0)
+
+
 def test_an_export_is_encrypted_to_the_store(car: Car) -> None:
     certificate = Authority(car.directory).issue("store")
     key = certificate.with_suffix(".key")
@@ -186,6 +258,20 @@ def test_a_full_stick_is_what_is_blamed(car: Car, *, encrypted: bool) -> None:
         subprocess.run(["umount", str(car.stick)], check=True)
     assert (done.returncode, left) == (1, [])
     assert "cannot be written: No space left on device; nothing left the outbox" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk that takes nothing")
+def test_a_stick_that_takes_nothing_is_what_is_blamed(car: Car) -> None:
+    car.see(3)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "stick", str(car.stick)], check=True)
+    try:
+        done = car.run("export", car.stick)
+    finally:
+        subprocess.run(["umount", str(car.stick)], check=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"edge-agent: {car.stick}/edge-agent-hpd-car-12-")
+    assert done.stderr.endswith(": cannot be written: Read-only file system; nothing left the outbox\n")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -284,7 +370,10 @@ def test_an_outbox_that_is_not_encrypted_yet_can_be_looked_at(car: Car) -> None:
     assert edge_agent("check", car.config).returncode == 0
 
 
-def test_a_wrong_age_is_a_usage_error(car: Car) -> None:
-    done = car.run("purge", "--older-than", "soon")
+@pytest.mark.parametrize("age", ["soon", "", " "])
+def test_a_wrong_age_is_a_usage_error(car: Car, age: str) -> None:
+    car.see(1)
+    done = car.run("purge", "--yes", "--older-than", age)
     assert done.returncode == 2
     assert 'should be a time such as "21 days"' in done.stderr
+    assert car.status()["pending"] == 1

@@ -142,6 +142,34 @@ def test_an_outbox_that_the_service_mends_at_its_start_is_a_caution_and_no_fault
     ]
 
 
+@pytest.mark.parametrize("key", [None, b"k" * 32])
+def test_damage_in_the_middle_of_an_outbox_is_a_caution(car: Car, key: bytes | None) -> None:
+    if key is not None:
+        car.table(f'key_file = "{car.secret("outbox.key", key.hex())}"')
+    outbox = car.state / "outbox.db"
+    said = {"agency": "test", "vehicle": "car-1", "source": SOURCE, "clock": CLOCK, "position": None}
+    with Outbox(path=outbox, now=host.now, owner="test/car-1", key=key) as opened:
+        opened.append([draft(make_read(), **said) for _ in range(100)])  # type: ignore[arg-type]
+    assert car.cautions() == []
+    with outbox.open("r+b") as file:
+        file.seek(outbox.stat().st_size // 2 // 4096 * 4096)
+        file.write(b"\xff" * 4096)
+    assert car.faults() == []
+    assert car.cautions() == [
+        f"outbox {outbox}: is damaged: what can be read of it is saved when the service starts"
+    ]
+
+
+def test_a_key_that_everybody_can_read_is_looked_into_as_well(car: Car) -> None:
+    key = car.secret("outbox.key", "no key")
+    key.chmod(0o644)
+    car.table(f'key_file = "{key}"')
+    (fault,) = car.faults()
+    assert fault.endswith(f"{key}: its first line should be 64 hexadecimal digits")
+    (problem,) = (line for line in inspect(car.directory).problems if "state.key_file" in line)
+    assert problem.endswith("every user here can open the file: chmod o-rwx mends it")
+
+
 def test_a_state_directory_that_only_the_service_may_look_into_is_one_fault(
     car: Car, monkeypatch: pytest.MonkeyPatch
 ) -> None:
