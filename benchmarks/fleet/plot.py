@@ -51,7 +51,7 @@ def draw(outcomes: Sequence[Outcome], plan: Plan, file: Path) -> None:
         delays.plot([percentile(ranked, share) * 1e3 for share in shown], shown, color=colour)
     back.set(xlabel="s since the broker's return", ylabel="cars connected, share", ylim=(0, 1.04))
     waiting.set(xlabel="s since the broker's return", ylabel="reads without a receipt", yscale="log")
-    delays.set(xlabel="delay to receipt, ms", ylabel="reads of the quiet time, share", xscale="log", ylim=(0, 1.04))
+    delays.set(xlabel="delay to receipt, ms", ylabel="reads of the quiet time, share", ylim=(0, 1.04))
     times = [sample.at_s for one in outcomes for sample in one.samples] or [0.0]
     for phase in phases(plan, first_s=min(times), last_s=max(times)):
         waiting.axvspan(phase.first_s, phase.last_s, color=_SHADES[phase.name], zorder=0)
