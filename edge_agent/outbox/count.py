@@ -24,6 +24,7 @@ def take_over(connection: Connection, path: Path, owner: str) -> None:
             raise OutboxUnusable(f"outbox {path}: {wrong}")
         ours = connection.execute("DELETE FROM counter WHERE owner = ? RETURNING last_seq", (owner,))
         connection.execute("INSERT INTO counter VALUES (?, ?)", (*(ours.fetchone() or (0,)), owner))
+        connection.execute("UPDATE age SET behind_from = NULL")  # was a place in the other count
     connection.execute("UPDATE counter SET owner = ? WHERE owner = ''", (owner,))
 
 

@@ -138,6 +138,8 @@ def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: St
     new.executemany("INSERT INTO counter VALUES (?, ?)", [*others, (last, whose)])
     if age is not None and all(isinstance(one, float) for one in age):
         new.execute("UPDATE age SET aged_s = ?, utc_s = ?", age)
+    else:  # else no read would grow old until the new file is as old as the lost one was
+        new.execute("UPDATE age SET aged_s = (SELECT COALESCE(MAX(appended_age_s), 0.0) FROM reads)")
     behind = old.one("SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer'")  # not in earlier formats
     if behind is not None:
         new.execute("UPDATE age SET behind_from = ?", behind)

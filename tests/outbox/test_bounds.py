@@ -3,6 +3,7 @@
 import math
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -360,6 +361,45 @@ def test_time_away_ages_nothing_that_came_since_also_after_another_vehicle(path:
         outbox.append([Note()])
         clock.utc = right
         assert outbox.expire().reads == 0
+
+
+def test_time_away_ages_nothing_of_a_vehicle_that_came_while_the_clock_was_behind(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner="hpd/car-1", bounds=bounds) as outbox:
+        notes = [Note() for _ in range(50)]
+        outbox.append(notes)
+        outbox.receipted([note.key for note in notes])
+    right = clock.utc + timedelta(days=2)
+    clock.boot(0)
+    to_1970(clock)
+    with Outbox(path=path, now=clock, owner="hpd/car-1", bounds=bounds):
+        pass
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note()])
+    clock.utc = right
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire().reads == 0
+        assert seqs(outbox) == [1]
+
+
+def test_reads_grow_old_and_are_purged_where_the_age_was_lost(path: Path) -> None:
+    clock, bounds = TurnedClock(), Bounds(keep_s=DAY_S)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        clock.wait(200 * DAY_S)
+        outbox.append([Note(), Note()])
+    with closing(sqlite3.connect(path)) as file:
+        (page,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'age'").fetchone()
+    with path.open("r+b") as damaged:
+        damaged.seek((page - 1) * 4096)
+        damaged.write(b"?" * 4096)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert seqs(outbox) == [1, 2]
+        assert outbox.expire().reads == 0
+        outbox.append([Note(), Note()])
+        clock.wait(DAY_S)
+        assert outbox.expire().reads == 4
+        outbox.append([Note()])
+        assert outbox.purge().reads == 1
 
 
 def test_a_clock_set_back_gives_no_place_and_no_id_twice(path: Path) -> None:
