@@ -135,5 +135,4 @@ def purge(
         say("nothing was deleted: --yes says that it is meant")
         raise typer.Exit(1)
     gone = service.purge(agent, older_than_s=durations.seconds(older_than) if older_than else 0.0)
-    pictures = found.images - service.status(agent).images  # also those that left with their reads
-    print(f"{counted(gone.reads, 'read')} and {counted(pictures, 'picture')} deleted")
+    print(f"{counted(gone.reads, 'read')} and {counted(gone.images, 'picture')} deleted")

@@ -20,7 +20,7 @@ from edge_agent.contract.receipt import decode_receipt
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import Missing
 from edge_agent.errors import ContractError, ExportError, OutboxBusy, OutboxUnusable
-from edge_agent.outbox import Gap, Gone, ImageRow, Outbox, Row, contents, read_purges, read_status
+from edge_agent.outbox import Gap, ImageRow, Outbox, Row, contents, read_purges, read_status
 from edge_agent.publisher import gap_record
 
 
@@ -138,13 +138,11 @@ def _whole(file: Path) -> Iterator[IO[bytes]]:
         directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fsync(directory)
         os.close(directory)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):  # a stick that takes nothing lets nothing go either; what failed first is said
             beside.unlink(missing_ok=True)
-        raise ExportError(f"{file}: cannot be written: {error.strerror}; nothing left the outbox") from None
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ExportError(f"{file}: cannot be written: {error.strerror}; nothing left the outbox") from None
         raise
 
 
@@ -261,10 +259,20 @@ _RECEIPTS = re.compile(r"receipts-([A-Za-z0-9_]+-[A-Za-z0-9_-]+)")
 """How the store's import names its files, whatever a copy adds behind: agency and vehicle."""
 
 
-def purge(agent: AgentSettings, *, older_than_s: float) -> Gone:
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """How many reads, and how many pictures, also those that left with their reads."""
+
+    reads: int
+    images: int
+
+
+def purge(agent: AgentSettings, *, older_than_s: float) -> Deleted:
     """Delete reads and pictures for good. Raises OutboxBusy while the service runs, OutboxError."""
     with _stopped(agent) as outbox:
-        return outbox.purge(older_than_s=older_than_s)
+        images = outbox.status().images
+        gone = outbox.purge(older_than_s=older_than_s)
+        return Deleted(gone.reads, images - outbox.status().images)
 
 
 @contextmanager

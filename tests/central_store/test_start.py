@@ -5,7 +5,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -71,7 +70,6 @@ def test_a_store_waits_for_a_server_that_starts_after_it(
 ) -> None:
     with running(tmp_path, "--broker", broker.address, "--database", down.url("postgres")) as store:
         wait_until(lambda: "trying again" in store.said(), "the store to say that the server is away")
-        time.sleep(2)  # long enough for more tries, which are not to say it again
         assert store.process.poll() is None
         (line,) = store.said().splitlines()
         assert f"WARNING database postgresql://{down.directory}/postgres: connection " in line
@@ -80,6 +78,16 @@ def test_a_store_waits_for_a_server_that_starts_after_it(
         store.process.send_signal(signal.SIGTERM)
         assert store.process.wait(20) == 0
     assert len(PostgresPlace(down, "postgres").rows("SELECT number FROM migrations")) > 0
+
+
+def test_that_a_server_is_away_is_said_once_however_often_it_is_tried(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        with running(tmp_path, "--database", f"postgresql://127.0.0.1:{server.getsockname()[1]}/lpr") as store:
+            for _ in range(4):  # after the fourth, three have failed
+                server.accept()[0].close()
+            (line,) = store.said().splitlines()
+    assert line.endswith("; trying again")
 
 
 def test_a_store_that_waits_for_an_answer_ends_before_it_would_give_up(tmp_path: Path) -> None:

@@ -323,6 +323,18 @@ def test_a_purge_must_be_meant_and_tells_the_store(car: Car) -> None:
     assert (car.status()["pending"], car.status()["gaps"], car.status()["left"]) == (0, 1, {"purged": 3})
 
 
+def test_a_purge_counts_nothing_that_a_damage_took(car: Car) -> None:
+    car.see(3, image=Jpeg(b"\xff\xd8\xff" + bytes(9000), 120, 60))
+    file = car.directory / "state" / OUTBOX_FILE
+    os.truncate(file, file.stat().st_size - 4096)
+    with file.open("ab") as damaged:
+        damaged.write(os.urandom(4096))
+    done = car.run("purge", "--yes", "--older-than", "1 hour")
+    assert "was damaged: 3 reads" in done.stderr
+    assert done.stdout == "0 reads and 0 pictures deleted\n"
+    assert car.status()["images"] in {0, 1, 2}
+
+
 @pytest.mark.parametrize("command", [("purge", "--yes"), ("receipts", "receipts.jsonl")])
 def test_what_changes_the_outbox_waits_for_the_service_to_stop(car: Car, command: tuple[str, ...]) -> None:
     car.see(1)

@@ -122,13 +122,18 @@ def test_pictures_that_a_damage_took_are_told_where_every_read_was_saved(
     assert "15 reads and 0 pictures could be saved" in caplog.text
 
 
-def test_pictures_whose_reads_a_damage_took_leave_and_the_store_is_told(
-    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+def a_third_receipted(path: Path, clock: Clock) -> list[Note]:
     notes = pictured(15)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append(notes)
         outbox.receipted([note.key for note in notes[:5]])
+    return notes
+
+
+def test_pictures_whose_reads_a_damage_took_leave_and_the_store_is_told(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    a_third_receipted(path, clock)
     zero_root(path, clock, table="reads")
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert (outbox.status().pending, outbox.status().images) == (0, 5)
@@ -142,10 +147,7 @@ def test_pictures_whose_reads_a_damage_took_leave_and_the_store_is_told(
 
 
 def test_pictures_are_due_by_their_reads_where_a_damage_took_which_are(path: Path, clock: Clock) -> None:
-    notes = pictured(15)
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.append(notes)
-        outbox.receipted([note.key for note in notes[:5]])
+    notes = a_third_receipted(path, clock)
     zero_root(path, clock, table="images_due")
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert (outbox.status().pending, outbox.status().images) == (10, 15)
