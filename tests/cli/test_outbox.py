@@ -326,13 +326,12 @@ def test_a_purge_must_be_meant_and_tells_the_store(car: Car) -> None:
 def test_a_purge_counts_nothing_that_a_damage_took(car: Car) -> None:
     car.see(3, image=Jpeg(b"\xff\xd8\xff" + bytes(9000), 120, 60))
     file = car.directory / "state" / OUTBOX_FILE
-    os.truncate(file, file.stat().st_size - 4096)
-    with file.open("ab") as damaged:
+    with file.open("r+b") as damaged:
+        damaged.seek(-2 * 4096, os.SEEK_END)  # a part of the last picture, which no count looks at
         damaged.write(os.urandom(4096))
     done = car.run("purge", "--yes", "--older-than", "1 hour")
-    assert "was damaged: 3 reads" in done.stderr
+    assert "3 reads and 2 pictures could be saved" in done.stderr
     assert done.stdout == "0 reads and 0 pictures deleted\n"
-    assert car.status()["images"] in {0, 1, 2}
 
 
 @pytest.mark.parametrize("command", [("purge", "--yes"), ("receipts", "receipts.jsonl")])
