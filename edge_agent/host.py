@@ -18,6 +18,11 @@ def now() -> Stamp:
     return Stamp(monotonic_s=time.monotonic(), utc=datetime.now(UTC))
 
 
+def now_since_boot() -> Stamp:
+    """Read both clocks, of the monotonic ones that which goes on while the computer is suspended."""
+    return Stamp(monotonic_s=time.clock_gettime(time.CLOCK_BOOTTIME), utc=datetime.now(UTC))
+
+
 class _Timex(ctypes.Structure):
     """The head of `struct timex` of adjtimex(2); the rest is room that the kernel fills."""
 

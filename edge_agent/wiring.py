@@ -148,7 +148,7 @@ def outbox(
     """The outbox of a vehicle. Raises ConfigurationError where its key cannot be read."""
     return Outbox(
         path=state.directory / OUTBOX_FILE,
-        now=host.now,
+        now=host.now_since_boot,
         owner=owner(vehicle),
         key=outbox_key(state),
         bounds=Bounds(quota_bytes=state.quota_mb * 1_000_000, keep_s=retention.reads_s),

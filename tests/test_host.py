@@ -1,6 +1,7 @@
 import logging
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC
@@ -17,6 +18,12 @@ def test_now_reads_both_clocks() -> None:
     first, second = host.now(), host.now()
     assert first.utc.tzinfo is UTC
     assert second.monotonic_s >= first.monotonic_s
+
+
+def test_the_clock_since_boot_goes_on_while_the_computer_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = {time.CLOCK_BOOTTIME: 90_000.0, time.CLOCK_MONOTONIC: 3_600.0}
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    assert host.now_since_boot().monotonic_s == 90_000.0
 
 
 class TestClock:

@@ -1,14 +1,24 @@
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge_agent import host, wiring
-from edge_agent.config.settings import ImageSettings, ModelSettings, MqttSettings, PassesSettings, VehicleSettings
+from edge_agent.config.settings import (
+    ImageSettings,
+    ModelSettings,
+    MqttSettings,
+    PassesSettings,
+    RetentionSettings,
+    StateSettings,
+    VehicleSettings,
+)
 from edge_agent.contract.record import decode_read
 from edge_agent.errors import ConfigurationError
 from edge_agent.outbox import Outbox
 from tests.contract.reads import make_read
+from tests.outbox.test_outbox import Note
 
 VEHICLE = VehicleSettings(agency="test", id="car-1")
 
@@ -32,6 +42,18 @@ def test_a_read_that_the_contract_cannot_say_does_not_stop_the_others(
     assert [decode_read(row.payload).plate.text for row in rows] == ["AB12", "CD34"]
     assert caplog.text.count("not kept") == 1
     assert "TOOLONG" not in caplog.text
+
+
+def test_reads_grow_old_while_the_computer_is_suspended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep_s, awake = 0.0, host.now_since_boot
+    monkeypatch.setattr(
+        host, "now_since_boot", lambda: replace(awake(), monotonic_s=awake().monotonic_s + asleep_s)
+    )
+    with wiring.outbox(StateSettings(directory=tmp_path), VEHICLE, RetentionSettings(reads="3 minutes")) as outbox:
+        outbox.append([Note()])
+        assert outbox.expire().reads == 0
+        asleep_s = 181
+        assert outbox.expire().reads == 1
 
 
 @pytest.mark.parametrize("send", [False, True])

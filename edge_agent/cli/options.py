@@ -11,7 +11,7 @@ SERVICE_DIRECTORY = Path("/etc/edge-agent")
 def named(text: str) -> Path:
     """A path that is said: an empty one, of a variable that is not set, must not mean the current directory."""
     if not text:
-        raise typer.BadParameter("should name a directory, and is empty")
+        raise typer.BadParameter("should be a path, and is empty")
     return Path(text)
 
 
@@ -26,6 +26,15 @@ def existing_directory(text: str) -> Path:
     """A directory that is there."""
     if not (path := directory(text)).is_dir():
         raise typer.BadParameter(f"Directory '{text}' does not exist")
+    return path
+
+
+def existing_file(text: str) -> Path:
+    """A file that is there."""
+    if (path := named(text)).is_dir():
+        raise typer.BadParameter(f"File '{text}' is a directory")
+    if not path.exists():
+        raise typer.BadParameter(f"File '{text}' does not exist")
     return path
 
 

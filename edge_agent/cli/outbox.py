@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines, existing_directory
+from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines, existing_directory, existing_file
 from edge_agent.cli.terminal import output, say
 from edge_agent.config import durations, loader
 from edge_agent.domain import counted
@@ -79,7 +79,7 @@ def export(
 def receipts(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="What the store's import wrote."),
+        typer.Argument(metavar="FILE", parser=existing_file, help="What the store's import wrote."),
     ],
     *,
     config: ConfigOption = SERVICE_DIRECTORY,

@@ -1,27 +1,34 @@
-"""The whole file is encrypted by SQLCipher (AES-256, each page authenticated) where a key is configured."""
+"""The whole file is encrypted by SQLCipher (AES-256, each page authenticated) where a key is configured.
+
+Beside an encrypted file lies the mark of its key, a hash: with a wrong key SQLCipher says what it says of a damaged
+file, and the two must be told apart. The file's salt stands behind it: where the first page is lost, it is too.
+"""
 
 import hashlib
 import logging
 import os
+import zlib
 from contextlib import closing
 from pathlib import Path
 
+from sqlcipher3 import dbapi2 as sqlite
+
 from edge_agent.errors import OutboxError, OutboxUnusable
-from edge_agent.outbox.file import connect, explained, overwrite_open, sync
+from edge_agent.outbox.file import connect, explained, is_damage, overwrite_open, sync
 from edge_agent.outbox.schema import check_ours, look
 
 _log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
+_SALT_BYTES = 16
+_PAGE_BYTES = 4096
 _PLAIN = b"SQLite format 3\0"
+_LOOKED_AT_BYTES = 16 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 
 
 def settle(path: Path, key: bytes | None) -> None:
-    """Make the file fit the key: a plain one is encrypted once there is a key. Raises OutboxUnusable for another's.
-
-    Beside an encrypted file lies the mark of its key, a hash: with a wrong key SQLCipher says what it says of a
-    damaged file, and the two must be told apart.
-    """
+    """Make the file fit the key: a plain one is encrypted once there is one. Raises OutboxUnusable for others."""
     try:
         if is_plain(path):
             if key is not None:
@@ -39,13 +46,58 @@ def is_plain(path: Path) -> bool:
 
 
 def why_not_this_key(path: Path, key: bytes | None) -> str | None:
-    """Say, by the mark, why an encrypted file does not open with a key, or with none. Raises OSError."""
-    mark = _mark_file(path).read_text(encoding="ascii").strip() if _mark_file(path).exists() else ""
-    if not mark or not path.stat().st_size:
+    """Say why a file that is not plain does not open with a key, or with none. Raises OSError.
+
+    Where no mark is left, what may have another key is for a person: taken for damage, it would be put aside.
+    """
+    mark, _ = _marked(path)
+    if not path.stat().st_size:
         return None
     if key is None:
-        return "is encrypted: state.key_file must name its key"
-    return None if mark == _mark(key) else "is encrypted with another key than that of state.key_file"
+        return "is encrypted: state.key_file must name its key" if mark or _is_noise(path) else None
+    if mark:
+        return None if mark == _mark(key) else "is encrypted with another key than that of state.key_file"
+    if _opens(path, key):
+        return None
+    return (
+        f"does not open with the key of state.key_file, and {_mark_file(path).name}, which told whether it is its"
+        " key, is gone: name the right key, or move the file away"
+    )
+
+
+def salt_of(path: Path) -> bytes | None:
+    """What an encrypted file began with when it was opened last; None where nothing tells. Raises OSError."""
+    _, salt = _marked(path)
+    return salt
+
+
+def _marked(path: Path) -> tuple[str, bytes | None]:
+    """The mark of a file's key, empty without one, and the file's salt."""
+    try:
+        mark, *salt = _mark_file(path).read_text(encoding="ascii").split()
+        return mark, bytes.fromhex(salt[0]) if salt else None
+    except (FileNotFoundError, ValueError):  # a damaged one is none
+        return "", None
+
+
+def _is_noise(path: Path) -> bool:
+    """Whether nothing of it can be packed, as of an encrypted file; one that is only damaged can be somewhere."""
+    if path.stat().st_size < _PAGE_BYTES:  # too little to tell
+        return False
+    with path.open("rb") as file:
+        pieces = iter(lambda: file.read(_PIECE_BYTES), b"")
+        return all(
+            len(zlib.compress(piece, 1)) >= len(piece)
+            for piece, _ in zip(pieces, range(_LOOKED_AT_BYTES // _PIECE_BYTES), strict=False)
+        )
+
+
+def _opens(path: Path, key: bytes) -> bool:
+    try:
+        look(path, key)
+    except sqlite.Error as error:
+        return not is_damage(error)
+    return True
 
 
 def confirm(path: Path, key: bytes | None) -> None:
@@ -53,8 +105,8 @@ def confirm(path: Path, key: bytes | None) -> None:
     try:
         if key is None:
             _mark_file(path).unlink(missing_ok=True)
-        elif not _mark_file(path).exists() or _mark_file(path).read_text(encoding="ascii").strip() != _mark(key):
-            _write(_mark_file(path), _mark(key))
+        elif _marked(path) != (marked := (_mark(key), _salt(path))):
+            _write(_mark_file(path), f"{marked[0]} {marked[1].hex()}")
     except OSError as error:
         raise OutboxError(f"outbox {path}: the mark of its key cannot be written: {error.strerror}") from None
 
@@ -65,6 +117,11 @@ def _mark_file(path: Path) -> Path:
 
 def _mark(key: bytes) -> str:
     return hashlib.sha256(b"edge-agent outbox key" + key).hexdigest()[:32]
+
+
+def _salt(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_SALT_BYTES)
 
 
 def _write(path: Path, text: str) -> None:

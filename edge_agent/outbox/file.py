@@ -64,9 +64,9 @@ def lock(path: Path) -> int:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise OutboxError(f"outbox {path}: {FULL}") from None
+        it = error.filename if error.filename and Path(error.filename).exists() else directory  # no trial's name
         raise StateDirectoryError(
-            f"state directory: {error.filename or directory} cannot be written ({error.strerror}): check what it is"
-            " and whose"
+            f"state directory: {it} cannot be written ({error.strerror}): check what it is and whose"
         ) from None
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)

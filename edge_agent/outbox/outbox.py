@@ -131,7 +131,8 @@ class Outbox:
 
     def _salvage(self) -> None:
         """Put what can still be read into a new file; the damaged one is kept beside it."""
-        found = salvage.salvage(self._path, self._key, owner=self._owner, now=self._now())
+        salt = encryption.salt_of(self._path)
+        found = salvage.salvage(self._path, self._key, salt=salt, owner=self._owner, now=self._now())
         left = f", {counted(found.images_left, 'picture')} of lost reads left" if found.images_left else ""
         _log.error(
             "outbox %s: was damaged: %s and %s could be saved%s, the store is told that some may be"
@@ -293,9 +294,10 @@ class Outbox:
                 self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
                 self._ages.save(connection, now)
             note(connection, self._lock_file)
-            age_s = self._age_s(now) - self._bounds.keep_s
-            gone = remove_older(connection, GapReason.EXPIRED, age_s=age_s, now_ms=_ms(now))
-        salvage.forget(self._path, older_than_s=self._bounds.keep_s, now=now)
+            age_s, keep_s = self._age_s(now), self._bounds.keep_s
+            gone = remove_older(connection, GapReason.EXPIRED, age_s=age_s - keep_s, now_ms=_ms(now))
+            outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=keep_s)
+        salvage.erase(outlived)
         if any(gone):
             self._overwrite()
             self._tell(GapReason.EXPIRED, gone, now)
@@ -304,9 +306,10 @@ class Outbox:
     def purge(self, *, older_than_s: float = 0.0) -> Gone:
         """Delete at a person's word all or what is at least so old (s), with gap records."""
         with self._transaction() as (connection, now):
-            age_s = self._age_s(now) - older_than_s
-            gone = remove_older(connection, GapReason.PURGED, age_s=age_s, now_ms=_ms(now))
-        salvage.forget(self._path, older_than_s=older_than_s, now=now)
+            age_s = self._age_s(now)
+            gone = remove_older(connection, GapReason.PURGED, age_s=age_s - older_than_s, now_ms=_ms(now))
+            outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
+        salvage.erase(outlived)
         self._overwrite()
         return gone
 

@@ -15,6 +15,7 @@ from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_images
 from edge_agent.outbox.file import Connection, connect, explained, overwrite, sync
+from edge_agent.outbox.first_page import with_first_page
 from edge_agent.outbox.schema import prepare
 
 HIGHEST_SEQ = 2**40
@@ -52,10 +53,11 @@ class Salvaged:
     kept: Path
 
 
-def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvaged:
+def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, now: Stamp) -> Salvaged:
     """Build a new outbox from a damaged one and put it in its place. Raises OutboxError where the disk refuses.
 
-    A power cut leaves the damaged file where it was, or a new one that is complete.
+    Salt is what an encrypted file began with when it was opened last. A power cut leaves the damaged file where it
+    was, or a new one that is complete.
     """
     kept = path.with_name(f"{path.name}.damaged-{now.utc:%Y%m%dT%H%M%SZ}")
     building = path.with_name(f"{path.name}.salvaging")
@@ -63,10 +65,14 @@ def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvage
         for old in path.parent.glob(f"{building.name}*"):
             old.unlink()
         os.close(os.open(building, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        with explained(building), closing(connect(building, key)) as new:
+        with (
+            explained(building),
+            with_first_page(path, key, salt=salt) as source,
+            closing(connect(building, key)) as new,
+        ):
             prepare(new)
             new.execute("BEGIN")
-            reads, images, images_left = _copy(path, key, new, owner=owner, now=now)
+            reads, images, images_left = _copy(source, key, new, owner=owner, now=now)
             new.execute("COMMIT")
         with building.open("rb") as file:
             os.fsync(file.fileno())
@@ -83,16 +89,25 @@ def salvage(path: Path, key: bytes | None, *, owner: str, now: Stamp) -> Salvage
     return Salvaged(reads, images, images_left, kept)
 
 
-def forget(path: Path, *, older_than_s: float, now: Stamp) -> int:
-    """Overwrite and delete the damaged files that were kept so long (s) ago; returns how many."""
-    gone = 0
-    for kept in path.parent.glob(f"{path.name}.damaged-*"):
+def outlived(connection: Connection, path: Path, *, age_s: float, older_than_s: float) -> list[Path]:
+    """Give the damaged files that lie beside an outbox, now of such an age, for so long (s); inside a transaction.
+
+    By the outbox's age as its reads: a clock that is ahead for a moment must not cost what can still be looked at.
+    """
+    found = {one.name: one for one in path.parent.glob(f"{path.name}.damaged-*")}
+    known = connection.execute("SELECT name, since_age_s FROM kept").fetchall()
+    connection.executemany("DELETE FROM kept WHERE name = ?", [(name,) for name, _ in known if name not in found])
+    connection.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", [(name, age_s) for name in found])
+    since = dict.fromkeys(found, age_s) | dict(known)
+    return [one for name, one in found.items() if since[name] <= age_s - older_than_s]
+
+
+def erase(files: Sequence[Path]) -> None:
+    """Overwrite and delete damaged files."""
+    for one in files:
         with suppress(OSError):  # the next time
-            if now.utc.timestamp() - kept.stat().st_ctime >= older_than_s:
-                overwrite(kept)
-                kept.unlink()
-                gone += 1
-    return gone
+            overwrite(one)
+            one.unlink()
 
 
 def finish(path: Path) -> None:

@@ -3,7 +3,7 @@
 A row in `reads` is pending; one that is also in `sent` was acknowledged by the broker and waits for its receipt;
 one in `quarantined` is not sent again. The marks have tables of their own so that marking does not write the
 kilobyte of the read again. A picture has its read's place in the count; it is in `images_due` once its read is with
-the store, and only then it is sent.
+the store, and only then it is sent. `kept` holds since which age of the outbox damaged files lie beside it.
 """
 
 from contextlib import closing
@@ -14,7 +14,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.errors import OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import Connection, connect
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _READS_3 = """
 CREATE TABLE reads (
@@ -75,12 +75,15 @@ ALTER TABLE gaps ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
 ALTER TABLE purges ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
 """
 _BEHIND = "ALTER TABLE age ADD COLUMN behind_from INTEGER;"
+_KEPT = "CREATE TABLE kept (name TEXT PRIMARY KEY, since_age_s REAL NOT NULL) STRICT, WITHOUT ROWID;"
+# Tables are added at the end: of a file whose first page is lost it is known on which pages the others begin.
 _SCHEMA = f"""
 {_READS} {_BOUNDS} {_IMAGES} {_BEHIND}
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
 CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
 INSERT INTO counter VALUES (0, '');
 INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);
+{_KEPT}
 """
 _SET_ASIDE = "ALTER TABLE reads RENAME TO old_reads;"
 _STEPS = {
@@ -95,6 +98,7 @@ _STEPS = {
         DROP TABLE old_reads;""",
     4: _IMAGES,
     5: _BEHIND,
+    6: _KEPT,
 }
 """How a file of each earlier version becomes one of the next."""
 

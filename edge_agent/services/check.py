@@ -162,9 +162,10 @@ def _check_quota(state: StateSettings) -> None:
             f" ({disk.total / 1e6:.0f} MB): at most {most_mb}"
         )
     if state.quota_mb > MOST_OF_FREE * free_mb:
+        fits = f"at most {fits_mb}, or " if (fits_mb := int(MOST_OF_FREE * free_mb)) else ""
         raise StateDirectoryError(
             f"{state.quota_mb} MB are more than {MOST_OF_FREE:.0%} of what is free for them on the disk of"
-            f" {state.directory} ({free_mb} MB): at most {int(MOST_OF_FREE * free_mb)}, or make room there"
+            f" {state.directory} ({free_mb} MB): {fits}make room there"
         )
 
 

@@ -37,6 +37,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     database = _Parser(add_help=False)
     database.add_argument(
         "--database",
+        type=_named,
         required=True,
         metavar="DATABASE",
         help="a file (SQLite), or postgresql://HOST/NAME; run and import make a file that is missing",
@@ -52,13 +53,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     log = commands.add_parser("log", parents=[database], help="list who asked for what, and why, the newest first")
     log.add_argument("--limit", type=_count, default=100, metavar="N", help="100 where it is not given")
     taken = commands.add_parser("import", parents=[database], help="store what cars wrote onto a stick")
-    taken.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one read, gap record or picture a line")
-    taken.add_argument("--receipts", type=_directory, metavar="DIRECTORY", help="write the cars' receipts into it")
+    taken.add_argument("files", nargs="+", type=_path, metavar="FILE", help="a read, gap record or picture a line")
+    taken.add_argument("--receipts", type=_path, metavar="DIRECTORY", help="write the cars' receipts into it")
     retain = commands.add_parser("retain", parents=[database], help="delete what is older; to be run every day")
     retain.add_argument("--keep", type=_days, required=True, metavar="DAYS", help="such as 21, or 0.5")
     first = arguments[0] if arguments else ""
     if first and not first.startswith("-") and first not in _COMMANDS:
         parser.error(f"no command {first!r}: there are {', '.join(_COMMANDS)}")
+    if first.startswith("--") and (named := next((one for one in arguments if one in _COMMANDS), None)):
+        parser.error(f"the command comes first: store.py {named} ...")
     options = parser.parse_args(arguments if first in (*_COMMANDS, "-h", "--help") else ["run", *arguments])
     if options.command == "run" and bool(options.certificate_file) != bool(options.key_file):
         parser.error("--certificate-file and --key-file go together")
@@ -95,17 +98,21 @@ def _query(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_count, default=100, metavar="N", help="the newest so many; 100")
     parser.add_argument(
         "--images",
-        type=_directory,
+        type=_path,
         metavar="DIRECTORY",
         help="write the pictures, READ_ID.jpg, into this directory that is there",
     )
     parser.add_argument("--jsonl", action="store_true", help="print the records, one a line")
 
 
-def _directory(text: str) -> Path:
-    if not text:  # a shell variable that is not set would mean the current one
-        raise argparse.ArgumentTypeError("should name a directory, and is empty")
-    return Path(text)
+def _named(text: str) -> str:
+    if not text:  # a shell variable that is not set
+        raise argparse.ArgumentTypeError("should be a name, and is empty")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_named(text))
 
 
 def _printable(text: str) -> str:

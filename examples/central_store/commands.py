@@ -231,5 +231,6 @@ def _import(options: argparse.Namespace) -> int:
 def _retain(options: argparse.Namespace) -> int:
     with closing(_open(options.database)) as database:
         purge = database.purge(before=host.now().utc - timedelta(days=options.keep))
-    print(f"{counted(purge.reads, 'read')} and {counted(purge.rejected, 'rejected message')} deleted")
+    reads, images = counted(purge.reads, "read"), counted(purge.images, "picture")
+    print(f"{reads}, {images} and {counted(purge.rejected, 'rejected message')} deleted")
     return 0

@@ -141,6 +141,7 @@ class Purge(NamedTuple):
     """What a retention job deleted: counts, never plates."""
 
     reads: int
+    images: int
     rejected: int
 
 

@@ -108,12 +108,12 @@ class PostgresDatabase:
             connection.execute("DELETE FROM lpr.purged")
             connection.cursor().executemany("INSERT INTO lpr.purged VALUES (%s, %s, %s, %s)", spans)
             ((reads,),) = connection.execute("SELECT lpr.purge_reads(%s)", (before,))
-            connection.execute(_DELETE_IMAGES)
+            images = connection.execute(_DELETE_IMAGES).rowcount
             rejected = connection.execute("DELETE FROM lpr.rejected WHERE rejected_at < %s", (before,)).rowcount
             connection.execute(
                 "INSERT INTO lpr.purges (before, reads, rejected) VALUES (%s, %s, %s)", (before, reads, rejected)
             )
-        return Purge(reads, rejected)
+        return Purge(reads, images, rejected)
 
     def ask(self, question: Question) -> list[Answer]:
         agency, vehicle = question.vehicle or (None, None)

@@ -133,7 +133,7 @@ class SqliteDatabase:
             spans = self._connection.execute(_TO_PURGE, (limit,)).fetchall()
             self._connection.execute("DELETE FROM purged")
             self._connection.executemany("INSERT INTO purged VALUES (?, ?, ?, ?)", spans)
-            self._connection.execute(_DELETE_IMAGES, {"before": limit})
+            images = self._connection.execute(_DELETE_IMAGES, {"before": limit}).rowcount
             reads = self._connection.execute("DELETE FROM reads WHERE aged_from < ?", (limit,)).rowcount
             rejected = self._connection.execute("DELETE FROM rejected WHERE rejected_at < ?", (limit,)).rowcount
             self._connection.execute(
@@ -141,7 +141,7 @@ class SqliteDatabase:
             )
         with self._explained():
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log, too, has seen what is gone
-        return Purge(reads, rejected)
+        return Purge(reads, images, rejected)
 
     def ask(self, question: Question) -> list[Answer]:
         query, values = _query(question)

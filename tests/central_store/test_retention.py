@@ -22,7 +22,7 @@ def days_ago(days: float) -> datetime:
 
 def test_what_is_too_old_is_deleted_and_not_missing(database: Database, place: Place) -> None:
     keep(database, payload(2, OTHER, at=NOW), *(payload(seq, at=days_ago(100 - 10 * seq)) for seq in range(1, 10)))
-    assert database.purge(before=days_ago(55)) == Purge(4, 0)
+    assert database.purge(before=days_ago(55)) == Purge(4, 0, 0)
     assert place.rows("SELECT seq FROM reads WHERE vehicle = 'car-1' ORDER BY seq") == [
         (5,),
         (6,),
@@ -30,7 +30,7 @@ def test_what_is_too_old_is_deleted_and_not_missing(database: Database, place: P
         (8,),
         (9,),
     ]
-    assert database.purge(before=days_ago(25)) == Purge(3, 0)
+    assert database.purge(before=days_ago(25)) == Purge(3, 0, 0)
     assert database.held() == [Span("hpd", "car-1", 1, 9), Span("hpd", "car-2", 2, 2)]
     assert place.rows("SELECT vehicle, first, last FROM purged") == [("car-1", 1, 7)]
     assert place.rows("SELECT reads, rejected FROM purges ORDER BY purged_at") == [(4, 0), (3, 0)]
@@ -58,9 +58,9 @@ def test_pictures_go_with_the_last_revision_of_their_read(database: Database, pl
     correction = payload(4, id_text=id_of(corrected), revision=1, at=days_ago(40))
     keep(database, old, young, corrected, correction, *map(picture, (old, young, corrected)))
     assert len(place.rows("SELECT id FROM images")) == 3
-    assert database.purge(before=days_ago(45)) == Purge(2, 0)
+    assert database.purge(before=days_ago(45)) == Purge(2, 1, 0)
     assert {str(id_) for (id_,) in place.rows("SELECT id FROM images")} == {id_of(young), id_of(corrected)}
-    assert database.purge(before=days_ago(35)) == Purge(1, 0)
+    assert database.purge(before=days_ago(35)) == Purge(1, 1, 0)
     assert [str(id_) for (id_,) in place.rows("SELECT id FROM images")] == [id_of(young)]
 
 
@@ -90,16 +90,17 @@ def test_pictures_go_with_their_reads_or_not_at_all(database: Database, place: P
 
 def test_rejected_messages_go_too(database: Database, place: Place) -> None:
     keep(database, b"not json", topic=CAR.reads)
-    assert database.purge(before=days_ago(1)) == Purge(0, 0)
-    assert database.purge(before=days_ago(-1)) == Purge(0, 1)
+    assert database.purge(before=days_ago(1)) == Purge(0, 0, 0)
+    assert database.purge(before=days_ago(-1)) == Purge(0, 0, 1)
     assert place.rows("SELECT reason FROM rejected") == []
 
 
 def test_the_job_says_how_much_it_deleted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     with closing(place.open()) as database:
-        keep(database, payload(1, at=days_ago(22)), payload(2, at=days_ago(20)))
+        read = payload(1, at=days_ago(22), jpeg=JPEG)
+        keep(database, read, picture(read, JPEG), payload(2, at=days_ago(20)))
     assert main(["retain", "--database", place.name, "--keep", "21"]) == 0
-    assert capsys.readouterr().out == "1 read and 0 rejected messages deleted\n"
+    assert capsys.readouterr().out == "1 read, 1 picture and 0 rejected messages deleted\n"
 
 
 def test_deleted_plates_are_in_no_file(sqlite_file: SqliteFile) -> None:

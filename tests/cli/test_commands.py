@@ -188,7 +188,7 @@ def test_a_directory_that_is_none_is_one_line(arguments: tuple[str, ...]) -> Non
 def test_an_empty_name_is_not_the_current_directory(arguments: tuple[str, ...]) -> None:
     done = edge_agent(*arguments)
     assert done.returncode == 2
-    assert "should name a directory, and is empty (see --help)" in done.stderr
+    assert "should be a path, and is empty (see --help)" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

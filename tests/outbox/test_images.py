@@ -165,7 +165,7 @@ def test_the_format_before_pictures_is_taken_over(path: Path, clock: Clock) -> N
     with closing(sqlite.connect(str(path))) as old:  # what that format lacked
         old.executescript(
             "DROP TABLE images; DROP TABLE images_due; ALTER TABLE gaps DROP COLUMN what;"
-            " ALTER TABLE purges DROP COLUMN what; ALTER TABLE age DROP COLUMN behind_from;"
+            " ALTER TABLE purges DROP COLUMN what; ALTER TABLE age DROP COLUMN behind_from; DROP TABLE kept;"
             " PRAGMA user_version = 4;"
         )
     with pytest.raises(OutboxOutdated, match="its format is 4, an earlier one: the service takes it over"):

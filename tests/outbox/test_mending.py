@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import host
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable, StateDirectoryError
 from edge_agent.outbox import Bounds, Outbox, read_status
@@ -62,10 +61,44 @@ def test_what_can_be_read_of_a_damaged_outbox_is_saved_and_the_file_kept(
         assert outbox.status().pending == len(rows) + 1
 
 
-def test_of_a_file_without_a_beginning_nothing_is_saved_but_the_car_reads_on(path: Path, clock: Clock) -> None:
-    filled(path, clock)
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_file_without_a_beginning_is_read_by_the_beginning_of_a_new_one(
+    path: Path, clock: Clock, key: bytes | None
+) -> None:
+    notes = filled(path, clock, key=key)
     overwrite(path, 0, 4096)
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+    damaged = path.read_bytes()
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.key for row in outbox.take(limit=1000)] == [note.key for note in notes]
+        assert [(gap.what, gap.ranges) for gap in outbox.take_gaps(limit=9)] == [(Missing.READS, ((1, 200),))]
+        assert outbox.append([Note()]) == (201,)
+    assert [one.read_bytes() for one in kept(path)] == [damaged]
+    assert not list(path.parent.glob("*.mending*"))
+
+
+def test_what_the_log_holds_of_a_file_without_a_beginning_is_read_too(path: Path, clock: Clock) -> None:
+    outbox = Outbox(path=path, now=clock, owner=OWNER)
+    outbox.open()
+    outbox.append([Plate() for _ in range(40)])
+    outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox.mark_sent([3])  # goes into the log, the first page does not
+    copies = {one.name: one.read_bytes() for one in path.parent.iterdir()}
+    outbox.close()
+    for name, content in copies.items():
+        (path.parent / name).write_bytes(content)
+    overwrite(path, 0, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER) as again:
+        assert len(again.take(limit=99)) == 40
+
+
+def test_of_an_encrypted_file_without_its_salt_nothing_is_saved_but_the_car_reads_on(
+    path: Path, clock: Clock
+) -> None:
+    filled(path, clock, key=KEY)
+    mark = path.with_suffix(".keymark")
+    mark.write_text(mark.read_text().split()[0])
+    overwrite(path, 0, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
         assert outbox.take(limit=9) == []
         assert outbox.append([Note()]) == (10_001,)
         assert [(gap.what, gap.ranges) for gap in outbox.take_gaps(limit=9)] == [
@@ -80,7 +113,7 @@ def test_a_file_that_is_no_outbox_is_moved_aside(path: Path, clock: Clock) -> No
     before = path.read_bytes()
     with pytest.raises(OutboxDamaged, match="is not an outbox, or is damaged; the file was left as it is"):
         read_status(path)
-    with pytest.raises(OutboxDamaged, match="is not an outbox, is damaged, or its key is wrong; the file"):
+    with pytest.raises(OutboxUnusable, match=r"does not open with the key of state\.key_file, and outbox\.keymark"):
         read_status(path, key=KEY)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
@@ -189,12 +222,40 @@ def test_a_wrong_key_is_told_apart_from_damage(path: Path, clock: Clock, key: by
         assert outbox.status().pending == 200
 
 
-def test_a_mark_that_is_lost_is_made_again(path: Path, clock: Clock) -> None:
+@pytest.mark.parametrize("mark", [None, b"", b"\xff\x00 x"])
+def test_a_mark_that_is_lost_is_made_again(path: Path, clock: Clock, mark: bytes | None) -> None:
     filled(path, clock, key=KEY)
-    path.with_suffix(".keymark").unlink()
+    whole = path.with_suffix(".keymark").read_bytes()
+    if mark is None:
+        path.with_suffix(".keymark").unlink()
+    else:
+        path.with_suffix(".keymark").write_bytes(mark)
     with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
         assert outbox.status().pending == 200
-    assert path.with_suffix(".keymark").exists()
+    assert path.with_suffix(".keymark").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (OTHER, "does not open with the key of state.key_file, and outbox.keymark, which told whether it is"),
+        (None, "is encrypted: state.key_file must name"),
+    ],
+)
+def test_what_may_have_another_key_is_not_put_aside_where_its_mark_is_lost(
+    path: Path, clock: Clock, key: bytes | None, said: str
+) -> None:
+    filled(path, clock, key=KEY)
+    path.with_suffix(".keymark").unlink()
+    before = path.read_bytes()
+    with pytest.raises(OutboxUnusable, match=said):
+        read_status(path, key=key)
+    with pytest.raises(OutboxUnusable, match=said):
+        Outbox(path=path, now=clock, owner=OWNER, key=key).open()
+    assert path.read_bytes() == before
+    assert kept(path) == []
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 200
 
 
 def test_a_disk_that_refuses_while_encrypting_leaves_the_plain_file(
@@ -300,14 +361,17 @@ def test_a_file_that_was_cut_short_gives_what_it_still_has(path: Path, clock: Cl
 def test_a_damaged_file_is_kept_no_longer_than_reads_may_be(path: Path, clock: Clock) -> None:
     filled(path, clock, count=30)
     overwrite(path, 0, 4096)
-    now = host.now()
-    clock.utc_ahead = (now.utc - clock().utc).total_seconds()
     with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=3600)) as outbox:
         (copy,) = kept(path)
         content = copy.open("rb")
         outbox.expire()
+        clock.utc_ahead += 1e6  # for a moment
+        outbox.expire()
+        clock.utc_ahead -= 1e6
+        clock.seconds += 3500
+        outbox.expire()
         assert kept(path) == [copy]
-        clock.seconds += 3700
+        clock.seconds += 200
         outbox.expire()
         assert kept(path) == []
         assert PLATE not in content.read()
@@ -317,7 +381,6 @@ def test_a_damaged_file_is_kept_no_longer_than_reads_may_be(path: Path, clock: C
 def test_a_purge_takes_the_damaged_file_too(path: Path, clock: Clock) -> None:
     filled(path, clock, count=30)
     overwrite(path, 0, 4096)
-    clock.utc_ahead = (host.now().utc - clock().utc).total_seconds() + 60
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.purge()
         assert kept(path) == []

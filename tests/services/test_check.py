@@ -110,6 +110,10 @@ def test_reads_that_wait_for_another_vehicle_are_told(car: Car) -> None:
             ("1000 MB are more than 90% of what is free for them on the disk of {state} (500 MB): at most 450,"
             " or make room there"),
         ),
+        (
+            10_000, 1,
+            ("1000 MB are more than 90% of what is free for them on the disk of {state} (1 MB): make room there"),
+        ),
     ],
 )  # fmt: skip
 def test_a_quota_that_the_disk_cannot_hold_is_told(
