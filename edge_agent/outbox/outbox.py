@@ -58,7 +58,7 @@ class Outbox:
         self._now = now
         self._key = key
         self._bounds = bounds or Bounds()
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()
         self._lock_file: int | None = None
         self._connection: Connection = None  # until it is open
         self._ages: Ages | None = None
@@ -250,6 +250,12 @@ class Outbox:
             images.let_go(connection, gone)
             return len(gone)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What the thread writes inside is one commit: all of it is on the disk then, or none."""
+        with self._transaction():
+            yield
+
     # Pictures.
 
     def take_images(self, *, limit: int, after_seq: int = 0) -> list[ImageRow]:
@@ -381,8 +387,11 @@ class Outbox:
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Stamp]]:
-        """A connection in a transaction, and the time of what is done there."""
+        """A connection in a transaction, and the time of what is done there; one inside another is part of it."""
         with self._use() as connection:
+            if connection.in_transaction:
+                yield connection, self._now()
+                return
             connection.execute("BEGIN IMMEDIATE")
             ages = self._ages
             try:

@@ -4,6 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -21,6 +22,7 @@ Confirm = Literal["store", "broker"]
 class Settles(Protocol):
     """What the ledger needs from the outbox."""
 
+    def together(self) -> AbstractContextManager[None]: ...
     def mark_sent(self, seqs: Sequence[int]) -> None: ...
     def receipted(self, keys: Sequence[ReadKey]) -> int: ...
     def receipted_through(self, seq: int) -> int | None: ...
@@ -31,7 +33,7 @@ class Settles(Protocol):
 
 
 class Ledger:
-    """Collects news, and writes it down in as few commits as there are kinds of it."""
+    """Collects news, and writes it down in one commit."""
 
     def __init__(self, *, outbox: Settles, receipts_topic: str, confirm: Confirm, tally: Counter[str]) -> None:
         self._outbox = outbox
@@ -98,26 +100,19 @@ class Ledger:
         self._gaps_sent, self._gaps = [], []
         images_sent, images = self._images_sent, self._images
         self._images_sent, self._images = [], []
-        gone = images_gone = 0
         receipted = set(keys)
-        if waiting := [row.seq for row in sent if row.key not in receipted]:
-            self._outbox.mark_sent(waiting)
-        if gaps_sent:
+        with self._outbox.together():
+            self._outbox.mark_sent([row.seq for row in sent if row.key not in receipted])
             self._outbox.mark_gaps_sent(gaps_sent)
-        if gaps:
             self._outbox.gaps_receipted(gaps)
-        if images_sent:
             self._outbox.mark_images_sent(images_sent)
-        if images:
             images_gone = self._outbox.images_receipted(images)
-        if keys:
             gone = self._outbox.receipted(keys)
-            self._unknown(len(set(keys)) - gone)
-        if through_seq:
             through = self._outbox.receipted_through(through_seq)
-            if through is None:
-                self._bad(f"receipt: through_seq {through_seq} is beyond the last read of this outbox")
-            gone += through or 0
+        self._unknown(len(receipted) - gone)
+        if through is None:
+            self._bad(f"receipt: through_seq {through_seq} is beyond the last read of this outbox")
+        gone += through or 0
         self._tally["receipted"] += gone
         return gone + images_gone
 

@@ -155,6 +155,23 @@ def test_a_full_disk_takes_nothing_half_and_heals_by_receipts(outbox: Outbox) ->
     assert outbox.append([Note(size=1000) for _ in range(10)]) == tuple(range(41, 51))
 
 
+def test_what_is_written_together_is_one_commit_or_nothing(outbox: Outbox) -> None:
+    notes = [Note() for _ in range(3)]
+    outbox.append(notes)
+    done: list[str] = []
+    outbox._connection.set_trace_callback(done.append)
+    with outbox.together():
+        outbox.mark_sent([1, 2])
+        outbox.receipted([notes[0].key])
+    outbox._connection.set_trace_callback(None)
+    assert done.count("COMMIT") == 1
+    assert (outbox.status().pending, outbox.status().sent) == (1, 1)
+    with pytest.raises(RuntimeError), outbox.together():
+        outbox.receipted([note.key for note in notes])
+        raise RuntimeError
+    assert (outbox.status().pending, outbox.status().sent) == (1, 1)
+
+
 def test_every_append_is_synced(outbox: Outbox) -> None:
     assert outbox._connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert outbox._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
