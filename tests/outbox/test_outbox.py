@@ -166,9 +166,14 @@ def test_what_is_written_together_is_one_commit_or_nothing(outbox: Outbox) -> No
     outbox._connection.set_trace_callback(None)
     assert done.count("COMMIT") == 1
     assert (outbox.status().pending, outbox.status().sent) == (1, 1)
-    with pytest.raises(RuntimeError), outbox.together():
-        outbox.receipted([note.key for note in notes])
-        raise RuntimeError
+
+    def half() -> None:
+        with outbox.together():
+            outbox.receipted([note.key for note in notes])
+            outbox.append([notes[2], notes[2]])
+
+    with pytest.raises(OutboxError):
+        half()
     assert (outbox.status().pending, outbox.status().sent) == (1, 1)
 
 
