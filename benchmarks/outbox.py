@@ -24,10 +24,11 @@ from benchmarks import machine, made_up
 from benchmarks.figures import Row, show
 from benchmarks.options import OneLineParser
 from edge_agent import wiring
-from edge_agent.config.settings import MqttSettings, RetentionSettings, StateSettings, VehicleSettings
+from edge_agent.config.settings import AgentSettings, MqttSettings, StateSettings, VehicleSettings
 from edge_agent.contract.record import ReadDraft
 from edge_agent.errors import EdgeAgentError
 from edge_agent.outbox import Outbox
+from edge_agent.publisher import Publisher
 from edge_agent.services.demo import processes
 
 VEHICLE = VehicleSettings(agency="bench", id="car-1")
@@ -71,10 +72,8 @@ def filled(outbox: Outbox, count: int) -> float:
     return count / (timed(lambda: [outbox.append(batch) for batch in batches]) / 1e3)
 
 
-def drained(outbox: Outbox, port: int) -> float:
+def drained(outbox: Outbox, publisher: Publisher) -> float:
     """Publish all that waits to a broker whose acknowledgement is enough; reads a second."""
-    mqtt = MqttSettings(host="127.0.0.1", port=port, tls=False, confirm="broker")
-    publisher = wiring.publisher(vehicle=VEHICLE, mqtt=mqtt, outbox=outbox)
     waiting = outbox.status().pending
     stop = threading.Event()
     thread = threading.Thread(target=publisher.run, args=(stop,), daemon=True)
@@ -170,14 +169,18 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
         broker.start()
         processes.wait_for_port(broker, port)
         opened.enter_context(listening(port))
-        state = StateSettings(directory=scratch / "state")
-        outbox = opened.enter_context(wiring.outbox(state, VEHICLE, RetentionSettings()))
+        settings = AgentSettings(
+            vehicle=VEHICLE,
+            state=StateSettings(directory=scratch / "state"),
+            mqtt=MqttSettings(host="127.0.0.1", port=port, tls=False, confirm="broker"),
+        )
+        outbox = opened.enter_context(wiring.outbox(settings))
         syncs, done = commits(outbox, scratch, options.commits)
         lines = [_spread("sync of a page", syncs), _spread("commit", done), _ratio(done, syncs)]
         show("one read a commit, ms", ["median", "p99"], lines, console)
         outbox.purge()
         put = filled(outbox, options.reads)
-        drain = drained(outbox, port)
+        drain = drained(outbox, wiring.publisher(settings, outbox))
         lines = [Row(f"the outbox, {BATCH} a commit", (f"{put:.0f}", f"{drain:.0f}"))]
         if importlib.util.find_spec("persistqueue") is None:
             console.print("persist-queue is not installed: pip install persist-queue\n")

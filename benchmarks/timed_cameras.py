@@ -17,17 +17,7 @@ from pathlib import Path
 from benchmarks.lines import CamerasEnd
 from edge_agent import host, wiring
 from edge_agent.camera.files import FilesCamera
-from edge_agent.config.settings import (
-    ImageSettings,
-    ModelSettings,
-    MqttSettings,
-    PassesSettings,
-    ReadingSettings,
-    RetentionSettings,
-    StateSettings,
-    TrackingSettings,
-    VehicleSettings,
-)
+from edge_agent.config.settings import AgentSettings, ModelSettings, MqttSettings, StateSettings, VehicleSettings
 from edge_agent.domain import Frame, Read
 from edge_agent.errors import EdgeAgentError
 from edge_agent.host import ServiceManager
@@ -106,7 +96,6 @@ def decode(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
 
 def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
     """The whole agent with a broker and a central store of its own. Raises EdgeAgentError."""
-    models, reading = ModelSettings(threads=1), ReadingSettings()
     delays: list[float] = []
     commits: list[float] = []
     with ExitStack() as opened:
@@ -119,17 +108,15 @@ def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
             program.start()
             if program is broker:
                 processes.wait_for_port(broker, port)
-        outbox = wiring.outbox(StateSettings(directory=scratch / "state"), VEHICLE, RetentionSettings())
-        mqtt = MqttSettings(host="127.0.0.1", port=port, tls=False)
-        publisher = wiring.publisher(vehicle=VEHICLE, mqtt=mqtt, outbox=outbox)
-        keep = wiring.keep_reads(
+        settings = AgentSettings(
             vehicle=VEHICLE,
-            source=wiring.source(models),
-            passes=PassesSettings(),
-            images=ImageSettings(),
-            outbox=outbox,
-            publisher=publisher,
+            state=StateSettings(directory=scratch / "state"),
+            mqtt=MqttSettings(host="127.0.0.1", port=port, tls=False),
+            models=ModelSettings(threads=1),
         )
+        outbox = wiring.outbox(settings)
+        publisher = wiring.publisher(settings, outbox)
+        keep = wiring.keep_reads(settings, outbox, publisher)
 
         def timed_keep(reads: Sequence[Read]) -> None:
             began_s = time.monotonic()
@@ -141,18 +128,19 @@ def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
         lines, timed = [], []
         for path in videos:
             latest: Latest[Frame] = Latest()
-            pipeline = Timed(wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings()))
-            timed.append(pipeline)
+            timed.append(
+                Timed(wiring.pipeline(models=settings.models, reading=settings.reading, tracking=settings.tracking))
+            )
             lines.append(
                 CameraLine(
                     name=path.stem,
                     capture=wiring.capture(path.stem, Looping(path), latest),
                     latest=latest,
-                    pipeline=pipeline,
+                    pipeline=timed[-1],
                     keep=timed_keep,
                     tell_lost=outbox.not_written,
-                    max_fps=reading.max_fps,
-                    far_plates=reading.far_plates,
+                    max_fps=settings.reading.max_fps,
+                    far_plates=settings.reading.far_plates,
                 )
             )
         samples = _Samples(lambda: outbox.status().pending)

@@ -8,25 +8,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.lines import DriveEnd, DriveFrame
 from edge_agent import host, wiring
 from edge_agent.camera.sim.camera import SimCamera
-from edge_agent.config.settings import (
-    ImageSettings,
-    ModelSettings,
-    MqttSettings,
-    PassesSettings,
-    ReadingSettings,
-    RetentionSettings,
-    StateSettings,
-    TrackingSettings,
-    VehicleSettings,
-)
+from edge_agent.config.settings import AgentSettings, ModelSettings, MqttSettings, StateSettings, VehicleSettings
 from edge_agent.domain import Frame, Read
 from edge_agent.errors import EdgeAgentError
-from edge_agent.outbox import Outbox
 from edge_agent.pipeline import Look, Pipeline
 from edge_agent.services.demo.account import settle
 
@@ -48,18 +38,22 @@ def main(arguments: Sequence[str]) -> int:
 
 def drive(*, seconds: float, threads: int, seed: int) -> None:
     """Drive once, printing what each frame took. Raises EdgeAgentError."""
-    models = ModelSettings(threads=threads)
-    pipeline = wiring.pipeline(models=models, reading=ReadingSettings(), tracking=TrackingSettings())
     started = time.perf_counter()
     camera = SimCamera(name="sim", now=host.now, seed=seed, seconds=seconds, rate_fps=RATE_FPS, pace="fast")
     camera.open()
     build_ms = _since(started)
     reads: list[Read] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="edge-agent-bench-") as directory,
-        wiring.outbox(StateSettings(directory=Path(directory)), VEHICLE, RetentionSettings()) as outbox,
-    ):
-        keep = _keep(models, outbox)
+    with tempfile.TemporaryDirectory(prefix="edge-agent-bench-") as directory, ExitStack() as opened:
+        settings = AgentSettings(
+            vehicle=VEHICLE,
+            state=StateSettings(directory=Path(directory)),
+            mqtt=MqttSettings(host="127.0.0.1", tls=False),
+            models=ModelSettings(threads=threads),
+        )
+        pipeline = wiring.pipeline(models=settings.models, reading=settings.reading, tracking=settings.tracking)
+        outbox = opened.enter_context(wiring.outbox(settings))
+        # The car's own way to the disk; its publisher is never started, so nothing is sent.
+        keep = wiring.keep_reads(settings, outbox, wiring.publisher(settings, outbox))
         while True:
             drawn = time.perf_counter()
             frame = camera.read()
@@ -100,19 +94,6 @@ def measure(frame: Frame, *, render_ms: float, pipeline: Pipeline, keep: Keep) -
         commit_ms = _since(started)
     return reads, DriveFrame(
         render=render_ms, detect=detect_ms, read=read_ms, track=step_ms - detect_ms - read_ms, commit=commit_ms
-    )
-
-
-def _keep(models: ModelSettings, outbox: Outbox) -> Keep:
-    """The car's own way to the disk; its publisher is never started, so nothing is sent."""
-    publisher = wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(host="127.0.0.1", tls=False), outbox=outbox)
-    return wiring.keep_reads(
-        vehicle=VEHICLE,
-        source=wiring.source(models),
-        passes=PassesSettings(),
-        images=ImageSettings(),
-        outbox=outbox,
-        publisher=publisher,
     )
 
 

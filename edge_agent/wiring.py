@@ -142,16 +142,14 @@ def capture(name: str, source: Camera, latest: Latest[Frame]) -> Capture:
     return Capture(name=name, camera=source, sink=latest, now=host.now, jitter=random.Random())
 
 
-def outbox(
-    state: config.StateSettings, vehicle: config.VehicleSettings, retention: config.RetentionSettings
-) -> Outbox:
+def outbox(agent: config.AgentSettings) -> Outbox:
     """The outbox of a vehicle. Raises ConfigurationError where its key cannot be read."""
     return Outbox(
-        path=state.directory / OUTBOX_FILE,
+        path=agent.state.directory / OUTBOX_FILE,
         now=host.now_since_boot,
-        owner=owner(vehicle),
-        key=outbox_key(state),
-        bounds=Bounds(quota_bytes=state.quota_mb * 1_000_000, keep_s=retention.reads_s),
+        owner=owner(agent.vehicle),
+        key=outbox_key(agent.state),
+        bounds=Bounds(quota_bytes=agent.state.quota_mb * 1_000_000, keep_s=agent.retention.reads_s),
     )
 
 
@@ -190,8 +188,9 @@ def broker(mqtt: config.MqttSettings) -> Broker:
     )
 
 
-def publisher(*, vehicle: config.VehicleSettings, mqtt: config.MqttSettings, outbox: Outbox) -> Publisher:
+def publisher(agent: config.AgentSettings, outbox: Outbox) -> Publisher:
     """The way from the outbox to the broker. Raises ConfigurationError."""
+    vehicle, mqtt = agent.vehicle, agent.mqtt
     topics = Topics(prefix=mqtt.prefix, agency=vehicle.agency, vehicle=vehicle.id)
     link = MqttLink(
         broker=broker(mqtt),
@@ -220,16 +219,11 @@ def source(models: config.ModelSettings) -> Source:
 
 
 def keep_reads(
-    *,
-    vehicle: config.VehicleSettings,
-    source: Source,
-    passes: config.PassesSettings,
-    images: config.ImageSettings,
-    outbox: Outbox,
-    publisher: Publisher,
+    agent: config.AgentSettings, outbox: Outbox, publisher: Publisher
 ) -> Callable[[Sequence[Read]], None]:
-    """The way of reads to the disk: committed when it returns; the publisher is told afterwards."""
-    seen = Passes(within_s=passes.within_s)
+    """The way of reads to the disk: committed when it returns, then the publisher is told. Raises ModelError."""
+    seen = Passes(within_s=agent.passes.within_s)
+    by = source(agent.models)
 
     def keep(reads: Sequence[Read]) -> None:
         clock = host.clock_state()
@@ -240,12 +234,12 @@ def keep_reads(
                     draft(
                         read,
                         pass_id=seen.of(read),
-                        agency=vehicle.agency,
-                        vehicle=vehicle.id,
-                        source=source,
+                        agency=agent.vehicle.agency,
+                        vehicle=agent.vehicle.id,
+                        source=by,
                         clock=clock,
                         position=None,
-                        image=_picture(read) if images.send else None,
+                        image=_picture(read) if agent.images.send else None,
                     )
                 )
             except ContractError as error:  # one read that cannot be said must not stop the others

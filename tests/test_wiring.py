@@ -6,10 +6,10 @@ import pytest
 
 from edge_agent import host, wiring
 from edge_agent.config.settings import (
+    AgentSettings,
     ImageSettings,
     ModelSettings,
     MqttSettings,
-    PassesSettings,
     RetentionSettings,
     StateSettings,
     VehicleSettings,
@@ -27,15 +27,8 @@ def test_a_read_that_the_contract_cannot_say_does_not_stop_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outbox = Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
-    publisher = wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(), outbox=outbox)
-    keep = wiring.keep_reads(
-        vehicle=VEHICLE,
-        source=wiring.source(ModelSettings()),
-        passes=PassesSettings(),
-        images=ImageSettings(),
-        outbox=outbox,
-        publisher=publisher,
-    )
+    agent = AgentSettings(vehicle=VEHICLE)
+    keep = wiring.keep_reads(agent, outbox, wiring.publisher(agent, outbox))
     with outbox, caplog.at_level(logging.ERROR):
         keep([make_read("AB12"), make_read("TOOLONGFORAPLATE"), make_read("CD34")])
         rows = outbox.take(limit=10)
@@ -49,7 +42,10 @@ def test_reads_grow_old_while_the_computer_is_suspended(tmp_path: Path, monkeypa
     monkeypatch.setattr(
         host, "now_since_boot", lambda: replace(awake(), monotonic_s=awake().monotonic_s + asleep_s)
     )
-    with wiring.outbox(StateSettings(directory=tmp_path), VEHICLE, RetentionSettings(reads="3 minutes")) as outbox:
+    agent = AgentSettings(
+        vehicle=VEHICLE, state=StateSettings(directory=tmp_path), retention=RetentionSettings(reads="3 minutes")
+    )
+    with wiring.outbox(agent) as outbox:
         outbox.append([Note()])
         assert outbox.expire().reads == 0
         asleep_s = 181
@@ -59,14 +55,8 @@ def test_reads_grow_old_while_the_computer_is_suspended(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("send", [False, True])
 def test_a_read_has_its_picture_where_the_site_wants_it(tmp_path: Path, *, send: bool) -> None:
     outbox = Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
-    keep = wiring.keep_reads(
-        vehicle=VEHICLE,
-        source=wiring.source(ModelSettings()),
-        passes=PassesSettings(),
-        images=ImageSettings(send=send),
-        outbox=outbox,
-        publisher=wiring.publisher(vehicle=VEHICLE, mqtt=MqttSettings(), outbox=outbox),
-    )
+    agent = AgentSettings(vehicle=VEHICLE, images=ImageSettings(send=send))
+    keep = wiring.keep_reads(agent, outbox, wiring.publisher(agent, outbox))
     with outbox:
         keep([make_read("AB12")])
         (row,) = outbox.take(limit=9)
@@ -93,5 +83,6 @@ def test_a_password_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match="the password cannot be read: is not text"):
         wiring.publisher(
-            vehicle=VEHICLE, mqtt=mqtt, outbox=Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
+            AgentSettings.model_construct(vehicle=VEHICLE, mqtt=mqtt),
+            Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1"),
         )

@@ -20,9 +20,9 @@ from benchmarks.fleet.car import AGENCY, made_up
 from benchmarks.fleet.servers import Site
 from edge_agent import host, wiring
 from edge_agent.config.settings import (
+    AgentSettings,
     ModelSettings,
     MqttSettings,
-    RetentionSettings,
     StateSettings,
     VehicleSettings,
 )
@@ -49,7 +49,12 @@ class Distance:
 def measure(site: Site, *, round_trip_ms: float, reads: int) -> Distance:
     """Send a backlog with the agent's own outbox, publisher and connection. Raises EdgeAgentError."""
     with tempfile.TemporaryDirectory(prefix="fleet-car-") as scratch, _way(site.port, round_trip_ms) as port:
-        outbox = wiring.outbox(StateSettings(directory=Path(scratch)), VEHICLE, RetentionSettings())
+        settings = AgentSettings(
+            vehicle=VEHICLE,
+            state=StateSettings(directory=Path(scratch)),
+            mqtt=MqttSettings(host="127.0.0.1", port=port, tls=False),
+        )
+        outbox = wiring.outbox(settings)
         outbox.open()
         source, clock, rng = wiring.source(ModelSettings()), host.clock_state(), random.Random(0)
         for first in range(0, reads, _BATCH):
@@ -60,8 +65,7 @@ def measure(site: Site, *, round_trip_ms: float, reads: int) -> Distance:
                     for read, position in seen
                 ]
             )
-        mqtt = MqttSettings(host="127.0.0.1", port=port, tls=False)
-        publisher = wiring.publisher(vehicle=VEHICLE, mqtt=mqtt, outbox=outbox)
+        publisher = wiring.publisher(settings, outbox)
         stop = threading.Event()
         thread = threading.Thread(target=publisher.run, args=(stop,))
         thread.start()

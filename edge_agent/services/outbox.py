@@ -281,7 +281,7 @@ def _stopped(agent: AgentSettings) -> Iterator[Outbox]:
     path, key = _place(agent)
     read_status(path, key=key)  # what is not there must not be made
     try:
-        with wiring.outbox(agent.state, agent.vehicle, agent.retention) as outbox:
+        with wiring.outbox(agent) as outbox:
             yield outbox
     except OutboxBusy as error:
         raise OutboxBusy(f"{error}: stop the service first (systemctl stop edge-agent)") from None

@@ -20,17 +20,9 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     for warning in configuration.warnings:
         log.warning("%s", warning)
     settings = configuration.agent
-    outbox = wiring.outbox(settings.state, settings.vehicle, settings.retention)
-    publisher = wiring.publisher(vehicle=settings.vehicle, mqtt=settings.mqtt, outbox=outbox)
-    source = wiring.source(settings.models)
-    keep = wiring.keep_reads(
-        vehicle=settings.vehicle,
-        source=source,
-        passes=settings.passes,
-        images=settings.images,
-        outbox=outbox,
-        publisher=publisher,
-    )
+    outbox = wiring.outbox(settings)
+    publisher = wiring.publisher(settings, outbox)
+    keep = wiring.keep_reads(settings, outbox, publisher)
     lines = []
     for camera in configuration.cameras:
         latest: Latest[Frame] = Latest()

@@ -14,17 +14,7 @@ from rich.console import Console
 
 from edge_agent import host, wiring
 from edge_agent.camera.sim.camera import SimCamera
-from edge_agent.config.settings import (
-    ImageSettings,
-    ModelSettings,
-    MqttSettings,
-    PassesSettings,
-    ReadingSettings,
-    RetentionSettings,
-    StateSettings,
-    TrackingSettings,
-    VehicleSettings,
-)
+from edge_agent.config.settings import AgentSettings, ModelSettings, MqttSettings, StateSettings, VehicleSettings
 from edge_agent.domain import Frame, Read
 from edge_agent.errors import StateDirectoryError
 from edge_agent.host import ServiceManager
@@ -92,7 +82,14 @@ class Demo:
         self._state = state
         self._screen = screen
         self._camera = SimCamera(name="sim", now=host.now, seed=seed, seconds=seconds, rate_fps=RATE_FPS)
-        self._outbox = wiring.outbox(StateSettings(directory=state), VEHICLE, RetentionSettings())
+        self._port = processes.free_port()
+        self._settings = AgentSettings(
+            vehicle=VEHICLE,
+            state=StateSettings(directory=state),
+            mqtt=MqttSettings(host="127.0.0.1", port=self._port, tls=False, resend_after_s=RESEND_AFTER_S),
+            models=ModelSettings(threads=1),
+        )
+        self._outbox = wiring.outbox(self._settings)
         self._database = state / STORE_FILE
         self._latest: Latest[Frame] = Latest()
         self._reads: list[Read] = []
@@ -109,7 +106,6 @@ class Demo:
             pass  # Another demo's outbox is refused before our store opens that demo's database.
         with ExitStack() as opened:
             scratch = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="edge-agent-demo-")))
-            self._port = processes.free_port()
             self._broker = processes.broker(port=self._port, directory=scratch)
             self._store = processes.store(port=self._port, database=self._database, directory=scratch)
             for program in (self._broker, self._store):
@@ -134,17 +130,9 @@ class Demo:
             )
 
     def _agent(self) -> Agent:
-        mqtt = MqttSettings(host="127.0.0.1", port=self._port, tls=False, resend_after_s=RESEND_AFTER_S)
-        self._publisher = wiring.publisher(vehicle=VEHICLE, mqtt=mqtt, outbox=self._outbox)
-        models, reading = ModelSettings(threads=1), ReadingSettings()
-        keep = wiring.keep_reads(
-            vehicle=VEHICLE,
-            source=wiring.source(models),
-            passes=PassesSettings(),
-            images=ImageSettings(),
-            outbox=self._outbox,
-            publisher=self._publisher,
-        )
+        settings = self._settings
+        self._publisher = wiring.publisher(settings, self._outbox)
+        keep = wiring.keep_reads(settings, self._outbox, self._publisher)
 
         def keep_and_note(reads: Sequence[Read]) -> None:
             keep(reads)
@@ -155,11 +143,11 @@ class Demo:
             name="sim",
             capture=wiring.capture("sim", self._camera, self._latest),
             latest=self._latest,
-            pipeline=wiring.pipeline(models=models, reading=reading, tracking=TrackingSettings()),
+            pipeline=wiring.pipeline(models=settings.models, reading=settings.reading, tracking=settings.tracking),
             keep=keep_and_note,
             tell_lost=self._outbox.not_written,
-            max_fps=reading.max_fps,
-            far_plates=reading.far_plates,
+            max_fps=settings.reading.max_fps,
+            far_plates=settings.reading.far_plates,
         )
         self._started_s = time.monotonic()
         outage_s = min(LONGEST_OUTAGE_S, OUTAGE_SHARE * self._seconds)
