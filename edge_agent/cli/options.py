@@ -31,10 +31,10 @@ def existing_directory(text: str) -> Path:
 
 def existing_file(text: str) -> Path:
     """A file that is there."""
-    if (path := named(text)).is_dir():
-        raise typer.BadParameter(f"File '{text}' is a directory")
-    if not path.exists():
+    if not (path := named(text)).exists():
         raise typer.BadParameter(f"File '{text}' does not exist")
+    if not path.is_file():  # a pipe that nobody writes would be waited for
+        raise typer.BadParameter(f"'{text}' is no regular file")
     return path
 
 

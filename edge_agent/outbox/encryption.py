@@ -15,7 +15,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.file import connect, explained, is_damage, overwrite_open, sync
-from edge_agent.outbox.schema import check_ours, look
+from edge_agent.outbox.schema import look
 
 _log = logging.getLogger(__name__)
 
@@ -27,16 +27,18 @@ _LOOKED_AT_BYTES = 16 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 
 
-def settle(path: Path, key: bytes | None) -> None:
-    """Make the file fit the key: a plain one is encrypted once there is one. Raises OutboxUnusable for others."""
+def key_of(path: Path, key: bytes | None) -> bytes | None:
+    """The key that a file is encrypted with: the configured one, or none. Raises OutboxUnusable for others."""
     try:
-        if is_plain(path):
-            if key is not None:
-                _encrypt(path, key)
-        elif wrong := why_not_this_key(path, key):
+        if not path.stat().st_size:
+            return key
+        if is_plain(path) or not (_marked(path)[0] or _is_noise(path)):
+            return None
+        if wrong := _why_not(path, key):
             raise OutboxUnusable(f"outbox {path}: {wrong}")
     except OSError as error:
-        raise OutboxError(f"outbox {path}: cannot be encrypted: {error.strerror}") from None
+        raise OutboxError(f"outbox {error.filename or path}: cannot be read: {error.strerror}") from None
+    return key
 
 
 def is_plain(path: Path) -> bool:
@@ -45,20 +47,18 @@ def is_plain(path: Path) -> bool:
         return file.read(len(_PLAIN)) == _PLAIN
 
 
-def why_not_this_key(path: Path, key: bytes | None) -> str | None:
-    """Say why a file that is not plain does not open with a key, or with none. Raises OSError.
+def _why_not(path: Path, key: bytes | None) -> str | None:
+    """Say why an encrypted file does not open with a key, or with none. Raises OSError.
 
     Where no mark is left, what may have another key is for a person: taken for damage, it would be put aside.
     """
     mark, _ = _marked(path)
-    if not path.stat().st_size:
-        return None
     if key is None:
-        return "is encrypted: state.key_file must name its key" if mark or _is_noise(path) else None
-    if mark:
-        return None if mark == _mark(key) else "is encrypted with another key than that of state.key_file"
-    if _opens(path, key):
+        return "is encrypted: state.key_file must name its key"
+    if mark == _mark(key) or _opens(path, key):
         return None
+    if mark:
+        return "is encrypted with another key than that of state.key_file"
     return (
         f"does not open with the key of state.key_file, and {_mark_file(path).name}, which told whether it is its"
         " key, is gone: name the right key, or move the file away"
@@ -135,24 +135,23 @@ def _write(path: Path, text: str) -> None:
     sync(path.parent)
 
 
-def _encrypt(path: Path, key: bytes) -> None:
-    """Copy a plain file into an encrypted one, put it in its place, and overwrite the plain one."""
-    with explained(path):
-        look(path, None)
+def encrypt(path: Path, key: bytes) -> None:
+    """Copy a sound plain file into an encrypted one, put it in its place, and overwrite it. Raises OutboxError."""
     beside = path.with_name(f"{path.name}.encrypting")
-    beside.unlink(missing_ok=True)
-    os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    with explained(path), closing(connect(path, None)) as plain:
-        check_ours(plain, path)
-        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (version,) = plain.execute("PRAGMA user_version").fetchone()
-        plain.execute("ATTACH DATABASE ? AS encrypted KEY ?", (str(beside), f"x'{key.hex()}'"))
-        plain.execute("SELECT sqlcipher_export('encrypted')")
-        plain.execute(f"PRAGMA encrypted.user_version = {version}")
-        plain.execute("DETACH DATABASE encrypted")
-    with beside.open("rb+") as new, path.open("rb+") as old:
-        os.fsync(new.fileno())
-        beside.replace(path)
-        sync(path.parent)
-        overwrite_open(old)
+    try:
+        os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with explained(path), closing(connect(path, None)) as plain:
+            plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (version,) = plain.execute("PRAGMA user_version").fetchone()
+            plain.execute("ATTACH DATABASE ? AS encrypted KEY ?", (str(beside), f"x'{key.hex()}'"))
+            plain.execute("SELECT sqlcipher_export('encrypted')")
+            plain.execute(f"PRAGMA encrypted.user_version = {version}")
+            plain.execute("DETACH DATABASE encrypted")
+        with beside.open("rb+") as new, path.open("rb+") as old:
+            os.fsync(new.fileno())
+            beside.replace(path)
+            sync(path.parent)
+            overwrite_open(old)
+    except OSError as error:
+        raise OutboxError(f"outbox {path}: cannot be encrypted: {error.strerror}") from None
     _log.info("outbox %s: is encrypted from now on", path)

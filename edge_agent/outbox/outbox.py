@@ -26,7 +26,8 @@ from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
-from edge_agent.outbox.file import Connection, connect, explained, is_empty, lock
+from edge_agent.outbox.file import Connection, connect, explained, is_empty, lock, note_count
+from edge_agent.outbox.log import read_log
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.schema import check_ours, look, prepare
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
@@ -83,12 +84,11 @@ class Outbox:
         self._lock_file = lock(self._path)
         try:
             salvage.finish(self._path)
-            encryption.settle(self._path, self._key)
-            try:
-                self._connection = self._connected()
-            except OutboxDamaged:
-                self._salvage()
-                self._connection = self._connected()
+            if encryption.key_of(self._path, self._key) is None and self._key is not None:
+                self._sound(None).close()
+                encryption.encrypt(self._path, self._key)
+                salvage.erase(salvage.kept_beside(self._path))
+            self._connection = self._sound(self._key)
             with self._transaction() as (connection, now):
                 take_over(connection, self._path, self._owner)
                 if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
@@ -106,10 +106,20 @@ class Outbox:
             self.close()
             raise
 
-    def _connected(self) -> Connection:
-        with explained(self._path, self._key):
-            look(self._path, self._key)
-            connection = connect(self._path, self._key)
+    def _sound(self, key: bytes | None) -> Connection:
+        """A connection; a damaged file is salvaged first."""
+        try:
+            if not read_log(self._path.with_name(f"{self._path.name}-wal")).is_damaged:
+                return self._connected(key)
+        except OutboxDamaged:
+            pass
+        self._salvage(key)
+        return self._connected(key)
+
+    def _connected(self, key: bytes | None) -> Connection:
+        with explained(self._path, key):
+            look(self._path, key)
+            connection = connect(self._path, key)
             try:
                 check_ours(connection, self._path)
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -129,10 +139,10 @@ class Outbox:
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise OutboxDamaged(f"outbox {self._path}: is damaged")
 
-    def _salvage(self) -> None:
+    def _salvage(self, key: bytes | None) -> None:
         """Put what can still be read into a new file; the damaged one is kept beside it."""
         salt = encryption.salt_of(self._path)
-        found = salvage.salvage(self._path, self._key, salt=salt, owner=self._owner, now=self._now())
+        found = salvage.salvage(self._path, key, salt=salt, owner=self._owner, now=self._now())
         left = f", {counted(found.images_left, 'picture')} of lost reads left" if found.images_left else ""
         _log.error(
             "outbox %s: was damaged: %s and %s could be saved%s, the store is told that some may be"
@@ -180,6 +190,8 @@ class Outbox:
             for picture in pictures:
                 images.insert(connection, *picture, now_ms=_ms(now), age_s=age_s)
             connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (last + len(entries), owner))
+        if self._lock_file is not None:  # only now: a hint that is ahead costs places of the count
+            note_count(self._lock_file, last + len(entries), owner)
         self._tell(GapReason.QUOTA, left, now)
         return seqs
 

@@ -1,5 +1,6 @@
 """What can still be read of a damaged outbox goes into a new one; the damaged file is kept."""
 
+import errno
 import json
 import os
 import shutil
@@ -14,13 +15,13 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_images
-from edge_agent.outbox.file import Connection, connect, explained, overwrite, sync
-from edge_agent.outbox.first_page import with_first_page
+from edge_agent.outbox.file import Connection, connect, is_full, overwrite, sync
+from edge_agent.outbox.mended import Mended
 from edge_agent.outbox.schema import prepare
 
 HIGHEST_SEQ = 2**40
 MOST_FAILURES = 5_000
-"""Of looking for rows: where everything fails, the tree has no root left."""
+"""Of looking for rows of a small table: where everything fails, the tree has no root left."""
 
 SKIPPED = 10_000
 """Places left out where the count itself is lost: none may be given to two reads."""
@@ -30,12 +31,16 @@ UUID_BYTES = 16
 ROWS_AT_ONCE = 500
 """Of a table, in memory."""
 
-_TABLES = {
+_LARGE = {
     "reads": ("seq", "seq, id, revision, priority, appended_ms, appended_age_s, payload"),
+    "images": ("seq", "seq, read_id, sha256, appended_ms, appended_age_s, jpeg"),
+}
+"""Tables of many pages: where one is damaged, all are looked at."""
+
+_SMALL = {
     "gaps": ("number", "number, id, reason, ranges, reads, acknowledged, at_ms, sent_at_s, what"),
     "purges": ("number", "number, at_ms, reason, reads, oldest_ms, newest_ms, what"),
     "quarantined": ("seq", "seq, why"),
-    "images": ("seq", "seq, read_id, sha256, appended_ms, appended_age_s, jpeg"),
     "images_due": ("seq", "seq, NULL, 0"),
 }
 
@@ -62,17 +67,18 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
     kept = path.with_name(f"{path.name}.damaged-{now.utc:%Y%m%dT%H%M%SZ}")
     building = path.with_name(f"{path.name}.salvaging")
     try:
-        for old in path.parent.glob(f"{building.name}*"):
-            old.unlink()
         os.close(os.open(building, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with (
-            explained(building),
-            with_first_page(path, key, salt=salt) as source,
+            Mended(path, key, salt=salt) as mended,
             closing(connect(building, key)) as new,
         ):
             prepare(new)
             new.execute("BEGIN")
-            reads, images, images_left = _copy(source, key, new, owner=owner, now=now)
+            reads, images, images_left = _copy(mended, new, owner=owner, now=now)
+            # It goes when the oldest read that it may hold is too old.
+            oldest = "SELECT COALESCE(MIN(appended_age_s), (SELECT aged_s FROM age)) FROM reads"
+            for one in (kept, _log(kept)):
+                new.execute(f"INSERT OR IGNORE INTO kept VALUES (?, ({oldest}))", (one.name,))
             new.execute("COMMIT")
         with building.open("rb") as file:
             os.fsync(file.fileno())
@@ -83,10 +89,17 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
             shutil.copy2(log, _log(kept))
         building.rename(_done(path))
         sync(path.parent)
-    except OSError as error:
-        raise OutboxError(f"outbox {path}: is damaged, and could not be salvaged: {error.strerror}") from None
+    except (OSError, sqlite.Error) as error:
+        raise OutboxError(f"outbox {path}: is damaged, and {_why_not(path, error)}") from None
+    finally:
+        _sweep(path)
     finish(path)
     return Salvaged(reads, images, images_left, kept)
+
+
+def kept_beside(path: Path) -> list[Path]:
+    """The damaged files that lie beside an outbox, with their logs."""
+    return list(path.parent.glob(f"{path.name}.damaged-*"))
 
 
 def outlived(connection: Connection, path: Path, *, age_s: float, older_than_s: float) -> list[Path]:
@@ -94,7 +107,7 @@ def outlived(connection: Connection, path: Path, *, age_s: float, older_than_s: 
 
     By the outbox's age as its reads: a clock that is ahead for a moment must not cost what can still be looked at.
     """
-    found = {one.name: one for one in path.parent.glob(f"{path.name}.damaged-*")}
+    found = {one.name: one for one in kept_beside(path)}
     known = connection.execute("SELECT name, since_age_s FROM kept").fetchall()
     connection.executemany("DELETE FROM kept WHERE name = ?", [(name,) for name, _ in known if name not in found])
     connection.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", [(name, age_s) for name in found])
@@ -110,8 +123,28 @@ def erase(files: Sequence[Path]) -> None:
             one.unlink()
 
 
+def _why_not(path: Path, error: OSError | sqlite.Error) -> str:
+    full = getattr(error, "errno", 0) in {errno.ENOSPC, errno.EDQUOT} or str(error).endswith("is full")
+    if not full and not is_full(path.parent):
+        return f"could not be salvaged: {getattr(error, 'strerror', None) or error}"
+    need_mb = 2 * path.stat().st_size // 1_000_000 + 1
+    may_go = f"; {path.name}.damaged-*, from earlier, may go" if kept_beside(path) else ""
+    return f"what can be saved of it needs {need_mb} MB free on its disk for a while: make room{may_go}"
+
+
+def _sweep(path: Path) -> None:
+    """Delete what was not finished."""
+    for what in ("salvaging", "mending", "encrypting"):
+        for half in path.parent.glob(f"{path.name}.{what}*"):
+            half.unlink()
+
+
 def finish(path: Path) -> None:
-    """Put a complete new file in the damaged one's place; its log would damage the new one, so that goes first."""
+    """Put a complete new file in the damaged one's place; its log would damage the new one, so that goes first.
+
+    What an earlier start did not finish goes.
+    """
+    _sweep(path)
     if _done(path).exists():
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -128,36 +161,28 @@ def _log(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: Stamp) -> tuple[int, int, int]:
+def _copy(mended: Mended, new: Connection, *, owner: str, now: Stamp) -> tuple[int, int, int]:
     """Copy every row that can be read, and write down what may be missing.
 
     Returns how many reads and pictures there are, and how many pictures left.
     """
-    old = _Damaged(path, key)
-    for table in _TABLES:
-        for row in _rows(old, table):
-            if not _makes_sense(table, row):
+    old = _Damaged(mended)
+    for table in (*_SMALL, *_LARGE):
+        for row in _by_halves(old, table) if table in _SMALL else _in_order(old, table):
+            if not _insert(new, table, row):
                 old.broken.add(table)
-                continue
-            try:
-                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-            except sqlite.IntegrityError:  # a value of a kind that its column cannot hold
-                old.broken.add(table)
+    age, counts = _copy_age(new, old), _counts(old)
+    if old.broken & set(_LARGE):
+        _copy_pages(mended, new)  # the last that is read: afterwards the copy is no outbox any more
     now_ms = int(now.utc.timestamp() * 1000)
     images_left = _settle_images(new, old, now_ms=now_ms)
-    age = old.one("SELECT aged_s, utc_s FROM age")
     reads, highest = new.execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM reads").fetchone()
-    *others, (last, whose) = _counts(old) or [(highest + SKIPPED, owner)]
+    if age is None:  # else no read would grow old until the new file is as old as the lost one was
+        new.execute("UPDATE age SET aged_s = (SELECT COALESCE(MAX(appended_age_s), 0.0) FROM reads)")
+    *others, (last, whose) = counts or [(highest + SKIPPED, owner)]
     last = max(last, highest)
     new.execute("DELETE FROM counter")
     new.executemany("INSERT INTO counter VALUES (?, ?)", [*others, (last, whose)])
-    if age is not None and all(isinstance(one, float) for one in age):
-        new.execute("UPDATE age SET aged_s = ?, utc_s = ?", age)
-    else:  # else no read would grow old until the new file is as old as the lost one was
-        new.execute("UPDATE age SET aged_s = (SELECT COALESCE(MAX(appended_age_s), 0.0) FROM reads)")
-    behind = old.one("SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer'")  # not in earlier formats
-    if behind is not None:
-        new.execute("UPDATE age SET behind_from = ?", behind)
     if last:
         # Pictures can be missing of reads that are not: the store has those by now, or they lie on other pages.
         missing = [Missing.READS, *([Missing.IMAGES] if "images" in old.broken else [])]
@@ -165,6 +190,40 @@ def _copy(path: Path, key: bytes | None, new: Connection, *, owner: str, now: St
             insert_gap(new, [(1, last)], GapReason.DAMAGED, what=what, reads=0, acknowledged=0, now_ms=now_ms)
     (images,) = new.execute("SELECT COUNT(*) FROM images").fetchone()
     return int(reads), int(images), images_left
+
+
+def _copy_pages(mended: Mended, new: Connection) -> None:
+    """Copy the rows of large tables that lie on any page; how many columns one has tells whose it is."""
+    by_columns = {columns.count(","): table for table, (_, columns) in _LARGE.items()}
+    for place, *values in mended.rows():
+        columns = [one for one in values if one is not None]
+        if table := by_columns.get(len(columns)):
+            _insert(new, table, (place, *columns))
+
+
+def _insert(new: Connection, table: str, row: Sequence[Any]) -> bool:
+    """Copy a row, unless it is there; False for one that makes no sense."""
+    if not _makes_sense(table, row):
+        return False
+    try:
+        new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+    except sqlite.IntegrityError:  # a value of a kind that its column cannot hold
+        return False
+    return True
+
+
+def _copy_age(new: Connection, old: "_Damaged") -> float | None:
+    """Copy how old the outbox is, and since when damaged files lie beside it; None where the age is lost."""
+    for name, since_age_s in old.some("SELECT name, since_age_s FROM kept"):  # not in earlier formats
+        with suppress(sqlite.IntegrityError):
+            new.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (name, since_age_s))
+    for (behind_from,) in old.some("SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer'"):  # nor this
+        new.execute("UPDATE age SET behind_from = ?", (behind_from,))
+    for aged_s, utc_s in old.some("SELECT aged_s, utc_s FROM age"):
+        if isinstance(aged_s, float) and isinstance(utc_s, float):
+            new.execute("UPDATE age SET aged_s = ?, utc_s = ?", (aged_s, utc_s))
+            return aged_s
+    return None
 
 
 def _settle_images(new: Connection, old: "_Damaged", *, now_ms: int) -> int:
@@ -179,10 +238,7 @@ def _settle_images(new: Connection, old: "_Damaged", *, now_ms: int) -> int:
 
 def _counts(old: "_Damaged") -> list[tuple[int, str]]:
     """Give the count of every owner, the current one last; none where one of them makes no sense."""
-    try:
-        rows = old.ask("SELECT last_seq, owner FROM counter ORDER BY rowid")
-    except sqlite.Error:
-        return []
+    rows = old.some("SELECT last_seq, owner FROM counter ORDER BY rowid")
     sane = [
         (last, whose)
         for last, whose in rows
@@ -211,31 +267,43 @@ def _makes_sense(table: str, row: Sequence[Any]) -> bool:
 class _Damaged:
     """A file that is opened for each question: after a wrong page SQLCipher gives a connection no other either."""
 
-    def __init__(self, path: Path, key: bytes | None) -> None:
-        self._path = path
-        self._key = key
+    def __init__(self, mended: Mended) -> None:
+        self._mended = mended
         self.broken: set[str] = set()
         """Tables of which something could not be read."""
 
     def ask(self, query: str, parameters: Sequence[int] = ()) -> list[tuple[Any, ...]]:
         """Give all rows. Raises sqlite.Error where one of their pages is damaged."""
-        with closing(connect(self._path, self._key, read_only=True)) as connection:
-            connection.execute(
-                "PRAGMA writable_schema = ON"
-            )  # else a file that was cut short is refused as a whole
+        with closing(self._mended.connect()) as connection:
             rows: list[tuple[Any, ...]] = connection.execute(query, parameters).fetchall()
             return rows
 
-    def one(self, query: str) -> tuple[Any, ...] | None:
+    def some(self, query: str) -> list[tuple[Any, ...]]:
+        """Give all rows, or none."""
         try:
-            return next(iter(self.ask(query)), None)
+            return self.ask(query)
         except sqlite.Error:
-            return None
+            return []
 
 
-def _rows(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
+def _in_order(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
+    """Rows up to the first damaged page."""
+    key, columns = _LARGE[table]
+    query = f"SELECT {columns} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {ROWS_AT_ONCE}"
+    rows: Sequence[Sequence[Any]] = [(-1,)]
+    while rows:
+        try:
+            rows = old.ask(query, (rows[-1][0],))
+        except sqlite.Error as error:
+            if error.sqlite_errorcode != sqlite.SQLITE_ERROR:  # no such table: a file of an earlier format
+                old.broken.add(table)
+            return
+        yield from rows
+
+
+def _by_halves(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
     """Every row that can be reached: a range of keys that fails is halved until the damaged page stands alone."""
-    key, columns = _TABLES[table]
+    key, columns = _SMALL[table]
     query = f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key} LIMIT {ROWS_AT_ONCE}"
     spans, failures = [(0, HIGHEST_SEQ)], 0
     while spans and failures < MOST_FAILURES:

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, Missing, ReadKey, counted
-from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable
-from edge_agent.outbox.encryption import is_plain, why_not_this_key
+from edge_agent.errors import OutboxDamaged, OutboxError
+from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
 from edge_agent.outbox.images import ALL as ALL_IMAGES
 from edge_agent.outbox.images import rows as image_rows
@@ -111,14 +111,7 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
     """A connection that only reads; none where nothing was ever written."""
     if (wrong := why_unreadable(path)) is not None:
         raise OutboxError(f"outbox {path}: {wrong}")
-    try:
-        plain = is_plain(path)
-        if not plain and (wrong := why_not_this_key(path, key)):
-            raise OutboxUnusable(f"outbox {path}: {wrong}")
-    except OSError as error:
-        raise OutboxError(f"outbox {path}: cannot be read: {error.strerror}") from None
-    # A plain one is encrypted when the service starts with a key, not before.
-    key = None if plain else key
+    key = key_of(path, key)  # a plain one is encrypted when the service starts with a key, not before
     with explained(path, key), closing(_reading(path, key)) as connection:
         if is_new(connection):
             yield None

@@ -35,6 +35,7 @@ from .sqlite import SqliteDatabase
 
 _logger = logging.getLogger("central_store")
 _MOST_LINES = 10
+_HIGHEST_PORT = 65535
 _SESSION_S = 7 * 24 * 3600  # how long the broker keeps reads for a store that is away
 
 
@@ -88,7 +89,7 @@ def _writing(directory: Path, what: str) -> Iterator[None]:
 
 def _broker(options: argparse.Namespace) -> Broker:
     host_name, _, port = options.broker.rpartition(":")
-    if not host_name or not port.isdecimal():
+    if not host_name or not port.isdecimal() or not 1 <= int(port) <= _HIGHEST_PORT:
         raise BrokerError(f"--broker {options.broker}: should be HOST:PORT")
     tls = Tls(options.ca_file, options.certificate_file, options.key_file)
     password = options.password_file and options.password_file.read_text(encoding="utf-8").partition("\n")[0]
@@ -222,6 +223,9 @@ def _import(options: argparse.Namespace) -> int:
         print(f"central store: {failed}", file=sys.stderr)
     for (agency, vehicle), keys in sorted(kept.items()):
         print(f"{agency}/{vehicle}: {counted(len(keys), 'record')} in the store")
+    if not (kept or refused or failed):  # as of a stick that was pulled out
+        print(f"central store: no record in {', '.join(map(str, options.files))}", file=sys.stderr)
+        return 1
     if options.receipts:
         with _writing(options.receipts, "the records are in the store, but their receipts"):
             write_receipts(options.receipts, kept)

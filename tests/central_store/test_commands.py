@@ -29,6 +29,7 @@ def run(*arguments: str, directory: Path, program: Path = FOLDER / "store.py") -
         (["gaps", "--database", "missing.db"], "database missing.db: there is no such file"),
         (["retain", "--database", "missing.db", "--keep", "21"], "database missing.db: there is no such file"),
         (["--database", "x.db", "--broker", "nowhere"], "--broker nowhere: should be HOST:PORT"),
+        (["--database", "x.db", "--broker", "b:99999"], "--broker b:99999: should be HOST:PORT"),
         (
             ["--database", "x.db", "--username", "u", "--password-file", "missing"],
             "No such file or directory: 'missing'",

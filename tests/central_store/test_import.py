@@ -35,6 +35,14 @@ def receipts(path: Path, topics: Topics) -> list[Receipt]:
     return [decode_receipt(line) for line in file.read_bytes().splitlines()]
 
 
+def test_a_file_without_records_is_no_success(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = stick(tmp_path, end=b"")
+    assert take(place, file) == 1
+    assert capsys.readouterr().err == f"central store: no record in {file}\n"
+
+
 def test_a_stick_is_taken_like_messages_and_goes_back_with_receipts(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

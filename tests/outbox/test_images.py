@@ -1,5 +1,7 @@
 """Pictures in the outbox's file: beside their reads, encrypted and salvaged like them."""
 
+import struct
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,11 +17,8 @@ KEY = b"k" * 32
 FACE = b"a picture that shows AB12CD3 "
 
 
-ROOT = "SELECT rootpage FROM sqlite_master WHERE name = ?"
-
-
 def pictured(count: int, *, times: int = 50) -> list[Note]:
-    return [Note(300, image=FACE * times + bytes([number])) for number in range(count)]
+    return [Note(300, image=FACE * times + bytes([number % 256])) for number in range(count)]
 
 
 def deliver(outbox: Outbox) -> None:
@@ -27,13 +26,26 @@ def deliver(outbox: Outbox) -> None:
     outbox.receipted([row.key for row in outbox.take(limit=10_000)])
 
 
-def zero_root(path: Path, clock: Clock, *, table: str) -> None:
-    """Damage the first page of a table."""
+def pages(path: Path, clock: Clock, *, table: str) -> Iterator[int]:
+    """Every page of a table's tree, from its root down (https://www.sqlite.org/fileformat2.html#b_tree_pages)."""
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        ((page,),) = outbox._connection.execute(ROOT, (table,))
-    with path.open("rb+") as file:
-        file.seek((page - 1) * 4096)
-        file.write(bytes(4096))
+        (root,) = outbox._connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
+        ).fetchone()
+    content, below = path.read_bytes(), [root]
+    while below:
+        yield (number := below.pop())
+        page = content[(number - 1) * 4096 : number * 4096]
+        if page[0] == 5:  # of a tree's inside: its cells begin with the numbers of those below
+            cells = struct.unpack_from(f">{int.from_bytes(page[3:5])}H", page, 12)
+            below += [int.from_bytes(page[8:12]), *(int.from_bytes(page[one : one + 4]) for one in cells)]
+
+
+def zero(path: Path, numbers: Iterable[int]) -> None:
+    with path.open("r+b") as file:
+        for number in numbers:
+            file.seek((number - 1) * 4096)
+            file.write(bytes(4096))
 
 
 def test_a_correction_has_a_picture_of_its_own_and_one_receipt_does_for_both(path: Path, clock: Clock) -> None:
@@ -114,12 +126,22 @@ def test_pictures_that_a_damage_took_are_told_where_every_read_was_saved(
 ) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append(pictured(15))
-    zero_root(path, clock, table="images")
+    zero(path, pages(path, clock, table="images"))
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert (outbox.status().pending, outbox.status().images) == (15, 0)
         gaps = [(gap.what, gap.reason, gap.ranges) for gap in outbox.take_gaps(limit=9)]
     assert gaps == [(what, GapReason.DAMAGED, ((1, 15),)) for what in (Missing.READS, Missing.IMAGES)]
     assert "15 reads and 0 pictures could be saved" in caplog.text
+
+
+@pytest.mark.parametrize("table", ["reads", "images"])
+def test_of_a_table_whose_root_is_lost_every_row_is_saved(path: Path, clock: Clock, table: str) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append(pictured(400))
+    zero(path, [next(pages(path, clock, table=table))])
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert (outbox.status().pending, outbox.status().images) == (400, 400)
+        assert outbox.append(pictured(1)) == (401,)
 
 
 def a_third_receipted(path: Path, clock: Clock) -> list[Note]:
@@ -134,7 +156,7 @@ def test_pictures_whose_reads_a_damage_took_leave_and_the_store_is_told(
     path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     a_third_receipted(path, clock)
-    zero_root(path, clock, table="reads")
+    zero(path, pages(path, clock, table="reads"))
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert (outbox.status().pending, outbox.status().images) == (0, 5)
         assert [row.seq for row in outbox.take_images(limit=99)] == [1, 2, 3, 4, 5]
@@ -148,7 +170,7 @@ def test_pictures_whose_reads_a_damage_took_leave_and_the_store_is_told(
 
 def test_pictures_are_due_by_their_reads_where_a_damage_took_which_are(path: Path, clock: Clock) -> None:
     notes = a_third_receipted(path, clock)
-    zero_root(path, clock, table="images_due")
+    zero(path, pages(path, clock, table="images_due"))
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert (outbox.status().pending, outbox.status().images) == (10, 15)
         assert [row.seq for row in outbox.take_images(limit=99)] == [1, 2, 3, 4, 5]

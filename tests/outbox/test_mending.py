@@ -111,10 +111,9 @@ def test_a_file_that_is_no_outbox_is_moved_aside(path: Path, clock: Clock) -> No
     path.parent.mkdir()
     path.write_bytes(b"The quick brown fox jumps over the lazy dog. " * 100)
     before = path.read_bytes()
-    with pytest.raises(OutboxDamaged, match="is not an outbox, or is damaged; the file was left as it is"):
-        read_status(path)
-    with pytest.raises(OutboxUnusable, match=r"does not open with the key of state\.key_file, and outbox\.keymark"):
-        read_status(path, key=KEY)
+    for key in (None, KEY):
+        with pytest.raises(OutboxDamaged, match="is not an outbox, or is damaged; the file was left as it is"):
+            read_status(path, key=key)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
     assert [one.read_bytes() for one in kept(path)] == [before]
@@ -142,6 +141,113 @@ def test_what_only_the_log_holds_is_saved_too(path: Path, clock: Clock) -> None:
     overwrite(path, 5 * 4096, 4096)
     with Outbox(path=path, now=clock, owner=OWNER) as again:
         assert {41, 42, 43, 44, 45} <= {row.seq for row in again.take(limit=99)}
+
+
+def killed(path: Path, clock: Clock, *, key: bytes | None, appends: int) -> None:
+    """Leave files as a kill does, with every append in the log."""
+    outbox = Outbox(path=path, now=clock, owner=OWNER, key=key)
+    outbox.open()
+    for _ in range(appends):
+        outbox.append([Plate()])
+    left = {one: one.read_bytes() for one in path.parent.iterdir()}
+    outbox.close()
+    for one, content in left.items():
+        one.write_bytes(content)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_damaged_frame_of_the_log_costs_no_more_than_its_page(
+    path: Path, clock: Clock, key: bytes | None, place: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed(path, clock, key=key, appends=60)
+    log = path.with_name("outbox.db-wal")
+    overwrite(log, int(log.stat().st_size * place), 1)
+    damaged = log.read_bytes()
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert len(outbox.take(limit=99)) >= 58
+        assert [gap.ranges for gap in outbox.take_gaps(limit=9)] == [((1, 60),)]
+        assert outbox.append([Note()]) == (61,)
+    assert "was damaged: " in caplog.text
+    (copy,) = path.parent.glob("outbox.db.damaged-*-wal")
+    assert copy.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("left", [24, 2000, 4119])
+def test_a_commit_that_a_power_cut_tore_is_no_damage(path: Path, clock: Clock, left: int) -> None:
+    killed(path, clock, key=None, appends=30)
+    log = path.with_name("outbox.db-wal")
+    with log.open("rb+") as file:
+        file.truncate(log.stat().st_size - left)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert len(outbox.take(limit=99)) == 29
+    assert kept(path) == []
+
+
+def test_where_the_log_is_lost_no_place_is_given_twice(path: Path, clock: Clock) -> None:
+    killed(path, clock, key=None, appends=30)
+    path.with_name("outbox.db-wal").unlink()
+    path.with_name("outbox.db-shm").unlink()
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (10_031,)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_where_many_pages_are_damaged_the_others_are_read(path: Path, clock: Clock, key: bytes | None) -> None:
+    filled(path, clock, count=3000, key=key)
+    pages = path.stat().st_size // 4096
+    for first in range(5, pages, 4):  # among them pages of the tree's inside
+        overwrite(path, first * 4096, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert 2100 < len(outbox.take(limit=9999)) < 2400
+        assert outbox.append([Note()]) == (3001,)
+
+
+@pytest.mark.parametrize(("start", "size"), [(50 * 4096, 3 * 4096), (100, 4000), (0, 4096)])
+def test_a_damaged_plain_outbox_that_gets_a_key_is_salvaged_and_nothing_stays_in_clear(
+    path: Path, clock: Clock, start: int, size: int
+) -> None:
+    filled(path, clock)
+    overwrite(path, start, size)
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert len(outbox.take(limit=999)) > 180
+    assert not any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_a_key_for_an_outbox_that_was_salvaged_before_leaves_nothing_in_clear(path: Path, clock: Clock) -> None:
+    filled(path, clock)
+    overwrite(path, 50 * 4096, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER):
+        assert len(kept(path)) == 1
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert len(outbox.take(limit=999)) > 190
+    assert not any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_what_an_earlier_start_left_half_done_goes(path: Path, clock: Clock) -> None:
+    filled(path, clock)
+    for what in ("salvaging", "salvaging-journal", "mending", "encrypting"):
+        path.with_name(f"outbox.db.{what}").write_bytes(PLATE)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert len(outbox.take(limit=999)) == 200
+    assert not list(path.parent.glob("outbox.db.*"))
+
+
+def test_a_salvage_without_room_says_how_much_it_needs_and_leaves_nothing_half_done(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path, clock)
+    overwrite(path, 50 * 4096, 4096)
+    before = path.read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edge_agent.outbox.mended.shutil.copyfileobj", refuse)
+    with pytest.raises(OutboxError, match="is damaged, and what can be saved of it needs 1 MB free on its disk"):
+        Outbox(path=path, now=clock, owner=OWNER).open()
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob("outbox.db.*"))
 
 
 @pytest.mark.parametrize("cut", ["unlink", "rename", "replace"])
@@ -222,7 +328,7 @@ def test_a_wrong_key_is_told_apart_from_damage(path: Path, clock: Clock, key: by
         assert outbox.status().pending == 200
 
 
-@pytest.mark.parametrize("mark", [None, b"", b"\xff\x00 x"])
+@pytest.mark.parametrize("mark", [None, b"", b"\xff\x00 x", b"hello", bytes(66)])
 def test_a_mark_that_is_lost_is_made_again(path: Path, clock: Clock, mark: bytes | None) -> None:
     filled(path, clock, key=KEY)
     whole = path.with_suffix(".keymark").read_bytes()
@@ -376,6 +482,22 @@ def test_a_damaged_file_is_kept_no_longer_than_reads_may_be(path: Path, clock: C
         assert kept(path) == []
         assert PLATE not in content.read()
         content.close()
+
+
+def test_a_damaged_file_goes_with_its_oldest_read_also_where_more_is_damaged(path: Path, clock: Clock) -> None:
+    for number in range(2):
+        filled(path, clock, count=60)
+        clock.seconds += 1000
+        overwrite(path, 20 * 4096, 4096)
+        with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=2500)) as outbox:
+            assert len(kept(path)) == number + 1
+    clock.seconds += 400
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=2500)) as outbox:
+        outbox.expire()
+        assert len(kept(path)) == 2
+        clock.seconds += 200
+        outbox.expire()
+        assert kept(path) == []
 
 
 def test_a_purge_takes_the_damaged_file_too(path: Path, clock: Clock) -> None:
