@@ -17,7 +17,7 @@ from training.shapes import BLOCK, CLASSES, MIDDLE, SPREAD
 
 LINES = 2  # that a plate may have
 # Channels from the first convolution on. The wide ones are never shipped: they teach the others.
-DETECTORS = {"small": (24, 40, 64, 96, 48), "shipped": (24, 48, 80, 128, 64), "wide": (32, 72, 120, 192, 96)}
+DETECTORS = {"small": (16, 32, 48, 72, 40), "shipped": (24, 40, 64, 96, 48), "wide": (24, 48, 80, 128, 64)}
 READERS = {"small": (16, 48, 80, 112), "shipped": (24, 64, 96, 128), "wide": (48, 128, 192, 256)}
 RARE = -4.0  # starting logit of a centre: most cells hold none
 
