@@ -28,12 +28,15 @@ class Log:
 
 
 def read_log(path: Path) -> Log:
-    """Look at every frame of a log, also behind a damaged one. Raises OSError.
+    """Look at every frame of a log, also behind a damaged one; of what cannot be read SQLite says why.
 
     A power cut can tear the last transaction, which nobody was told of; but it was written after the others were on
     the disk. So two commits behind a damaged frame were damaged later.
     """
-    content = path.read_bytes() if path.exists() else b""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
     if len(content) < _HEADER.size:
         return Log({}, is_damaged=False)
     magic, _format, page_bytes, _number, *salts_and_sums = _HEADER.unpack_from(content)

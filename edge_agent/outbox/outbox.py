@@ -86,8 +86,12 @@ class Outbox:
             salvage.finish(self._path)
             if encryption.key_of(self._path, self._key) is None and self._key is not None:
                 self._sound(None).close()
+                if in_clear := salvage.kept_beside(self._path):
+                    salvage.erase(in_clear)
+                    _log.warning(
+                        "outbox %s: with a key nothing stays in clear: damaged files are erased", self._path
+                    )
                 encryption.encrypt(self._path, self._key)
-                salvage.erase(salvage.kept_beside(self._path))
             self._connection = self._sound(self._key)
             with self._transaction() as (connection, now):
                 take_over(connection, self._path, self._owner)
