@@ -21,15 +21,14 @@ from uuid import UUID
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp, counted
-from edge_agent.errors import OutboxDamaged, OutboxError
+from edge_agent.errors import OutboxError
 from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
-from edge_agent.outbox.file import Connection, connect, explained, is_empty, lock, note_count
-from edge_agent.outbox.log import read_log
+from edge_agent.outbox.file import Connection, explained, is_empty, lock, note_count
+from edge_agent.outbox.opening import opened
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
-from edge_agent.outbox.schema import check_ours, look, prepare
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
 _log = logging.getLogger(__name__)
@@ -41,8 +40,6 @@ _PENDING = (
 )
 TELL_EVERY_S = 600.0
 WHY = {GapReason.EXPIRED: "older than they may be kept", GapReason.QUOTA: "there was no room for all"}
-
-_WAL_LIMIT_BYTES = 8 * 1024 * 1024
 
 
 class Outbox:
@@ -83,16 +80,9 @@ class Outbox:
         was_empty = is_empty(self._path)
         self._lock_file = lock(self._path)
         try:
-            salvage.finish(self._path)
-            if encryption.key_of(self._path, self._key) is None and self._key is not None:
-                self._sound(None).close()
-                if in_clear := salvage.kept_beside(self._path):
-                    salvage.erase(in_clear)
-                    _log.warning(
-                        "outbox %s: with a key nothing stays in clear: damaged files are erased", self._path
-                    )
-                encryption.encrypt(self._path, self._key)
-            self._connection = self._sound(self._key)
+            self._connection = opened(
+                self._path, key=self._key, bounds=self._bounds, owner=self._owner, now=self._now
+            )
             with self._transaction() as (connection, now):
                 take_over(connection, self._path, self._owner)
                 if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
@@ -109,50 +99,6 @@ class Outbox:
         except BaseException:
             self.close()
             raise
-
-    def _sound(self, key: bytes | None) -> Connection:
-        """A connection; a damaged file is salvaged first."""
-        try:
-            if not read_log(self._path.with_name(f"{self._path.name}-wal")).is_damaged:
-                return self._connected(key)
-        except OutboxDamaged:
-            pass
-        self._salvage(key)
-        return self._connected(key)
-
-    def _connected(self, key: bytes | None) -> Connection:
-        with explained(self._path, key):
-            look(self._path, key)
-            connection = connect(self._path, key)
-            try:
-                check_ours(connection, self._path)
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA secure_delete = ON")
-                connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-                prepare(connection)
-                (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-                connection.execute(f"PRAGMA max_page_count = {self._bounds.most_pages(int(page_bytes))}")
-                self._check_pages(connection)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
-
-    def _check_pages(self, connection: Connection) -> None:
-        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise OutboxDamaged(f"outbox {self._path}: is damaged")
-
-    def _salvage(self, key: bytes | None) -> None:
-        """Put what can still be read into a new file; the damaged one is kept beside it."""
-        salt = encryption.salt_of(self._path)
-        found = salvage.salvage(self._path, key, salt=salt, owner=self._owner, now=self._now())
-        left = f", {counted(found.images_left, 'picture')} of lost reads left" if found.images_left else ""
-        _log.error(
-            "outbox %s: was damaged: %s and %s could be saved%s, the store is told that some may be"
-            " missing; the damaged file is kept as %s", self._path,
-            counted(found.reads, "read"), counted(found.images, "picture"), left, found.kept,
-        )  # fmt: skip
 
     def close(self) -> None:
         if self._left:

@@ -1,0 +1,70 @@
+"""How the outbox's file is opened: a damaged one is salvaged, a plain one encrypted once there is a key."""
+
+import logging
+from pathlib import Path
+
+from edge_agent.domain import Now, counted
+from edge_agent.errors import OutboxDamaged
+from edge_agent.outbox import encryption, salvage
+from edge_agent.outbox.bounds import Bounds
+from edge_agent.outbox.file import Connection, connect, explained
+from edge_agent.outbox.log import read_log
+from edge_agent.outbox.schema import check_ours, look, prepare
+
+_log = logging.getLogger(__name__)
+
+_WAL_LIMIT_BYTES = 8 * 1024 * 1024
+
+
+def opened(path: Path, *, key: bytes | None, bounds: Bounds, owner: str, now: Now) -> Connection:
+    """A connection to a sound file of this format, encrypted where there is a key. Raises OutboxError."""
+    salvage.finish(path)
+    if encryption.key_of(path, key) is None and key is not None:
+        _sound(path, None, bounds=bounds, owner=owner, now=now).close()
+        if in_clear := salvage.kept_beside(path):
+            salvage.erase(in_clear)
+            _log.warning("outbox %s: damaged files beside it were in clear: erased", path)
+        encryption.encrypt(path, key)
+    return _sound(path, key, bounds=bounds, owner=owner, now=now)
+
+
+def _sound(path: Path, key: bytes | None, *, bounds: Bounds, owner: str, now: Now) -> Connection:
+    """A connection; a damaged file is salvaged first."""
+    try:
+        if not read_log(path.with_name(f"{path.name}-wal")).is_damaged:
+            return _connected(path, key, bounds)
+    except OutboxDamaged:
+        pass
+    found = salvage.salvage(path, key, salt=encryption.salt_of(path), owner=owner, now=now())
+    left = f", {counted(found.images_left, 'picture')} of lost reads left" if found.images_left else ""
+    _log.error(
+        "outbox %s: was damaged: %s and %s could be saved%s, the store is told that some may be missing; the"
+        " damaged file is kept as %s", path,
+        counted(found.reads, "read"), counted(found.images, "picture"), left, found.kept,
+    )  # fmt: skip
+    return _connected(path, key, bounds)
+
+
+def _connected(path: Path, key: bytes | None, bounds: Bounds) -> Connection:
+    with explained(path, key):
+        look(path, key)
+        connection = connect(path, key)
+        try:
+            check_ours(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+            prepare(connection)
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.execute(f"PRAGMA max_page_count = {bounds.most_pages(int(page_bytes))}")
+            _check_pages(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _check_pages(connection: Connection, path: Path) -> None:
+    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        raise OutboxDamaged(f"outbox {path}: is damaged")

@@ -1,0 +1,129 @@
+"""Files with a key: nothing in them can be read without it, and a wrong key is told apart from damage."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge_agent.errors import OutboxError, OutboxUnusable
+from edge_agent.outbox import Outbox, read_status
+from tests.outbox.test_mending import KEY, PLATE, Plate, filled, kept, overwrite
+from tests.outbox.test_outbox import OWNER, Clock, Note
+
+OTHER = b"x" * 32
+
+
+@pytest.mark.parametrize(("start", "size"), [(50 * 4096, 3 * 4096), (100, 4000), (0, 4096)])
+def test_a_damaged_plain_outbox_that_gets_a_key_is_salvaged_and_nothing_stays_in_clear(
+    path: Path, clock: Clock, start: int, size: int
+) -> None:
+    filled(path, clock)
+    overwrite(path, start, size)
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert len(outbox.take(limit=999)) > 180
+    assert not any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_a_key_for_an_outbox_that_was_salvaged_before_leaves_nothing_in_clear(path: Path, clock: Clock) -> None:
+    filled(path, clock)
+    overwrite(path, 50 * 4096, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER):
+        assert len(kept(path)) == 1
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert len(outbox.take(limit=999)) > 190
+    assert not any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_with_a_key_no_payload_is_readable_on_disk(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        outbox.append([Plate() for _ in range(50)])
+        outbox.mark_sent(range(1, 20))
+        outbox.purge(older_than_s=0)
+        outbox.append([Plate() for _ in range(50)])
+        for file in path.parent.iterdir():
+            assert PLATE not in file.read_bytes()
+        assert read_status(path, key=KEY).pending == 50
+    with pytest.raises(sqlite3.DatabaseError):
+        sqlite3.connect(path).execute("SELECT * FROM reads")
+
+
+def test_an_outbox_is_encrypted_once_there_is_a_key_and_keeps_its_reads(path: Path, clock: Clock) -> None:
+    notes = filled(path, clock, count=30)
+    with path.open("rb") as plain:
+        with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+            assert [row.key for row in outbox.take(limit=99)] == [note.key for note in notes]
+            assert outbox.append([Note()]) == (31,)
+        assert not any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+        assert PLATE not in plain.read(), "the plain file is overwritten, not just unlinked"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (OTHER, "is encrypted with another key than that of state.key_file"),
+        (None, "is encrypted: state.key_file must name"),
+    ],
+)
+def test_a_wrong_key_is_told_apart_from_damage(path: Path, clock: Clock, key: bytes | None, said: str) -> None:
+    filled(path, clock, key=KEY)
+    before = path.read_bytes()
+    with pytest.raises(OutboxUnusable, match=said) as caught:
+        Outbox(path=path, now=clock, owner=OWNER, key=key).open()
+    assert caught.value.exit_status == 78
+    assert path.read_bytes() == before
+    assert kept(path) == []
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 200
+
+
+@pytest.mark.parametrize("mark", [None, b"", b"\xff\x00 x", b"hello", bytes(66)])
+def test_a_mark_that_is_lost_is_made_again(path: Path, clock: Clock, mark: bytes | None) -> None:
+    filled(path, clock, key=KEY)
+    whole = path.with_suffix(".keymark").read_bytes()
+    if mark is None:
+        path.with_suffix(".keymark").unlink()
+    else:
+        path.with_suffix(".keymark").write_bytes(mark)
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 200
+    assert path.with_suffix(".keymark").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (OTHER, "does not open with the key of state.key_file, and outbox.keymark, which told whether it is"),
+        (None, "is encrypted: state.key_file must name"),
+    ],
+)
+def test_what_may_have_another_key_is_not_put_aside_where_its_mark_is_lost(
+    path: Path, clock: Clock, key: bytes | None, said: str
+) -> None:
+    filled(path, clock, key=KEY)
+    path.with_suffix(".keymark").unlink()
+    before = path.read_bytes()
+    with pytest.raises(OutboxUnusable, match=said):
+        read_status(path, key=key)
+    with pytest.raises(OutboxUnusable, match=said):
+        Outbox(path=path, now=clock, owner=OWNER, key=key).open()
+    assert path.read_bytes() == before
+    assert kept(path) == []
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 200
+
+
+def test_a_disk_that_refuses_while_encrypting_leaves_the_plain_file(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path, clock, count=3)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edge_agent.outbox.encryption.sync", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OutboxError, match="cannot be encrypted: No space left on device"):
+        Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
+    monkeypatch.undo()
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 3

@@ -1,0 +1,58 @@
+"""The write-ahead log of an outbox that was killed: torn ends are none of our loss, damage is seen and mended."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_agent.outbox import Outbox
+from tests.outbox.test_mending import KEY, Plate, kept, overwrite
+from tests.outbox.test_outbox import OWNER, Clock, Note
+
+
+def killed(path: Path, clock: Clock, *, key: bytes | None, appends: int) -> None:
+    """Leave files as a kill does, with every append in the log."""
+    outbox = Outbox(path=path, now=clock, owner=OWNER, key=key)
+    outbox.open()
+    for _ in range(appends):
+        outbox.append([Plate()])
+    left = {one: one.read_bytes() for one in path.parent.iterdir()}
+    outbox.close()
+    for one, content in left.items():
+        one.write_bytes(content)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_damaged_frame_of_the_log_costs_no_more_than_its_page(
+    path: Path, clock: Clock, key: bytes | None, place: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed(path, clock, key=key, appends=60)
+    log = path.with_name("outbox.db-wal")
+    overwrite(log, int(log.stat().st_size * place), 1)
+    damaged = log.read_bytes()
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert len(outbox.take(limit=99)) >= 58
+        assert [gap.ranges for gap in outbox.take_gaps(limit=9)] == [((1, 60),)]
+        assert outbox.append([Note()]) == (61,)
+    assert "was damaged: " in caplog.text
+    (copy,) = path.parent.glob("outbox.db.damaged-*-wal")
+    assert copy.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("left", [24, 2000, 4119])
+def test_a_commit_that_a_power_cut_tore_is_no_damage(path: Path, clock: Clock, left: int) -> None:
+    killed(path, clock, key=None, appends=30)
+    log = path.with_name("outbox.db-wal")
+    with log.open("rb+") as file:
+        file.truncate(log.stat().st_size - left)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert len(outbox.take(limit=99)) == 29
+    assert kept(path) == []
+
+
+def test_where_the_log_is_lost_no_place_is_given_twice(path: Path, clock: Clock) -> None:
+    killed(path, clock, key=None, appends=30)
+    path.with_name("outbox.db-wal").unlink()
+    path.with_name("outbox.db-shm").unlink()
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (10_031,)
