@@ -74,10 +74,14 @@ def salt_of(path: Path) -> bytes | None:
 def _marked(path: Path) -> tuple[str, bytes | None]:
     """The mark of a file's key, empty without one, and the file's salt."""
     try:
-        mark, *salt = _mark_file(path).read_text(encoding="ascii").split()
-        return mark, bytes.fromhex(salt[0]) if salt else None
+        mark, *salts = _mark_file(path).read_text(encoding="ascii").split()
     except (FileNotFoundError, ValueError):  # a damaged one is none
         return "", None
+    try:
+        (salt,) = map(bytes.fromhex, salts)
+    except ValueError:
+        return mark, None
+    return mark, salt if len(salt) == _SALT_BYTES else None
 
 
 def _is_noise(path: Path) -> bool:

@@ -20,7 +20,7 @@ from edge_agent.outbox.mended import Mended
 from edge_agent.outbox.schema import prepare
 
 HIGHEST_SEQ = 2**40
-MOST_FAILURES = 5_000
+MOST_FAILURES = 1_000
 """Of looking for rows of a small table: where everything fails, the tree has no root left."""
 
 SKIPPED = 10_000

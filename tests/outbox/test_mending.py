@@ -91,12 +91,14 @@ def test_what_the_log_holds_of_a_file_without_a_beginning_is_read_too(path: Path
         assert len(again.take(limit=99)) == 40
 
 
+@pytest.mark.parametrize("kept_of_the_salt", [0, 28, 31])
 def test_of_an_encrypted_file_without_its_salt_nothing_is_saved_but_the_car_reads_on(
-    path: Path, clock: Clock
+    path: Path, clock: Clock, kept_of_the_salt: int
 ) -> None:
     filled(path, clock, key=KEY)
     mark = path.with_suffix(".keymark")
-    mark.write_text(mark.read_text().split()[0])
+    hashed, salt = mark.read_text().split()
+    mark.write_text(f"{hashed} {salt[:kept_of_the_salt]}")
     overwrite(path, 0, 4096)
     with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
         assert outbox.take(limit=9) == []
