@@ -7,62 +7,69 @@ file, and the two must be told apart. The file's salt stands behind it: where th
 import hashlib
 import logging
 import os
+import struct
 import zlib
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxError, OutboxUnusable
-from edge_agent.outbox.file import connect, explained, is_damage, overwrite_open, sync
+from edge_agent.outbox.file import IRREGULAR, PAGE_BYTES, connect, explained, is_damage, overwrite_open, sync
 from edge_agent.outbox.schema import look
 
 _log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
 _SALT_BYTES = 16
-_PAGE_BYTES = 4096
 _PLAIN = b"SQLite format 3\0"
-_LOOKED_AT_BYTES = 16 * 1024 * 1024
-_PIECE_BYTES = 64 * 1024
+_PAGES_LOOKED_AT = 4096
+_TREE_PAGES, _MOST_FRAGMENTS = (2, 5, 10, 13), 60
 
 
 def key_of(path: Path, key: bytes | None) -> bytes | None:
-    """The key that a file is encrypted with: the configured one, or none. Raises OutboxUnusable for others."""
+    """The key that a file is encrypted with: the configured one, or none. Raises OutboxUnusable for others.
+
+    What may have another key is for a person: taken for damage, it would be put aside.
+    """
     try:
         if not path.stat().st_size:
             return key
-        if is_plain(path) or not (_marked(path)[0] or _is_noise(path)):
+        if is_plain(path):
             return None
-        if wrong := _why_not(path, key):
-            raise OutboxUnusable(f"outbox {path}: {wrong}")
+        mark, _ = _marked(path)
+        if key is None and not (mark or _is_noise(path)):
+            return None
+        if key is not None and (mark == _mark(key) or _opens(path, key)):
+            return key
+        if key is not None and not mark and _has_plain_pages(path):
+            return None
     except OSError as error:
         raise OutboxError(f"outbox {error.filename or path}: cannot be read: {error.strerror}") from None
-    return key
+    raise OutboxUnusable(f"outbox {path}: {_wrong(path, mark, key)}")
+
+
+def _wrong(path: Path, mark: str, key: bytes | None) -> str:
+    if key is None:
+        return "is encrypted: state.key_file must name its key"
+    if mark:
+        return f"is encrypted with another key than that of state.key_file, by {_mark_file(path).name}"
+    return (
+        f"does not open with the key of state.key_file, and {_mark_file(path).name}, which told whether it is its"
+        " key, is gone: name the right key, or move the file away"
+    )
+
+
+def is_in_clear(path: Path) -> bool:
+    """Whether a file, which may be damaged, is a plain outbox. Raises OSError."""
+    return is_plain(path) or _has_plain_pages(path)
 
 
 def is_plain(path: Path) -> bool:
     """Whether a file is not encrypted. Raises OSError."""
     with path.open("rb") as file:
         return file.read(len(_PLAIN)) == _PLAIN
-
-
-def _why_not(path: Path, key: bytes | None) -> str | None:
-    """Say why an encrypted file does not open with a key, or with none. Raises OSError.
-
-    Where no mark is left, what may have another key is for a person: taken for damage, it would be put aside.
-    """
-    mark, _ = _marked(path)
-    if key is None:
-        return "is encrypted: state.key_file must name its key"
-    if mark == _mark(key) or _opens(path, key):
-        return None
-    if mark:
-        return "is encrypted with another key than that of state.key_file"
-    return (
-        f"does not open with the key of state.key_file, and {_mark_file(path).name}, which told whether it is its"
-        " key, is gone: name the right key, or move the file away"
-    )
 
 
 def salt_of(path: Path) -> bytes | None:
@@ -73,8 +80,11 @@ def salt_of(path: Path) -> bytes | None:
 
 def _marked(path: Path) -> tuple[str, bytes | None]:
     """The mark of a file's key, empty without one, and the file's salt."""
+    file = _mark_file(path)
+    if file.exists() and not file.is_file():
+        raise OutboxUnusable(f"outbox {file}: {IRREGULAR}")
     try:
-        mark, *salts = _mark_file(path).read_text(encoding="ascii").split()
+        mark, *salts = file.read_text(encoding="ascii").split()
     except (FileNotFoundError, ValueError):  # a damaged one is none
         return "", None
     try:
@@ -84,16 +94,31 @@ def _marked(path: Path) -> tuple[str, bytes | None]:
     return mark, salt if len(salt) == _SALT_BYTES else None
 
 
-def _is_noise(path: Path) -> bool:
-    """Whether nothing of it can be packed, as of an encrypted file; one that is only damaged can be somewhere."""
-    if path.stat().st_size < _PAGE_BYTES:  # too little to tell
-        return False
+def _pages(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        pieces = iter(lambda: file.read(_PIECE_BYTES), b"")
-        return all(
-            len(zlib.compress(piece, 1)) >= len(piece)
-            for piece, _ in zip(pieces, range(_LOOKED_AT_BYTES // _PIECE_BYTES), strict=False)
+        for _ in range(_PAGES_LOOKED_AT):
+            if len(page := file.read(PAGE_BYTES)) < PAGE_BYTES:
+                return
+            yield page
+
+
+def _is_noise(path: Path) -> bool:
+    """Whether most of its pages cannot be packed, as those of an encrypted file."""
+    dense = [len(zlib.compress(page, 1)) >= PAGE_BYTES for page in _pages(path)]
+    return 2 * sum(dense) > len(dense)
+
+
+def _has_plain_pages(path: Path) -> bool:
+    """Whether pages say what they are; of random ones hardly one in a million seems to.
+
+    https://www.sqlite.org/fileformat2.html#b_tree_pages
+    """
+    plain = 0
+    for kind, free, cells, content, fragments in map(struct.Struct(">BHHHB").unpack_from, _pages(path)):
+        plain += (
+            kind in _TREE_PAGES and max(free, 2 * cells, content) <= PAGE_BYTES and fragments <= _MOST_FRAGMENTS
         )
+    return plain > 1
 
 
 def _opens(path: Path, key: bytes) -> bool:
@@ -156,6 +181,9 @@ def encrypt(path: Path, key: bytes) -> None:
             beside.replace(path)
             sync(path.parent)
             overwrite_open(old)
-    except OSError as error:
-        raise OutboxError(f"outbox {path}: cannot be encrypted: {error.strerror}") from None
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutboxError(f"outbox {path}: cannot be encrypted: {error.strerror}") from None
+        raise
     _log.info("outbox %s: is encrypted from now on", path)

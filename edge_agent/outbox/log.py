@@ -5,16 +5,23 @@ The format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
 import functools
 import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-_MAGIC = {0x377F0682: "<u4", 0x377F0683: ">u4"}
+from edge_agent.outbox.file import PAGE_BYTES
+
+_LITTLE, _BIG = 0x377F0682, 0x377F0683
+_MAGIC = {_LITTLE: "<u4", _BIG: ">u4"}
 """How the words are laid that are summed."""
 
 _HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")
+_SUMMED_BYTES = 24
+"""Of the log's header, before its sum."""
+
 _CHECKED_BYTES = 8
 """Of a frame's header, before its page."""
 
@@ -31,26 +38,30 @@ def read_log(path: Path) -> Log:
     """Look at every frame of a log, also behind a damaged one; of what cannot be read SQLite says why.
 
     A power cut can tear the last transaction, which nobody was told of; but it was written after the others were on
-    the disk. So two commits behind a damaged frame were damaged later.
+    the disk. So two commits behind a damaged frame were damaged later; and so was the header before any.
     """
     try:
         content = path.read_bytes()
     except OSError:
         content = b""
-    if len(content) < _HEADER.size:
+    if len(content) < _HEADER.size + _FRAME.size + PAGE_BYTES:
         return Log({}, is_damaged=False)
-    magic, _format, page_bytes, _number, *salts_and_sums = _HEADER.unpack_from(content)
-    if magic not in _MAGIC or not 512 <= page_bytes <= 65536:
-        return Log({}, is_damaged=False)
-    salts, before = salts_and_sums[:2], salts_and_sums[2:]
+    magic, _format, _page_bytes, _number, *salts, sum1, sum2 = _HEADER.unpack_from(content)
+    words = _MAGIC.get(magic, "")
+    begins = bool(words) and _summed(content[:_SUMMED_BYTES], [0, 0], words) == (sum1, sum2)
+    if not begins:  # it was on the disk before the frames: they tell what it said
+        words = _MAGIC[_LITTLE if sys.byteorder == "little" else _BIG]
+        salts = list(_FRAME.unpack_from(content, _HEADER.size)[2:4])
+    before = [sum1, sum2]
     frames: list[tuple[int, bool, bytes]] = []  # number of the page, whether it ends a commit, the page
     sound, behind = 0, 0  # frames up to the last commit before the first damage; commits behind it
-    is_damaged = False
-    for start in range(_HEADER.size, len(content) - _FRAME.size - page_bytes + 1, _FRAME.size + page_bytes):
+    is_damaged = not begins
+    for start in range(_HEADER.size, len(content) - _FRAME.size - PAGE_BYTES + 1, _FRAME.size + PAGE_BYTES):
         number, size, *its_salts, sum1, sum2 = _FRAME.unpack_from(content, start)
-        page = content[start + _FRAME.size : start + _FRAME.size + page_bytes]
+        page = content[start + _FRAME.size : start + _FRAME.size + PAGE_BYTES]
         checked = content[start : start + _CHECKED_BYTES] + page
-        if its_salts == salts and _summed(checked, before, _MAGIC[magic]) == (sum1, sum2):
+        is_first = not begins and start == _HEADER.size  # nothing is left to check it by
+        if its_salts == salts and (is_first or _summed(checked, before, words) == (sum1, sum2)):
             frames.append((number, size > 0, page))
             if size and is_damaged:
                 behind += 1
@@ -59,7 +70,7 @@ def read_log(path: Path) -> Log:
         else:
             is_damaged = True
         before = [sum1, sum2]
-    is_damaged = behind > 1
+    is_damaged = behind > (1 if begins else 0)
     if is_damaged:
         sound = max(k for k, (_, ends, _) in enumerate(frames, start=1) if ends)
     return Log({number: page for number, _, page in frames[:sound]}, is_damaged)

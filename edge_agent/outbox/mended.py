@@ -14,11 +14,10 @@ from typing import Any, Self
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.outbox.file import Connection, connect, is_damage
+from edge_agent.outbox.file import PAGE_BYTES, Connection, connect, is_damage
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.schema import prepare
 
-PAGE_BYTES = 4096
 _COLUMNS = "place, a, b, c, d, e, f"
 _PAGES_AT_ONCE = 500
 """That are called tables, for the memory's sake."""

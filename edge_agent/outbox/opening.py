@@ -21,11 +21,19 @@ def opened(path: Path, *, key: bytes | None, bounds: Bounds, owner: str, now: No
     salvage.finish(path)
     if encryption.key_of(path, key) is None and key is not None:
         _sound(path, None, bounds=bounds, owner=owner, now=now).close()
-        if in_clear := salvage.kept_beside(path):
-            salvage.erase(in_clear)
-            _log.warning("outbox %s: damaged files beside it were in clear: erased", path)
         encryption.encrypt(path, key)
+    if key is not None and (in_clear := [one for one in salvage.kept_beside(path) if _is_in_clear(one)]):
+        salvage.erase(in_clear)
+        _log.warning("outbox %s: damaged files beside it were in clear: erased", path)
     return _sound(path, key, bounds=bounds, owner=owner, now=now)
+
+
+def _is_in_clear(kept: Path) -> bool:
+    """Whether a damaged file is plain; its log is what the file is."""
+    try:
+        return encryption.is_in_clear(kept.with_name(kept.name.removesuffix("-wal")))
+    except OSError:
+        return False
 
 
 def _sound(path: Path, key: bytes | None, *, bounds: Bounds, owner: str, now: Now) -> Connection:

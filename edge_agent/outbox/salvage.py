@@ -230,7 +230,7 @@ def _settle_images(new: Connection, old: "_Damaged", *, now_ms: int) -> int:
     """Make the pictures due whose reads the store has; those whose reads were lost leave, and are counted."""
     alone = "seq IN (SELECT seq FROM images) AND seq NOT IN (SELECT seq FROM reads)"
     new.execute(f"DELETE FROM images_due WHERE NOT ({alone})")
-    if "images_due" in old.broken and "reads" not in old.broken:  # no read was lost: the store has the others
+    if "images_due" in old.broken:  # the store may have their reads: they are sent until they are too old
         new.execute(f"INSERT OR IGNORE INTO images_due (seq) SELECT seq FROM images WHERE {alone}")
     lost = new.execute(f"SELECT seq FROM images WHERE {alone} AND seq NOT IN (SELECT seq FROM images_due)")
     return remove_images(new, [seq for (seq,) in lost], GapReason.DAMAGED, now_ms=now_ms)

@@ -1,5 +1,6 @@
 """Files with a key: nothing in them can be read without it, and a wrong key is told apart from damage."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -127,3 +128,44 @@ def test_a_disk_that_refuses_while_encrypting_leaves_the_plain_file(
     monkeypatch.undo()
     with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
         assert outbox.status().pending == 3
+
+
+@pytest.mark.parametrize("damage", ["a page", "room behind", "a page, another key", "a page, no key"])
+def test_an_encrypted_outbox_without_its_mark_is_never_taken_for_a_plain_one(
+    path: Path, clock: Clock, damage: str
+) -> None:
+    filled(path, clock, key=KEY)
+    path.with_suffix(".keymark").unlink()
+    with path.open("rb+") as file:
+        file.seek(0 if damage == "room behind" else 50 * 4096, 2 if damage == "room behind" else 0)
+        file.write(bytes(16 * 4096 if damage == "room behind" else 4096))
+    before = path.read_bytes()
+    if "key" in damage:
+        with pytest.raises(OutboxUnusable):
+            Outbox(path=path, now=clock, owner=OWNER, key=OTHER if "another" in damage else None).open()
+        assert path.read_bytes() == before
+        return
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert len(outbox.take(limit=999)) > 190
+    assert [one.read_bytes() for one in kept(path)] == ([before] if damage == "a page" else [])
+
+
+@pytest.mark.parametrize("left", ["empty", "absent"])
+def test_a_damaged_file_in_clear_goes_at_the_first_start_with_a_key(path: Path, clock: Clock, left: str) -> None:
+    filled(path, clock)
+    overwrite(path, 50 * 4096, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER):
+        assert len(kept(path)) == 1
+    path.unlink()
+    if left == "empty":
+        path.touch()
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY):
+        assert not any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_a_mark_that_is_no_file_is_named(path: Path, clock: Clock) -> None:
+    filled(path, clock, key=KEY)
+    path.with_suffix(".keymark").unlink()
+    os.mkfifo(path.with_suffix(".keymark"))
+    with pytest.raises(OutboxUnusable, match=r"outbox\.keymark: is no regular file: move it away"):
+        Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()

@@ -39,6 +39,19 @@ def test_a_damaged_frame_of_the_log_costs_no_more_than_its_page(
     assert copy.read_bytes() == damaged
 
 
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize(("start", "size"), [(0, 32), (17, 1), (26, 1), (0, 4)])
+def test_a_damaged_header_of_the_log_costs_nothing(
+    path: Path, clock: Clock, key: bytes | None, start: int, size: int
+) -> None:
+    killed(path, clock, key=key, appends=30)
+    overwrite(path.with_name("outbox.db-wal"), start, size)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert len(outbox.take(limit=99)) == 30
+        assert outbox.append([Note()]) == (31,)
+    assert len(kept(path)) == 1
+
+
 @pytest.mark.parametrize("left", [24, 2000, 4119])
 def test_a_commit_that_a_power_cut_tore_is_no_damage(path: Path, clock: Clock, left: int) -> None:
     killed(path, clock, key=None, appends=30)

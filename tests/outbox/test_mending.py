@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.domain import GapReason, Missing
-from edge_agent.errors import OutboxDamaged, OutboxError, StateDirectoryError
+from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable, StateDirectoryError
 from edge_agent.outbox import Bounds, Outbox, read_status
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -113,9 +113,10 @@ def test_a_file_that_is_no_outbox_is_moved_aside(path: Path, clock: Clock) -> No
     path.parent.mkdir()
     path.write_bytes(b"The quick brown fox jumps over the lazy dog. " * 100)
     before = path.read_bytes()
-    for key in (None, KEY):
-        with pytest.raises(OutboxDamaged, match="is not an outbox, or is damaged; the file was left as it is"):
-            read_status(path, key=key)
+    with pytest.raises(OutboxDamaged, match="is not an outbox, or is damaged; the file was left as it is"):
+        read_status(path)
+    with pytest.raises(OutboxUnusable, match="does not open with the key of state"):
+        read_status(path, key=KEY)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
     assert [one.read_bytes() for one in kept(path)] == [before]
