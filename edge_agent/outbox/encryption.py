@@ -16,13 +16,21 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxError, OutboxUnusable
-from edge_agent.outbox.file import IRREGULAR, PAGE_BYTES, connect, explained, is_damage, overwrite_open, sync
+from edge_agent.outbox.file import (
+    IRREGULAR,
+    PAGE_BYTES,
+    SALT_BYTES,
+    connect,
+    explained,
+    is_damage,
+    overwrite_open,
+    sync,
+)
 from edge_agent.outbox.schema import look
 
 _log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
-_SALT_BYTES = 16
 _PLAIN = b"SQLite format 3\0"
 _PAGES_LOOKED_AT = 4096
 _TREE_PAGES, _MOST_FRAGMENTS = (2, 5, 10, 13), 60
@@ -91,7 +99,7 @@ def _marked(path: Path) -> tuple[str, bytes | None]:
         (salt,) = map(bytes.fromhex, salts)
     except ValueError:
         return mark, None
-    return mark, salt if len(salt) == _SALT_BYTES else None
+    return mark, salt if len(salt) == SALT_BYTES else None
 
 
 def _pages(path: Path) -> Iterator[bytes]:
@@ -150,7 +158,7 @@ def _mark(key: bytes) -> str:
 
 def _salt(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(_SALT_BYTES)
+        return file.read(SALT_BYTES)
 
 
 def _write(path: Path, text: str) -> None:

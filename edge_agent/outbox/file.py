@@ -18,7 +18,7 @@ from edge_agent.errors import OutboxBusy, OutboxDamaged, OutboxError, StateDirec
 Connection = Any
 """A connection of sqlcipher3, which publishes no types."""
 
-PAGE_BYTES = 4096
+PAGE_BYTES, SALT_BYTES = 4096, 16
 FULL = "the disk is full: make room on it first"
 IRREGULAR = "is no regular file: move it away"
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that

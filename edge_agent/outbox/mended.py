@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.outbox.file import PAGE_BYTES, Connection, connect, is_damage
+from edge_agent.outbox.file import PAGE_BYTES, SALT_BYTES, Connection, connect, is_damage
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.schema import prepare
 
@@ -40,11 +40,11 @@ class Mended:
         self._source = path
         self.path = path.with_name(f"{path.name}.mending")
         self._key = key
-        if key is not None and not self._begins(path):
-            self._key = key + salt if salt else key
-        elif key is not None:
+        if key is not None and self._begins(path):
             with path.open("rb") as file:
-                self._key = key + file.read(16)
+                salt = file.read(SALT_BYTES)
+        if key is not None and salt is not None:
+            self._key = key + salt
 
     def __enter__(self) -> Self:
         self._delete()

@@ -261,7 +261,6 @@ class Outbox:
             if self._ages is not None:
                 self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
                 self._ages.save(connection, now)
-            note(connection, self._lock_file)
             age_s, keep_s = self._age_s(now), self._bounds.keep_s
             gone = remove_older(connection, GapReason.EXPIRED, age_s=age_s - keep_s, now_ms=_ms(now))
             outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=keep_s)
