@@ -51,6 +51,8 @@ def status(*, config: ConfigOption = SERVICE_DIRECTORY, jsonl: JsonLines = False
             print(f"left         {reads}   ({reason}: deleted without a receipt)")
         for reason, images in found.images_left.items():
             print(f"left         {images}   ({reason}: pictures alone, deleted without a receipt)")
+        for name, size_bytes in found.damaged.items():
+            print(f"put aside    {name}   ({size_bytes / 1024:.0f} KiB: damaged; goes when its reads are too old)")
 
 
 @outbox_app.command(epilog="Example: edge-agent outbox export /media/stick")

@@ -4,6 +4,7 @@ from edge_agent.outbox.bounds import Bounds, Gone
 from edge_agent.outbox.file import is_empty
 from edge_agent.outbox.outbox import Outbox
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
+from edge_agent.outbox.salvage import kept_beside
 from edge_agent.outbox.status import OutboxStatus, check_pages, contents, read_purges, read_status, why_not_ours
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "check_pages",
     "contents",
     "is_empty",
+    "kept_beside",
     "read_purges",
     "read_status",
     "why_not_ours",

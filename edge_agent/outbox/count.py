@@ -5,7 +5,7 @@ The file has it; a hint of it stands beside the file, in the lock, should the fi
 
 from pathlib import Path
 
-from edge_agent.domain import GapReason
+from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxUnusable
 from edge_agent.outbox.bounds import insert_gap
 from edge_agent.outbox.file import Connection, counted, note_count
@@ -29,14 +29,17 @@ def take_over(connection: Connection, path: Path, owner: str) -> None:
 
 
 def go_on(connection: Connection, lock_file: int, owner: str, *, now_ms: int) -> int:
-    """Leave places out, with a gap record, where the file is behind the hint; returns the hint then, else 0."""
+    """Leave places out, with gap records, where the file is behind the hint; returns the hint then, else 0."""
     at_least, whose = counted(lock_file)
     last, _ = connection.execute(CURRENT).fetchone()
     if whose != owner or at_least <= last:
         return 0
     beyond = at_least + SKIPPED
     connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (beyond, owner))
-    insert_gap(connection, [(last + 1, beyond)], GapReason.DAMAGED, reads=0, acknowledged=0, now_ms=now_ms)
+    for what in Missing:  # also pictures whose reads the store has
+        insert_gap(
+            connection, [(last + 1, beyond)], GapReason.DAMAGED, what=what, reads=0, acknowledged=0, now_ms=now_ms
+        )
     return at_least
 
 

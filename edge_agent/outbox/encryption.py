@@ -7,6 +7,7 @@ file, and the two must be told apart. The file's salt stands behind it: where th
 import hashlib
 import logging
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -172,10 +173,17 @@ def _write(path: Path, text: str) -> None:
     sync(path.parent)
 
 
+def _check_room(path: Path) -> None:
+    if shutil.disk_usage(path.parent).free < (needed := path.stat().st_size):
+        mb = needed // 1_000_000 + 1
+        raise OutboxError(f"outbox {path}: encrypting it needs {mb} MB free on its disk for a while: make room")
+
+
 def encrypt(path: Path, key: bytes) -> None:
     """Copy a sound plain file into an encrypted one, put it in its place, and overwrite it. Raises OutboxError."""
     beside = path.with_name(f"{path.name}.encrypting")
     try:
+        _check_room(path)
         os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with explained(path), closing(connect(path, None)) as plain:
             plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")

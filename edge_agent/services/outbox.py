@@ -20,7 +20,7 @@ from edge_agent.contract.receipt import decode_receipt
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import Missing
 from edge_agent.errors import ContractError, ExportError, OutboxBusy, OutboxUnusable
-from edge_agent.outbox import Gap, ImageRow, Outbox, Row, contents, read_purges, read_status
+from edge_agent.outbox import Gap, ImageRow, Outbox, Row, contents, kept_beside, read_purges, read_status
 from edge_agent.publisher import gap_record
 
 
@@ -28,7 +28,8 @@ from edge_agent.publisher import gap_record
 class Account:
     """What is in the outbox; times in UTC.
 
-    left counts by reason the reads that were deleted without a receipt, images_left those whose picture alone was.
+    left counts by reason the reads that were deleted without a receipt, images_left those whose picture alone was;
+    damaged holds the bytes of each damaged file that was put aside.
     """
 
     owner: str
@@ -42,6 +43,7 @@ class Account:
     size_bytes: int
     left: dict[str, int]
     images_left: dict[str, int]
+    damaged: dict[str, int]
 
 
 def status(agent: AgentSettings) -> Account:
@@ -63,6 +65,7 @@ def status(agent: AgentSettings) -> Account:
         size_bytes=found.size_bytes,
         left=dict(left[Missing.READS]),
         images_left=dict(left[Missing.IMAGES]),
+        damaged={one.name: one.stat().st_size for one in sorted(kept_beside(path))},
     )
 
 

@@ -95,6 +95,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    if path.exists() and not (path.is_file() or path.is_dir()):  # opening a FIFO would wait for ever
+        raise StoreError(f"{path}: is no regular file")
     with path.open("rb") as file:
         if file.read(1) == _DER:
             raise StoreError(

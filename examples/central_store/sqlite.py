@@ -99,6 +99,7 @@ class SqliteDatabase:
             path.touch(mode=0o600)  # before SQLite makes it readable by all; its other files take the mode from it
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)
             try:
+                self._check_ours()
                 self._connection.execute("PRAGMA journal_mode = WAL")  # so that others can read meanwhile
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._connection.execute("PRAGMA secure_delete = ON")
@@ -164,8 +165,16 @@ class SqliteDatabase:
             rows = self._connection.execute(query, (limit,)).fetchall()
         return [Access(datetime.fromisoformat(asked_at), *others) for asked_at, *others in rows]
 
+    def _check_ours(self) -> None:
+        tables = self._connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+        if tables and "deliveries" not in self._columns():
+            raise StoreError(f"database {self._path}: is of another program: name the store's file")
+
+    def _columns(self) -> list[str]:
+        return [name for _, name, *_ in self._connection.execute("PRAGMA table_info(reads)")]
+
     def _migrate(self) -> None:
-        columns = [name for _, name, *_ in self._connection.execute("PRAGMA table_info(reads)")]
+        columns = self._columns()
         if columns and "aged_from" not in columns:
             self._connection.create_function("digest", 1, _digest, deterministic=True)
             self._connection.create_function("aged_from", 3, _aged_from, deterministic=True)

@@ -236,6 +236,9 @@ def test_names_that_are_wrong_are_said_before_anything_is_stored(
     assert capsys.readouterr().err == f"central store: {tmp_path}/no: cannot be read: No such file or directory\n"
     assert main(["import", "--database", sqlite_file.name, str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"central store: {tmp_path}: cannot be read: Is a directory\n"
+    os.mkfifo(tmp_path / "fifo")
+    assert main(["import", "--database", sqlite_file.name, str(tmp_path / "fifo")]) == 1
+    assert capsys.readouterr().err == f"central store: {tmp_path}/fifo: is no regular file\n"
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,18 @@ def test_other_commands_do_not_wait(tmp_path: Path, command: str) -> None:
         assert line.startswith("central store: database postgresql://127.0.0.1:1/lpr: connection failed: ")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_another_programs_file_stays_as_it_is(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE reads (seq INTEGER PRIMARY KEY, payload BLOB)")
+    before = path.read_bytes()
+    with running(tmp_path, command, "--database", str(path), *COMMANDS[command]) as store:
+        assert store.process.wait(20) == 1
+        assert store.said() == f"central store: database {path}: is of another program: name the store's file\n"
+    assert path.read_bytes() == before
+
+
 def test_a_store_waits_for_a_file_that_another_program_writes(
     tmp_path: Path, broker: Mosquitto, sqlite_file: SqliteFile
 ) -> None:

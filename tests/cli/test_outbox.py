@@ -332,6 +332,9 @@ def test_a_purge_counts_nothing_that_a_damage_took(car: Car) -> None:
     done = car.run("purge", "--yes", "--older-than", "1 hour")
     assert "3 reads and 2 pictures could be saved" in done.stderr
     assert done.stdout == "0 reads and 0 pictures deleted\n"
+    (kept,) = file.parent.glob(f"{OUTBOX_FILE}.damaged-*")
+    assert car.status()["damaged"] == {kept.name: kept.stat().st_size}
+    assert f"put aside    {kept.name}   (" in car.run("status").stdout
 
 
 @pytest.mark.parametrize("command", [("purge", "--yes"), ("receipts", "receipts.jsonl")])

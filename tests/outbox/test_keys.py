@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -124,6 +125,18 @@ def test_a_disk_that_refuses_while_encrypting_leaves_the_plain_file(
     monkeypatch.setattr("edge_agent.outbox.encryption.sync", refuse)
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OutboxError, match="cannot be encrypted: No space left on device"):
+        Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
+    monkeypatch.undo()
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 3
+
+
+def test_a_disk_without_room_to_encrypt_says_how_much_it_needs(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path, clock, count=3)
+    monkeypatch.setattr("edge_agent.outbox.encryption.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(OutboxError, match=f"outbox {path}: encrypting it needs 1 MB free on its disk"):
         Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
     monkeypatch.undo()
     with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
