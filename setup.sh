@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 venv=.venv
 case "${1:-}" in
     run)  packages="python3-venv mosquitto"; extras="" ;;
-    test) packages="python3-venv gcc libc6-dev mosquitto openssl postgresql chromium systemd python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+    test) packages="python3-venv gcc libc6-dev gpsd gpsd-clients mosquitto openssl postgresql chromium systemd python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
           extras="[test]" ;;
     lint) packages="python3-venv"; extras="[test,lint]" ;;
     easyocr) packages="python3-venv"; extras="[test,easyocr,training]"; venv=.venv-easyocr ;;  # several GB: apart

@@ -59,6 +59,10 @@ class Timed:
         self.detect_ms: list[float] = []
         self.read_ms: list[float] = []
 
+    @property
+    def in_sight(self) -> bool:
+        return self._pipeline.in_sight
+
     def step(self, frame: Frame, *, quarters: Iterable[int]) -> list[Read]:
         return self._pipeline.step(frame, quarters=quarters, looked=self._looked)
 

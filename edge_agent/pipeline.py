@@ -29,6 +29,9 @@ class TellsStill(Protocol):
 class FollowsVehicles(Protocol):
     """What the pipeline needs from a tracker."""
 
+    @property
+    def in_sight(self) -> bool: ...
+
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]: ...
 
     def stay(self, frame: Frame) -> list[Read]: ...
@@ -63,6 +66,11 @@ class Pipeline:
         self._reader = reader
         self._tracker = tracker
         self._still = still
+
+    @property
+    def in_sight(self) -> bool:
+        """Whether a plate is in sight, or was a moment ago."""
+        return self._tracker.in_sight
 
     def look(self, image: Image, *, quarters: Iterable[int] = ()) -> Look:
         """Find and read the plates of one picture; far ones too in the quarters (0..3) named."""

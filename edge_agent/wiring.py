@@ -24,6 +24,7 @@ from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink, Tls
 from edge_agent.outbox import Bounds, Outbox
 from edge_agent.pipeline import Pipeline, ReadsPlates
+from edge_agent.position import NOWHERE, Gpsd, NoPosition
 from edge_agent.publisher import Publisher, last_will
 from edge_agent.reading.journal import Journal
 from edge_agent.reading.passes import Passes
@@ -218,8 +219,13 @@ def source(models: config.ModelSettings) -> Source:
     )
 
 
+def position(settings: config.PositionSettings) -> NoPosition:
+    """What knows where the car is."""
+    return Gpsd(host=settings.gpsd_host, port=settings.gpsd_port) if settings.gpsd_host else NOWHERE
+
+
 def keep_reads(
-    agent: config.AgentSettings, outbox: Outbox, publisher: Publisher
+    agent: config.AgentSettings, outbox: Outbox, publisher: Publisher, where: NoPosition = NOWHERE
 ) -> Callable[[Sequence[Read]], None]:
     """The way of reads to the disk: committed when it returns, then the publisher is told. Raises ModelError."""
     seen = Passes(within_s=agent.passes.within_s)
@@ -238,7 +244,7 @@ def keep_reads(
                         vehicle=agent.vehicle.id,
                         source=by,
                         clock=clock,
-                        position=None,
+                        position=where.at(read.captured.monotonic_s),
                         image=_picture(read) if agent.images.send else None,
                     )
                 )

@@ -10,6 +10,7 @@ from edge_agent.config.settings import (
     ImageSettings,
     ModelSettings,
     MqttSettings,
+    PositionSettings,
     RetentionSettings,
     StateSettings,
     VehicleSettings,
@@ -17,6 +18,7 @@ from edge_agent.config.settings import (
 from edge_agent.contract.record import decode_read
 from edge_agent.errors import ConfigurationError
 from edge_agent.outbox import Outbox
+from edge_agent.position import Gpsd, fix_of
 from tests.contract.reads import make_read
 from tests.outbox.test_outbox import Note
 
@@ -65,6 +67,24 @@ def test_a_read_has_its_picture_where_the_site_wants_it(tmp_path: Path, *, send:
     named = decode_read(row.payload).image
     assert [one.key.sha256 for one in pictures] == ([named.sha256] if named else [])
     assert (named is not None) is send
+
+
+def test_a_read_says_where_the_car_was_when_its_frame_was_taken(tmp_path: Path) -> None:
+    read = make_read("AB12")
+    fix = fix_of({"class": "TPV", "mode": 2, "lat": 41.76, "lon": -72.67}, at_s=read.captured.monotonic_s - 2)
+    gpsd = wiring.position(PositionSettings(gpsd_host="127.0.0.1"))
+    assert isinstance(gpsd, Gpsd)
+    assert fix is not None
+    gpsd.keep(fix)
+    outbox = Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
+    agent = AgentSettings(vehicle=VEHICLE)
+    with outbox:
+        wiring.keep_reads(agent, outbox, wiring.publisher(agent, outbox), gpsd)([read])
+        wiring.keep_reads(agent, outbox, wiring.publisher(agent, outbox))([make_read("CD34")])
+        found, unknown = (decode_read(row.payload).position for row in outbox.take(limit=9))
+    assert found is not None
+    assert (found.lat_deg, found.lon_deg, found.speed_kmh, found.fix_age_ms) == (41.76, -72.67, None, 2000)
+    assert unknown is None
 
 
 def test_a_record_names_the_networks_by_the_hashes_that_were_checked() -> None:

@@ -242,6 +242,17 @@ class PassesSettings(Settings):
     )
 
 
+class PositionSettings(Settings):
+    """Where the car was, beside each read."""
+
+    gpsd_host: HostName | None = Field(
+        default=None,
+        description="Name or address of the gpsd that the car's receiver is attached to; absent: reads carry no"
+        " position.",
+    )
+    gpsd_port: int = Field(default=2947, ge=1, le=65535, description="Its TCP port.")
+
+
 class ImageSettings(Settings):
     """Pictures of the plates, beside what was read."""
 
@@ -278,6 +289,9 @@ class AgentSettings(Settings):
     )
     passes: PassesSettings = Field(
         default=PassesSettings(), description="How reads of several cameras belong together."
+    )
+    position: PositionSettings = Field(
+        default=PositionSettings(), description="Where the car was, beside each read."
     )
     images: ImageSettings = Field(
         default=ImageSettings(), description="Pictures of the plates, beside what was read."

@@ -77,6 +77,7 @@ class HealthRecord(_Part):
     outbox: OutboxHealth
     delivery: DeliveryHealth
     clock: Clock
+    fix_age_s: Count | None = Field(description="How old the last fix of the car's position is.")
     disk_free_bytes: Count | None
     certificate_expires_at: Time | None = Field(description="Of the vehicle's client certificate.")
     warnings: Annotated[tuple[Line, ...], Field(max_length=20)]

@@ -51,6 +51,11 @@ class Tracker:
         self._at: Stamp | None = None
         """Of the last frame."""
 
+    @property
+    def in_sight(self) -> bool:
+        """Whether a plate is followed."""
+        return bool(self._tracks)
+
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
         """Take one frame's readings; give the passes that are complete at its time."""
         left = []

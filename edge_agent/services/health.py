@@ -16,6 +16,7 @@ from edge_agent.errors import BrokerError
 from edge_agent.host import clock_state
 from edge_agent.mqtt import Identity, expiry_warning, identity
 from edge_agent.outbox import Outbox, OutboxStatus, Purge
+from edge_agent.position import NoPosition
 from edge_agent.publisher import Publisher
 from edge_agent.services.line import CameraLine, LineStatus
 
@@ -27,12 +28,19 @@ class Health:
     """Asks everybody; encode() is called on the publisher's thread."""
 
     def __init__(
-        self, *, agent: AgentSettings, outbox: Outbox, publisher: Publisher, lines: Sequence[CameraLine]
+        self,
+        *,
+        agent: AgentSettings,
+        outbox: Outbox,
+        publisher: Publisher,
+        lines: Sequence[CameraLine],
+        position: NoPosition,
     ) -> None:
         self._agent = agent
         self._outbox = outbox
         self._publisher = publisher
         self._lines = lines
+        self._position = position
         self._began_s = time.monotonic()
 
     def encode(self) -> bytes:
@@ -45,6 +53,7 @@ class Health:
         outbox, lines, clock = self._outbox.status(), [line.status for line in self._lines], clock_state()
         counters = self._publisher.counters
         free = _free_bytes(self._agent.state.directory)
+        fix_age_s = self._position.fix_age_s()
         names = [line.name for line in self._lines]
         warnings = [
             *wrong,
@@ -52,6 +61,7 @@ class Health:
             *(line for one in zip(names, lines, strict=True) for line in _of_a_camera(*one)),
             *_of_the_outbox(outbox),
             *_of_the_computer(clock, free),
+            *([line] if (line := self._position.problem()) else []),
         ]
         if self._agent.state.key_file is None:
             warnings.append("reads lie on the disk unencrypted: state.key_file is not set")
@@ -84,6 +94,7 @@ class Health:
             clock=Clock.model_validate(
                 {"synchronized": clock.synchronized, "source": clock.source, "error_ms": clock.error_ms}
             ),
+            fix_age_s=None if fix_age_s is None else int(fix_age_s),
             disk_free_bytes=free,
             certificate_expires_at=certificate.expires_at if certificate else None,
             warnings=tuple(one[:LONGEST_LINE] for one in warnings[:20]),

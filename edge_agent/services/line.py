@@ -18,6 +18,12 @@ from edge_agent.vision.far import QUARTERS
 log = logging.getLogger(__name__)
 
 LOOK_UP_S = 0.5
+
+STANDING_BELOW_KMH = 5.0
+STANDING_PERIODS = 2
+"""A car that stands looks at half as many frames until a plate is in sight: nothing closes in as fast as while it
+drives."""
+
 MOST_WAITING = 1000
 """Reads that may wait in memory while the disk refuses them."""
 
@@ -27,6 +33,9 @@ KeepReads = Callable[[Sequence[Read]], None]
 
 class TakesFrames(Protocol):
     """What the line needs from a pipeline: the reads that a frame, or time alone, completes."""
+
+    @property
+    def in_sight(self) -> bool: ...
 
     def step(self, frame: Frame, *, quarters: Iterable[int]) -> list[Read]: ...
 
@@ -68,6 +77,7 @@ class CameraLine:
         tell_lost: Callable[[int], None],
         max_fps: float,
         far_plates: bool,
+        own_speed_kmh: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.name = name
         self._capture = capture
@@ -77,6 +87,7 @@ class CameraLine:
         self._tell_lost = tell_lost
         self._period_s = 1 / max_fps
         self._far_plates = far_plates
+        self._own_speed_kmh = own_speed_kmh
         self._stop = threading.Event()
         self._waiting: list[Read] = []
         self._processed = self._reads = self._lost = self._told_lost = 0
@@ -138,7 +149,7 @@ class CameraLine:
             self._processed += 1
             busy_s = time.monotonic() - self._turned_s
             took_s = busy_s / (1 + len(quarters))
-            self._stop.wait(max(0.0, self._period_s - busy_s))
+            self._stop.wait(max(0.0, self._pause_s() - busy_s))
         self._store(self._pipeline.finish())
         self._finished = True
         if self._waiting:
@@ -146,6 +157,12 @@ class CameraLine:
             self._lost += len(self._waiting)
             self._waiting.clear()
             self._account()
+
+    def _pause_s(self) -> float:
+        """From one look to the next."""
+        speed_kmh = self._own_speed_kmh()
+        stands = speed_kmh is not None and speed_kmh < STANDING_BELOW_KMH
+        return self._period_s * (STANDING_PERIODS if stands and not self._pipeline.in_sight else 1)
 
     def _store(self, reads: Sequence[Read]) -> None:
         """Commit reads; what a full or faulty disk refuses waits in memory, bounded, and is tried again."""

@@ -22,7 +22,8 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
     settings = configuration.agent
     outbox = wiring.outbox(settings)
     publisher = wiring.publisher(settings, outbox)
-    keep = wiring.keep_reads(settings, outbox, publisher)
+    position = wiring.position(settings.position)
+    keep = wiring.keep_reads(settings, outbox, publisher, position)
     lines = []
     for camera in configuration.cameras:
         latest: Latest[Frame] = Latest()
@@ -36,9 +37,13 @@ def run(configuration: Configuration, stop: threading.Event) -> None:
                 tell_lost=outbox.not_written,
                 max_fps=camera.reading.max_fps,
                 far_plates=camera.reading.far_plates,
+                own_speed_kmh=position.speed_kmh,
             )
         )
-    publisher.report(Health(agent=settings, outbox=outbox, publisher=publisher, lines=lines).encode)
-    Agent(outbox=outbox, publisher=publisher, lines=lines, service_manager=ServiceManager.from_environment()).run(
-        stop
+    health = Health(agent=settings, outbox=outbox, publisher=publisher, lines=lines, position=position)
+    publisher.report(health.encode)
+    agent = Agent(
+        outbox=outbox, publisher=publisher, lines=lines, service_manager=ServiceManager.from_environment()
     )
+    with position:
+        agent.run(stop)

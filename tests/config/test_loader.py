@@ -342,7 +342,7 @@ def test_what_is_commented_out_in_the_shipped_files_is_what_holds_without_it(tmp
     """Taking away every # changes nothing: the comments show the defaults, but for what has none."""
     shipped = resources.path("config")
     without_default = {"ca_file", "certificate_file", "key_file", "username", "password_file", "credentials_file"}
-    without_default |= {"detection_confidence", "gain", "name"}
+    without_default |= {"detection_confidence", "gain", "gpsd_host", "name"}
     for path in [shipped / "agent.toml", *shipped.glob("cameras/**/*.toml")]:
         if "rtsp" in path.name:
             continue  # its overrides differ from the defaults to show how

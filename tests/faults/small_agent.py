@@ -60,6 +60,8 @@ class Eyes:
     def close(self) -> None:
         pass
 
+    in_sight = False
+
     def step(self, frame: Frame, *, quarters: Iterable[int]) -> list[Read]:
         return [make_read(self._plate or f"{random.choice('ABCXYZ')}{random.randint(100, 999_999)}")]
 

@@ -17,6 +17,7 @@ from edge_agent.contract.health import HealthRecord, decode_health
 from edge_agent.domain import ClockState
 from edge_agent.errors import ContractError
 from edge_agent.outbox import Outbox
+from edge_agent.position import NOWHERE, NoPosition
 from edge_agent.publisher import Counters
 from edge_agent.services.health import Health
 from edge_agent.services.line import LineStatus
@@ -37,7 +38,13 @@ def right_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_agent.services.health.clock_state", lambda: clock)
 
 
-def record(directory: Path, *lines: LineStatus, mqtt: MqttSettings | None = None, key: bool = True) -> HealthRecord:
+def record(
+    directory: Path,
+    *lines: LineStatus,
+    mqtt: MqttSettings | None = None,
+    key: bool = True,
+    position: NoPosition = NOWHERE,
+) -> HealthRecord:
     key_file = directory / "outbox.key"
     key_file.write_text("00" * 32)
     key_file.chmod(0o600)
@@ -56,6 +63,7 @@ def record(directory: Path, *lines: LineStatus, mqtt: MqttSettings | None = None
             outbox=outbox,
             publisher=cast("Any", SimpleNamespace(counters=Counters(receipted=7, refused=1))),
             lines=cast("Any", [SimpleNamespace(name=f"cam-{k}", status=one) for k, one in enumerate(lines)]),
+            position=position,
         )
         assert decode_health(health.encode()).cameras == health.record(datetime.now(UTC)).cameras
         return health.record(datetime.now(UTC))
@@ -131,6 +139,21 @@ def test_a_certificate_that_has_expired_is_told_and_stops_nothing(tmp_path: Path
         tmp_path, LINE, mqtt=MqttSettings(certificate_file=certificate, key_file=certificate.with_suffix(".key"))
     )
     assert "expired" in found.warnings[0]
+
+
+def test_the_age_of_the_last_fix_is_told_and_no_position(tmp_path: Path) -> None:
+    class Parked(NoPosition):
+        def fix_age_s(self) -> float:
+            return 125.4
+
+        def problem(self) -> str:
+            return "gpsd has had no fix for 125 s"
+
+    assert record(tmp_path, LINE).fix_age_s is None
+    found = record(tmp_path, LINE, position=Parked())
+    assert found.fix_age_s == 125
+    assert "gpsd has had no fix for 125 s" in found.warnings
+    assert "lat" not in found.encode().decode()
 
 
 def test_what_is_no_health_record_is_refused_in_one_line() -> None:

@@ -66,7 +66,14 @@ class Disk:
 
 
 def make_line(
-    latest: PatientLatest, camera: Frames, plates: fakes.PlatesGiven, disk: Disk, *, far_plates: bool = False
+    latest: PatientLatest,
+    camera: Frames,
+    plates: fakes.PlatesGiven,
+    disk: Disk,
+    *,
+    far_plates: bool = False,
+    own_speed_kmh: float | None = None,
+    max_fps: float = 120,
 ) -> CameraLine:
     return CameraLine(
         name="front",
@@ -75,8 +82,9 @@ def make_line(
         pipeline=Pipeline(detector=plates, reader=plates, tracker=Tracker(rules=RULES, new_id=fakes.CountingIds())),
         keep=disk,
         tell_lost=disk.tell_lost,
-        max_fps=120,
+        max_fps=max_fps,
         far_plates=far_plates,
+        own_speed_kmh=lambda: own_speed_kmh,
     )
 
 
@@ -126,6 +134,36 @@ def test_a_frame_that_had_to_wait_is_looked_at_once() -> None:
         threading.Event().wait(0.01)
     assert (line.status.processed, line.status.dropped) == (1, 2)
     assert plates.quarters == []
+
+
+@pytest.mark.parametrize(
+    ("speed_kmh", "plates", "periods"), [(None, 0, 1), (80.0, 0, 1), (0.0, 0, 2), (4.9, 0, 2), (0.0, 1, 1)]
+)
+def test_a_car_that_stands_looks_half_as_often_until_a_plate_is_in_sight(
+    monkeypatch: pytest.MonkeyPatch, speed_kmh: float | None, plates: int, periods: int
+) -> None:
+    latest = PatientLatest()
+    seen = fakes.PlatesGiven([fakes.reading("ABC123")][:plates])
+    line = make_line(latest, Frames(0, latest), seen, Disk(), own_speed_kmh=speed_kmh, max_fps=1)
+    waited: list[float] = []
+    monkeypatch.setattr(line, "_stop", Stopwatch(waited))
+    latest.put(fakes.frame(0, 0.0))
+    line.start()
+    while line.status.processing:
+        threading.Event().wait(0.01)
+    assert waited == [pytest.approx(periods, abs=0.5)]
+
+
+class Stopwatch(threading.Event):
+    """An event that notes for how long it was waited for, and does not wait."""
+
+    def __init__(self, waited: list[float]) -> None:
+        super().__init__()
+        self._waited = waited
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._waited.append(timeout or 0.0)
+        return True
 
 
 def test_plates_are_in_the_log_at_debug_alone(caplog: pytest.LogCaptureFixture) -> None:
