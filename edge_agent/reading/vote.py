@@ -31,9 +31,9 @@ _ROUND_COLUMNS = [1 + ALPHABET.index(one) for one in ROUND]
 
 FULL_WEIGHT_WIDTH_PX = 120.0
 LEAST_CONFIDENCE = 0.05
-TRUST = 2
-"""Exponent of a plate's size and of its weakest character's share in its weight: the many frames of a far plate
-must not outvote the few of a near one."""
+SIZE_TRUST, SURE_TRUST = 4, 2
+"""Exponents of a plate's size and of its weakest character's share in its weight: the many frames of a far plate
+must not outvote the few of a near one (training/LOG.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def ballot(reading: Reading) -> Ballot:
     return Ballot(
         characters=reading.characters,
         regions=reading.regions,
-        weight=reading.detection.confidence * (size * sure) ** TRUST,
+        weight=reading.detection.confidence * size**SIZE_TRUST * sure**SURE_TRUST,
     )
 
 
