@@ -1,12 +1,15 @@
-"""The only module that asks the machine: its clocks, its service manager."""
+"""The only module that asks the machine: its clocks, its signals, its service manager."""
 
 import ctypes
 import logging
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from queue import SimpleQueue
 
 from edge_agent.domain import ClockState, Stamp
 
@@ -56,6 +59,23 @@ def _clock_state(*, status: int, max_error_us: int) -> ClockState:
     if status & _UNSYNCHRONIZED:
         return ClockState(synchronized=False, source="none", error_ms=None)
     return ClockState(synchronized=True, source="ntp", error_ms=-(-max_error_us // 1000))
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that is set when the program is asked to end.
+
+    A handler runs in the middle of whatever the main thread does, and may take no lock: that thread may have it.
+    """
+    stop, asked = threading.Event(), SimpleQueue[int]()
+
+    def wait() -> None:
+        asked.get()
+        stop.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: asked.put(number))
+    return stop
 
 
 class ServiceManager:

@@ -1,6 +1,8 @@
 import logging
 import os
+import signal
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import pytest
 
 from edge_agent import host
 from edge_agent.domain import ClockState
-from edge_agent.host import ServiceManager
+from edge_agent.host import ServiceManager, stop_on_signals
 
 
 def test_now_reads_both_clocks() -> None:
@@ -92,3 +94,20 @@ def test_a_service_manager_that_does_not_listen_is_a_warning(
     with caplog.at_level(logging.WARNING):
         manager.ready()
     assert "cannot be told READY" in caplog.text
+
+
+def test_signals_that_ask_for_the_end_may_come_at_any_moment() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        for _ in range(20):
+            stop = stop_on_signals()
+            numbers = (signal.SIGINT, signal.SIGINT, signal.SIGTERM)
+            asking = [threading.Timer(0.001, os.kill, (os.getpid(), number)) for number in numbers]
+            for one in asking:
+                one.start()
+            assert stop.wait(20)
+            for one in asking:
+                one.join()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

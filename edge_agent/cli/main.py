@@ -3,7 +3,6 @@
 import logging
 import signal
 import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -21,6 +20,7 @@ from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, T
 from edge_agent.config.show import show
 from edge_agent.domain import corrected, counted
 from edge_agent.errors import ConfigurationError, EdgeAgentError, ModelError
+from edge_agent.host import stop_on_signals
 from edge_agent.services import check as checking
 from edge_agent.services import replay as replaying
 from edge_agent.services import run as running
@@ -92,14 +92,6 @@ def _log(level: str) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
 
 
-def _stop_on_signals() -> threading.Event:
-    """An event that is set when the program is asked to end."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"edge-agent {__version__}")
@@ -121,7 +113,7 @@ def run(*, config: ConfigOption = SERVICE_DIRECTORY) -> None:
     """Run the service: read with every camera, keep every read, deliver."""
     configuration = loader.load(config)
     _log(configuration.agent.logging.level)
-    running.run(configuration, _stop_on_signals())
+    running.run(configuration, stop_on_signals())
 
 
 @app.command(epilog="Example: edge-agent demo --seconds 30 --no-tty")
@@ -141,7 +133,7 @@ def demo(
 
     Broker and central store are its own: nothing else on this computer is touched.
     """
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     good = demonstration.run(
         seconds=seconds, seed=seed, state=state or demonstration.default_state(), tty=tty, stop=stop
     )
@@ -152,7 +144,7 @@ def demo(
 @app.command(epilog="Example: edge-agent read --annotate out/ photo.jpg")
 def read(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", readable=False, help="Pictures, or directories of them.")
+        list[Path], typer.Argument(metavar="PATH", parser=named, help="Pictures, or directories of them.")
     ],
     *,
     jsonl: JsonLines = False,
@@ -197,7 +189,9 @@ def _recording(text: str) -> Path:
         raise typer.BadParameter(
             "is a video file or a directory of pictures; a live camera is configured in cameras/NAME.toml"
         )
-    return Path(text)
+    if (path := named(text)).exists() and not (path.is_file() or path.is_dir()):
+        raise typer.BadParameter(f"'{text}' is no regular file")
+    return path
 
 
 @app.command(epilog="Example: edge-agent replay drive.mp4")

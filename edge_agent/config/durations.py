@@ -17,7 +17,7 @@ LAWS_S = {
 
 LONGEST_NAME = max(map(len, LAWS_S))
 
-_DURATION = re.compile(r"(\d{1,6}) (second|minute|hour|day|year)s?")
+_DURATION = re.compile(r"([0-9]{1,6}) (second|minute|hour|day|year)s?")
 
 
 def seconds(text: str) -> float:

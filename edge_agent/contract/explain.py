@@ -1,6 +1,31 @@
-"""Turns a refused message into one line."""
+"""Reads messages, and turns a refused one into one line."""
 
-from pydantic import ValidationError
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from edge_agent.errors import ContractError
+
+Message = TypeVar("Message", bound=BaseModel)
+
+
+def decoded(model: type[Message], payload: bytes, what: str) -> Message:
+    """Read a message. Raises ContractError with one line that says what is wrong.
+
+    No key may stand twice: of its values one is checked, and the others would be kept without a look.
+    """
+    try:
+        found = model.model_validate_json(payload)
+    except ValidationError as error:
+        raise ContractError(f"{what}: {explain(error)}") from None
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        if len(dict(pairs)) != len(pairs):
+            raise ContractError(f"{what}: a key stands twice")
+
+    json.loads(payload, object_pairs_hook=once)
+    return found
 
 
 def explain(error: ValidationError) -> str:

@@ -3,12 +3,11 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from edge_agent.contract.explain import explain
+from edge_agent.contract.explain import decoded
 from edge_agent.contract.record import Name, Seq, Time
 from edge_agent.domain import MOST_RANGES, GapReason, Missing
-from edge_agent.errors import ContractError
 
 Range = tuple[Seq, Seq]
 
@@ -47,7 +46,4 @@ class GapRecord(BaseModel):
 
 def decode_gap(payload: bytes) -> GapRecord:
     """Read a gap record. Raises ContractError with one line that says what is wrong."""
-    try:
-        return GapRecord.model_validate_json(payload)
-    except ValidationError as error:
-        raise ContractError(f"gap record: {explain(error)}") from None
+    return decoded(GapRecord, payload, "gap record")

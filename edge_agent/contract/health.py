@@ -2,12 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from edge_agent.contract.explain import explain
+from edge_agent.contract.explain import decoded
 from edge_agent.contract.record import Clock, Name, Time
 from edge_agent.domain import GapReason, Missing
-from edge_agent.errors import ContractError
 
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Line = Annotated[str, Field(min_length=1, max_length=300)]
@@ -89,7 +88,4 @@ class HealthRecord(_Part):
 
 def decode_health(payload: bytes) -> HealthRecord:
     """Read a health record. Raises ContractError with one line that says what is wrong."""
-    try:
-        return HealthRecord.model_validate_json(payload)
-    except ValidationError as error:
-        raise ContractError(f"health record: {explain(error)}") from None
+    return decoded(HealthRecord, payload, "health record")

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge_agent.contract.explain import explain
+from edge_agent.contract.explain import decoded, explain
 from edge_agent.contract.record import LONGEST_IMAGE_BYTES, Name
 from edge_agent.domain import ImageKey
 from edge_agent.errors import ContractError
@@ -84,7 +84,4 @@ def image_record(jpeg: bytes, *, agency: str, vehicle: str, read: UUID) -> Image
 
 def decode_image(line: bytes) -> ImageRecord:
     """Read a line of a file. Raises ContractError with one line that says what is wrong."""
-    try:
-        return ImageRecord.model_validate_json(line)
-    except ValidationError as error:
-        raise ContractError(f"image: {explain(error)}") from None
+    return decoded(ImageRecord, line, "image")

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge_agent.contract.explain import explain
+from edge_agent.contract.explain import decoded
 from edge_agent.contract.record import Sha256
 from edge_agent.domain import ImageKey, ReadKey
-from edge_agent.errors import ContractError
 
 Revision = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -71,7 +70,4 @@ class Receipt(BaseModel):
 
 def decode_receipt(payload: bytes) -> Receipt:
     """Read a receipt. Raises ContractError with one line that says what is wrong."""
-    try:
-        return Receipt.model_validate_json(payload)
-    except ValidationError as error:
-        raise ContractError(f"receipt: {explain(error)}") from None
+    return decoded(Receipt, payload, "receipt")

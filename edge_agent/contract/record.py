@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from edge_agent import domain
-from edge_agent.contract.explain import explain
+from edge_agent.contract.explain import decoded, explain
 from edge_agent.contract.topics import NAME_PATTERN
 from edge_agent.errors import ContractError
 
@@ -319,7 +319,4 @@ def draft(
 
 def decode_read(payload: bytes) -> ReadRecord:
     """Read a record. Raises ContractError with one line that says what is wrong, without the value."""
-    try:
-        return ReadRecord.model_validate_json(payload)
-    except ValidationError as error:
-        raise ContractError(f"read record: {explain(error)}") from None
+    return decoded(ReadRecord, payload, "read record")

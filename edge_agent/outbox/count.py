@@ -9,7 +9,7 @@ from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxUnusable
 from edge_agent.outbox.bounds import insert_gap
 from edge_agent.outbox.file import Connection, counted, note_count
-from edge_agent.outbox.salvage import SKIPPED
+from edge_agent.outbox.salvage import HIGHEST_SEQ, SKIPPED
 from edge_agent.outbox.status import status, why_not_ours
 
 CURRENT = "SELECT last_seq, owner FROM counter ORDER BY rowid DESC LIMIT 1"
@@ -32,7 +32,7 @@ def go_on(connection: Connection, lock_file: int, owner: str, *, now_ms: int) ->
     """Leave places out, with gap records, where the file is behind the hint; returns the hint then, else 0."""
     at_least, whose = counted(lock_file)
     last, _ = connection.execute(CURRENT).fetchone()
-    if whose != owner or at_least <= last:
+    if whose != owner or not last < at_least <= HIGHEST_SEQ:  # a damaged hint is none
         return 0
     beyond = at_least + SKIPPED
     connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (beyond, owner))

@@ -10,7 +10,7 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,19 +20,21 @@ from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.file import (
     IRREGULAR,
     PAGE_BYTES,
+    PLAIN,
     SALT_BYTES,
+    Connection,
     connect,
     explained,
     is_damage,
     overwrite_open,
     sync,
 )
+from edge_agent.outbox.log import read_log
 from edge_agent.outbox.schema import look
 
 _log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
-_PLAIN = b"SQLite format 3\0"
 _PAGES_LOOKED_AT = 4096
 _TREE_PAGES, _MOST_FRAGMENTS = (2, 5, 10, 13), 60
 
@@ -78,7 +80,7 @@ def is_in_clear(path: Path) -> bool:
 def is_plain(path: Path) -> bool:
     """Whether a file is not encrypted. Raises OSError."""
     with path.open("rb") as file:
-        return file.read(len(_PLAIN)) == _PLAIN
+        return file.read(len(PLAIN)) == PLAIN
 
 
 def salt_of(path: Path) -> bytes | None:
@@ -103,6 +105,11 @@ def _marked(path: Path) -> tuple[str, bytes | None]:
     return mark, salt if len(salt) == SALT_BYTES else None
 
 
+def is_log_in_clear(path: Path) -> bool:
+    """Whether a log holds a page that is plain."""
+    return _plain_pages(read_log(path).pages.values()) > 0
+
+
 def _pages(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         for _ in range(_PAGES_LOOKED_AT):
@@ -118,16 +125,20 @@ def _is_noise(path: Path) -> bool:
 
 
 def _has_plain_pages(path: Path) -> bool:
-    """Whether pages say what they are; of random ones hardly one in a million seems to.
+    return _plain_pages(_pages(path)) > 1
+
+
+def _plain_pages(pages: Iterable[bytes]) -> int:
+    """How many pages say what they are; of random ones hardly one in a million seems to.
 
     https://www.sqlite.org/fileformat2.html#b_tree_pages
     """
     plain = 0
-    for kind, free, cells, content, fragments in map(struct.Struct(">BHHHB").unpack_from, _pages(path)):
+    for kind, free, cells, content, fragments in map(struct.Struct(">BHHHB").unpack_from, pages):
         plain += (
             kind in _TREE_PAGES and max(free, 2 * cells, content) <= PAGE_BYTES and fragments <= _MOST_FRAGMENTS
         )
-    return plain > 1
+    return plain
 
 
 def _opens(path: Path, key: bytes) -> bool:
@@ -164,6 +175,7 @@ def _salt(path: Path) -> bytes:
 
 def _write(path: Path, text: str) -> None:
     beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
     beside.touch(mode=0o600)
     with beside.open("w", encoding="ascii") as file:
         file.write(f"{text}\n")
@@ -179,6 +191,16 @@ def _check_room(path: Path) -> None:
         raise OutboxError(f"outbox {path}: encrypting it needs {mb} MB free on its disk for a while: make room")
 
 
+def _empty_log(plain: Connection, path: Path) -> None:
+    """What the log holds would be missing in the copy, and stay in clear beside it."""
+    is_busy, *_ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise OutboxError(
+            f"outbox {path}: another program is reading it, so that it cannot be encrypted yet: end that program"
+            " (edge-agent outbox export?)"
+        )
+
+
 def encrypt(path: Path, key: bytes) -> None:
     """Copy a sound plain file into an encrypted one, put it in its place, and overwrite it. Raises OutboxError."""
     beside = path.with_name(f"{path.name}.encrypting")
@@ -186,7 +208,7 @@ def encrypt(path: Path, key: bytes) -> None:
         _check_room(path)
         os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with explained(path), closing(connect(path, None)) as plain:
-            plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _empty_log(plain, path)
             (version,) = plain.execute("PRAGMA user_version").fetchone()
             plain.execute("ATTACH DATABASE ? AS encrypted KEY ?", (str(beside), f"x'{key.hex()}'"))
             plain.execute("SELECT sqlcipher_export('encrypted')")
@@ -195,6 +217,8 @@ def encrypt(path: Path, key: bytes) -> None:
         with beside.open("rb+") as new, path.open("rb+") as old:
             os.fsync(new.fileno())
             beside.replace(path)
+            for suffix in ("-wal", "-shm"):  # empty, but another program may have them open
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
             sync(path.parent)
             overwrite_open(old)
     except BaseException as error:

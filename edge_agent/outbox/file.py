@@ -19,6 +19,9 @@ Connection = Any
 """A connection of sqlcipher3, which publishes no types."""
 
 PAGE_BYTES, SALT_BYTES = 4096, 16
+PLAIN = b"SQLite format 3\0"
+"""What a file that is not encrypted begins with."""
+
 FULL = "the disk is full: make room on it first"
 IRREGULAR = "is no regular file: move it away"
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
@@ -151,7 +154,7 @@ def explained(path: Path, key: bytes | None = None) -> Iterator[None]:
 
 def is_damage(error: sqlite.Error) -> bool:
     """Whether the file itself is at fault."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED or str(error) == "unsupported file format"
 
 
 def is_full(directory: Path) -> bool:

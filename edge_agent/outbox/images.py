@@ -7,7 +7,7 @@ from uuid import UUID
 from edge_agent.domain import GapReason, ImageKey, Missing
 from edge_agent.outbox.bounds import note_gap
 from edge_agent.outbox.file import Connection
-from edge_agent.outbox.rows import ImageRow
+from edge_agent.outbox.rows import ImageRow, blob
 
 _DUE = (
     "SELECT seq, read_id, sha256, jpeg FROM images_due JOIN images USING (seq)"
@@ -33,7 +33,7 @@ def due(connection: Connection, *, limit: int, after_seq: int) -> list[ImageRow]
 
 def rows(found: Iterable[tuple[int, bytes, bytes, bytes]]) -> list[ImageRow]:
     return [
-        ImageRow(seq=seq, key=ImageKey(UUID(bytes=read), digest.hex()), jpeg=jpeg)
+        ImageRow(seq=seq, key=ImageKey(UUID(bytes=blob(read)), blob(digest).hex()), jpeg=blob(jpeg))
         for seq, read, digest, jpeg in found
     ]
 

@@ -9,7 +9,7 @@ from edge_agent.outbox import encryption, salvage
 from edge_agent.outbox.bounds import Bounds
 from edge_agent.outbox.file import Connection, connect, explained
 from edge_agent.outbox.log import read_log
-from edge_agent.outbox.schema import check_ours, look, prepare
+from edge_agent.outbox.schema import check_header, check_integrity, check_ours, look, prepare
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +29,10 @@ def opened(path: Path, *, key: bytes | None, bounds: Bounds, owner: str, now: No
 
 
 def _is_in_clear(kept: Path) -> bool:
-    """Whether a damaged file is plain; its log is what the file is."""
+    """Whether a damaged file is plain, or a log holds plain pages or belongs to a plain file."""
     try:
+        if kept.name.endswith("-wal") and encryption.is_log_in_clear(kept):
+            return True
         return encryption.is_in_clear(kept.with_name(kept.name.removesuffix("-wal")))
     except OSError:
         return False
@@ -55,6 +57,7 @@ def _sound(path: Path, key: bytes | None, *, bounds: Bounds, owner: str, now: No
 
 def _connected(path: Path, key: bytes | None, bounds: Bounds) -> Connection:
     with explained(path, key):
+        check_header(path)
         look(path, key)
         connection = connect(path, key)
         try:
@@ -66,13 +69,8 @@ def _connected(path: Path, key: bytes | None, bounds: Bounds) -> Connection:
             prepare(connection)
             (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
             connection.execute(f"PRAGMA max_page_count = {bounds.most_pages(int(page_bytes))}")
-            _check_pages(connection, path)
+            check_integrity(connection, path)
         except BaseException:
             connection.close()
             raise
         return connection
-
-
-def _check_pages(connection: Connection, path: Path) -> None:
-    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise OutboxDamaged(f"outbox {path}: is damaged")

@@ -25,6 +25,13 @@ class Entry(Protocol):
     def encode(self, seq: int) -> bytes: ...
 
 
+def blob(value: object) -> bytes:
+    """What a column of bytes holds. Raises TypeError where a damage put something else there."""
+    if not isinstance(value, bytes):
+        raise TypeError
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One read as it will be sent."""

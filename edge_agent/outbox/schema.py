@@ -11,10 +11,12 @@ from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.errors import OutboxOutdated, OutboxUnusable
-from edge_agent.outbox.file import Connection, connect
+from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
+from edge_agent.outbox.file import PLAIN, Connection, connect
 
 SCHEMA_VERSION = 7
+_VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
+"""Of the file's format, in its header, that a program needs to write and to read it."""
 
 _READS_3 = """
 CREATE TABLE reads (
@@ -124,6 +126,20 @@ def look(path: Path, key: bytes | None) -> None:
     except sqlite.Error as error:
         if error.sqlite_errorcode & 0xFF != sqlite.SQLITE_READONLY:
             raise  # else a power cut left it so that only who may write can read: who opens it looks again
+
+
+def check_header(path: Path) -> None:
+    """Raise OutboxDamaged for a plain file whose header says that it must not be written: none of ours says so."""
+    with path.open("rb") as file:
+        header = file.read(_VERSIONS.stop)
+    if header.startswith(PLAIN) and not set(header[_VERSIONS]) <= _KNOWN_VERSIONS:
+        raise OutboxDamaged(f"outbox {path}: is damaged")
+
+
+def check_integrity(connection: Connection, path: Path) -> None:
+    """Look at every page, and at whether the indexes name what is there. Raises OutboxDamaged."""
+    if connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+        raise OutboxDamaged(f"outbox {path}: is damaged")
 
 
 def check_ours(connection: Connection, path: Path) -> None:

@@ -16,8 +16,8 @@ from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
 from edge_agent.outbox.images import ALL as ALL_IMAGES
 from edge_agent.outbox.images import rows as image_rows
-from edge_agent.outbox.rows import Gap, ImageRow, Purge, Row
-from edge_agent.outbox.schema import check_current, check_ours, is_new
+from edge_agent.outbox.rows import Gap, ImageRow, Purge, Row, blob
+from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,9 @@ def read_purges(path: Path, *, key: bytes | None = None) -> list[Purge]:
 def check_pages(path: Path, *, key: bytes | None = None) -> None:
     """Look at every page, as the service does when it opens it. Raises OutboxDamaged and as read_status does."""
     with _looking(path, key) as connection:
-        if connection and connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise OutboxDamaged(f"outbox {path}: is damaged")
+        if connection:
+            check_header(path)
+            check_integrity(connection, path)
 
 
 def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | ImageRow]:
@@ -101,7 +102,7 @@ def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | Im
             for seq, id_, revision, payload in connection.execute(
                 "SELECT seq, id, revision, payload FROM reads ORDER BY seq"
             ):
-                yield Row(seq=seq, key=ReadKey(UUID(bytes=id_), revision), payload=payload)
+                yield Row(seq=seq, key=ReadKey(UUID(bytes=blob(id_)), revision), payload=blob(payload))
             yield from gaps(connection, only_unsent=False, limit=-1)
             yield from image_rows(connection.execute(ALL_IMAGES))
 
@@ -118,7 +119,12 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
             return
         check_ours(connection, path)
         check_current(connection, path)
-        yield connection
+        try:
+            yield connection
+        except (TypeError, ValueError):  # of a value that its column cannot hold
+            raise OutboxDamaged(
+                f"outbox {path}: is damaged; the service saves what it can when it starts"
+            ) from None
 
 
 def _reading(path: Path, key: bytes | None) -> Connection:

@@ -86,6 +86,8 @@ class Publisher:
             keep_large=lambda: self._keep_back(REFUSED[TOO_LARGE]),
         )
         self._patience_s = resend_after_s
+        self._confirmed = 0
+        """Reads, when some were late last."""
         self._problem: str | None = None
         self._deaf: str | None = None  # why no receipt can come, although reads are sent
         self.progress_s = monotonic()
@@ -184,7 +186,10 @@ class Publisher:
         late = self._outbox.resend(older_than_s=patience_s)
         if late:
             self._tally["resent"] += late
-            self._deaf = f"the central store confirms nothing, {counted(late, 'message')} sent again: check it"
+            # What it rejects, as a read that was damaged on the disk, it never confirms.
+            is_deaf, self._confirmed = self._tally["receipted"] == self._confirmed, self._tally["receipted"]
+            what = "confirms nothing" if is_deaf else "confirms others but not these"
+            self._deaf = f"the central store {what}, {counted(late, 'message')} sent again: check it"
             _log.warning("%s", self._deaf)
             self._patience_s = min(2 * patience_s, max(_RESEND_AT_MOST_S, self._resend_after_s))
             self._start_over()

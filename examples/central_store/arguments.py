@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--broker", default="localhost:1883", metavar="HOST:PORT", help="must speak MQTT 5")
     parser.add_argument("--prefix", default="lpr", help="first part of every topic")
-    parser.add_argument("--client-id", default="central-store", help="one name for each store and worker")
+    parser.add_argument("--client-id", type=_named, default="central-store", help="one name a store and worker")
     parser.add_argument(
         "--group", type=_name, metavar="NAME", help="share the messages with the other workers of this group"
     )

@@ -9,14 +9,12 @@ import random
 import re
 import signal
 import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 
 from edge_agent import host
 from edge_agent.contract.record import time_text
@@ -103,17 +101,11 @@ def _run(options: argparse.Namespace) -> int:
     # A worker that ends leaves its group at once: the broker would go on giving a kept session its share.
     session_s = 0 if options.group else _SESSION_S
     link = MqttLink(broker=_broker(options), client_id=options.client_id, session_expiry_s=session_s)
-    _on_signals(lambda _number, _frame: sys.exit(0))  # nothing is to be finished, and a connection can take long
+    for number in (signal.SIGINT, signal.SIGTERM):  # nothing is to be finished, and a connection can take long
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
     with closing(_open_patiently(options.database)) as database:
-        stop = threading.Event()
-        _on_signals(lambda _number, _frame: stop.set())
-        Store(database=database, link=link, prefix=options.prefix, group=options.group).run(stop)
+        Store(database=database, link=link, prefix=options.prefix, group=options.group).run(host.stop_on_signals())
     return 0
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
 
 
 def _open_patiently(name: str) -> Database:

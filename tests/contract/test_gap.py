@@ -48,3 +48,9 @@ def test_what_is_no_gap_record_is_refused_in_one_line(wrong: dict[str, Any]) -> 
         decode_gap(json.dumps(message).encode())
     assert "\n" not in str(caught.value)
     assert "AB12345" not in str(caught.value)
+
+
+def test_a_key_that_stands_twice_hides_nothing() -> None:
+    hidden = json.dumps(gap()).replace('"reason":', '"reason": "Jane Doe, 12 Main Street", "reason":')
+    with pytest.raises(ContractError, match=r"^gap record: a key stands twice$"):
+        decode_gap(hidden.encode())

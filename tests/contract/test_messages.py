@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.contract.receipt import Receipt, decode_receipt
-from edge_agent.contract.record import draft
+from edge_agent.contract.record import decode_read, draft
 from edge_agent.contract.schema import documents, main
 from edge_agent.contract.state import State
 from edge_agent.contract.topics import GAPS, IMAGES, READS, Topics, every_vehicle, sender
@@ -76,6 +76,24 @@ def test_any_bytes_as_a_receipt_give_one_line(payload: bytes) -> None:
     with pytest.raises(ContractError) as caught:
         decode_receipt(payload)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("once", "twice"),
+    [
+        (b'{"schema":', b'{"schema":"Jane Doe, 12 Main Street","schema":'),
+        (b'"text":', b'"text":"JANE","text":'),
+        (b'"camera":', b'"camera":{"name":"Jane Doe"},"camera":'),
+    ],
+)
+def test_a_key_that_stands_twice_hides_nothing(once: bytes, twice: bytes) -> None:
+    """Of the two values the last is checked, but the store keeps and gives out what came."""
+    good = draft(make_read(), agency="a", vehicle="v", source=SOURCE, clock=CLOCK, position=POSITION).encode(1)
+    assert decode_read(good)
+    hidden = good.replace(once, twice, 1)
+    assert hidden != good
+    with pytest.raises(ContractError, match=r"^read record: a key stands twice$"):
+        decode_read(hidden)
 
 
 def test_a_receipt_comes_back() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox import Outbox, read_status
+from edge_agent.outbox.file import connect
 from tests.outbox.test_mending import KEY, PLATE, Plate, filled, kept, overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -141,6 +143,36 @@ def test_a_disk_without_room_to_encrypt_says_how_much_it_needs(
     monkeypatch.undo()
     with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
         assert outbox.status().pending == 3
+
+
+def test_an_outbox_that_another_program_reads_is_encrypted_when_that_has_ended(path: Path, clock: Clock) -> None:
+    filled(path, clock)
+    with (
+        Outbox(path=path, now=clock, owner=OWNER) as outbox,
+        closing(connect(path, None, read_only=True)) as reader,
+    ):
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM reads").fetchone()
+        outbox.append([Plate()])  # stands in the log, and must not stay there
+        outbox.close()
+        with pytest.raises(OutboxError, match="another program is reading it, so that it cannot be encrypted yet"):
+            Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert outbox.status().pending == 201
+        assert not any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_a_log_in_clear_is_erased_whatever_it_belongs_to(path: Path, clock: Clock) -> None:
+    filled(path, clock, count=3)
+    log = path.with_name(f"{path.name}.damaged-20260101T000000Z-wal")
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Plate()])
+        log.write_bytes(path.with_name(f"{path.name}-wal").read_bytes())
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        damaged = log.with_name(log.name.removesuffix("-wal"))
+        damaged.write_bytes(os.urandom(8192))
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY):
+        assert kept(path) == [damaged]
 
 
 @pytest.mark.parametrize("damage", ["a page", "room behind", "a page, another key", "a page, no key"])

@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable, StateDirectoryError
-from edge_agent.outbox import Bounds, Outbox, read_status
+from edge_agent.outbox import Bounds, Outbox, check_pages, contents, read_status
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 KEY = b"k" * 32
@@ -28,10 +28,10 @@ def filled(path: Path, clock: Clock, *, count: int = 200, key: bytes | None = No
     return notes
 
 
-def overwrite(path: Path, start: int, size: int) -> None:
+def overwrite(path: Path, start: int, size: int, *, content: bytes | None = None) -> None:
     with path.open("r+b") as file:
         file.seek(start)
-        file.write(os.urandom(size))
+        file.write(os.urandom(size) if content is None else content)
 
 
 def kept(path: Path) -> list[Path]:
@@ -366,6 +366,57 @@ def test_a_file_that_is_younger_than_the_count_gives_no_place_twice(path: Path, 
         assert {(one.reason, one.ranges) for one in gaps} == {(GapReason.DAMAGED, ((kept_reads + 1, 10_100),))}
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.append([Note()]) == (10_102,)
+
+
+@pytest.mark.parametrize("hint", [2**40 + 1, 9_007_199_254_740_990, 9_223_372_036_854_770_000, 10**25])
+def test_a_damaged_hint_of_the_count_is_none(path: Path, clock: Clock, hint: int) -> None:
+    filled(path, clock, count=20)
+    path.with_suffix(".lock").write_text(f"1 {hint} {OWNER}\n")
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (21,)
+        assert outbox.take_gaps(limit=9) == []
+
+
+@pytest.mark.parametrize(("place", "value"), [(18, 3), (19, 3), (47, 9)])
+def test_a_header_that_forbids_to_write_is_damaged(path: Path, clock: Clock, place: int, value: int) -> None:
+    filled(path, clock, count=20)
+    overwrite(path, place, 1, content=bytes([value]))
+    with pytest.raises(OutboxDamaged):
+        check_pages(path)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.status().pending == 20
+    assert len(kept(path)) == 1
+
+
+def test_an_index_that_does_not_name_what_is_there_is_mended(path: Path, clock: Clock) -> None:
+    filled(path, clock, count=20)
+    with closing(sqlite3.connect(path)) as connection:
+        (id_,) = connection.execute("SELECT id FROM reads WHERE seq = 7").fetchone()
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_reads_1'"
+        ).fetchone()
+    place = path.read_bytes().index(id_, (page - 1) * 4096)
+    overwrite(path, place, 1, content=bytes([id_[0] ^ 1]))
+    with pytest.raises(OutboxDamaged):
+        check_pages(path)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.status().pending == 20
+        assert outbox.purge().reads == 20
+
+
+def test_a_value_that_its_column_cannot_hold_is_said_to_be_a_damage(path: Path, clock: Clock) -> None:
+    filled(path, clock, count=20)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = REPLACE(sql, 'STRICT', '') WHERE name = 'reads'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE reads SET payload = 1.5 WHERE seq = 7")
+    with pytest.raises(OutboxDamaged, match="is damaged"):
+        list(contents(path))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE reads SET appended_ms = x'00' WHERE seq = 1")
+    with pytest.raises(OutboxDamaged, match="is damaged"):
+        read_status(path)
 
 
 def test_of_another_owners_count_nothing_is_left_out(path: Path, clock: Clock) -> None:
