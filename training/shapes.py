@@ -6,4 +6,4 @@ MIDDLE, SPREAD = 128 / 255, 4.0  # the detector sees (pixel - MIDDLE) * SPREAD o
 CLASSES = 37  # 0 is the CTC blank, then 0-9A-Z
 DETECTOR_INPUT = (384, 640)  # height, width
 READER_INPUT = (64, 160)
-MARGIN = 0.04  # of the box's width and height, added on each side before reading
+MARGIN = 0.06  # of the box, on each side: boxes of the detector are smaller than labels where a plate is sharp

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CAPTURED = 0.3  # overlap that counts as found
 APART = 0.2  # overlap under which a box belongs to no labelled plate
-PLATES, BOXES = "validation-plates", "validation-boxes"
+PLATES, BOXES, PICTURES = "validation-plates", "validation-boxes", "validation-pictures"
 REGIONS = "validation-regions"
 PHOTOGRAPHS, NEGATIVES = "validation-photographs", "validation-negatives"
 MOVES = {
@@ -209,6 +209,22 @@ def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
     }
 
 
+def measure_pictures(models: Models, folder: Path) -> dict[str, Any]:
+    """Share of validation plates found, and read right, in whole pictures, by kind: in the detector's boxes."""
+    found_: dict[str, list[bool]] = {}
+    right: dict[str, list[bool]] = {}
+    for plate in (one for one in validation_plates(folder) if one.box):
+        x, y, w, h = plate.box or (0.0, 0.0, 0.0, 0.0)
+        truth = boxes.Found(x, y, x + w, y + h, 1.0)
+        seen = models.look(read_gray(plate.image))
+        box, said = max(seen, key=lambda one: boxes.overlap(one[0], truth), default=(None, ""))
+        hit = box is not None and boxes.overlap(box, truth) >= CAPTURED
+        for name in (kind(plate), "all"):
+            found_.setdefault(name, []).append(hit)
+            right.setdefault(name, []).append(hit and folded(said) == folded(plate.text))
+    return {"set": PICTURES, **{name: [mean(v), mean(right[name]), len(v)] for name, v in sorted(found_.items())}}
+
+
 def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:
     """Pictures without a plate, held out of the training, in which a text is read.
 
@@ -250,6 +266,7 @@ def mean(known: Sequence[float]) -> float:
 MEASURES = {
     PLATES: measure_plates,
     BOXES: measure_boxes,
+    PICTURES: measure_pictures,
     REGIONS: measure_regions,
     PHOTOGRAPHS: measure_photographs,
     NEGATIVES: measure_negatives,

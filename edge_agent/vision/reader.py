@@ -10,6 +10,7 @@ from edge_agent.domain import (
     ALPHABET,
     NO_REGIONS,
     Box,
+    CharacterProbabilities,
     Detection,
     Image,
     Reading,
@@ -21,10 +22,11 @@ from edge_agent.vision.ctc import collapse
 from edge_agent.vision.models import ReaderModel, Runtime, open_session
 
 AGAIN_BELOW = 0.65
-"""The weakest character's share under which a plate is looked at again, by `training.evaluate validation-boxes`."""
+"""The weakest character's share under which a plate is looked at again."""
 
-AGAIN_MOVED = 0.06
-"""How far up and down from the box, a share of its height."""
+SMALLER, LARGER = -0.085, 0.08
+"""How much more of the picture is then taken on each side, shares of the box: the detector draws it too large where
+a plate is dark or blurred, and too small where it is sharp."""
 
 
 class CtcReader:
@@ -64,14 +66,13 @@ class CtcReader:
         if not detections:
             return []
         boxes = [one.box for one in detections]
-        steps, regions = self._shares(image, boxes)
-        characters = [collapse(one) for one in steps]
+        margin = self._model.margin
+        characters, regions = self._look(image, [(box, margin) for box in boxes])
         doubted = [k for k, one in enumerate(characters) if one.legible and one.confidence < self._again_below]
         if doubted:
-            again = [_moved(boxes[k], down) for k in doubted for down in (-AGAIN_MOVED, AGAIN_MOVED)]
-            looks, _ = self._shares(image, again)
-            for k, two in zip(doubted, looks.reshape(-1, 2, *looks.shape[1:]), strict=True):
-                characters[k] = collapse(_agreed(np.stack([steps[k], *two])))
+            again, _ = self._look(image, [(boxes[k], margin + more) for more in (SMALLER, LARGER) for k in doubted])
+            for k, smaller, larger in zip(doubted, again[: len(doubted)], again[len(doubted) :], strict=True):
+                characters[k] = _surest(characters[k], smaller, larger)
         return [
             Reading(
                 detection=detection,
@@ -81,30 +82,29 @@ class CtcReader:
             for k, detection in enumerate(detections)
         ]
 
-    def _shares(self, image: Image, boxes: Sequence[Box]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """What one run of the network gives for boxes: characters [n, steps, 37], and regions [n, codes] if any."""
-        plates = np.empty((len(boxes), 1, *self._model.input), np.float32)
-        for plate, box in zip(plates, boxes, strict=True):
+    def _look(
+        self, image: Image, places: Sequence[tuple[Box, float]]
+    ) -> tuple[list[CharacterProbabilities], NDArray[np.float32] | None]:
+        """What one run gives for boxes with their margins: characters, and shares of regions [n, codes] if any."""
+        plates = np.empty((len(places), 1, *self._model.input), np.float32)
+        for plate, (box, margin) in zip(plates, places, strict=True):
             np.multiply(
-                cut(image, box, margin=self._model.margin, size=self._model.input),
+                cut(image, box, margin=margin, size=self._model.input),
                 np.float32(1 / 255),
                 out=plate[0],
             )
         steps, *regions = self._session.run(None, {"plate": plates})
         table = np.zeros((*steps.shape[:2], len(ALPHABET) + 1), np.float32)
         table[:, :, self._columns] = steps
-        return table, regions[0] if regions else None
+        return [collapse(one) for one in table], regions[0] if regions else None
 
     def _regions(self, shares: NDArray[np.float32]) -> RegionProbabilities:
         return RegionProbabilities(codes=self._model.regions, shares=shares, told_from=self._model.region_from)
 
 
-def _moved(box: Box, down: float) -> Box:
-    """The box moved down by a share of its height: its columns stay, so that the steps can be laid together."""
-    return Box(box.x1, box.y1 + down * box.height, box.x2, box.y2 + down * box.height)
-
-
-def _agreed(looks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The geometric mean [steps, 37] of shares [looks, steps, 37]: what one look rules out is out."""
-    shares = np.exp(np.log(np.maximum(looks, 1e-5)).mean(axis=0))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+def _surest(
+    first: CharacterProbabilities, smaller: CharacterProbabilities, larger: CharacterProbabilities
+) -> CharacterProbabilities:
+    """The surest of three looks; a smaller one that sees fewer characters than the first has cut some off."""
+    looks = [first, larger, *([smaller] if len(smaller) >= len(first) else [])]
+    return max(looks, key=lambda one: one.confidence if one.legible else 0.0)

@@ -119,15 +119,27 @@ def looked(*runs: list[NDArray[np.float32]]) -> tuple[Looks, list[str]]:
 
 SURE = steps({"A": 0.99}, {"B": 0.99}, {"C": 0.99})
 IN_DOUBT = steps({"A": 0.99}, {"8": 0.5, "B": 0.45}, {"C": 0.99})
+OTHER = steps({"X": 0.99}, {"Y": 0.99}, {"Z": 0.99})
 ILLEGIBLE = steps({"A": 0.5}, {"8": 0.5}, {"C": 0.5})
 
 
-def test_a_plate_in_doubt_is_looked_at_again_from_higher_and_lower() -> None:
-    network, texts = looked([SURE, IN_DOUBT], [SURE, SURE])
+def test_a_plate_in_doubt_is_looked_at_again_smaller_and_larger() -> None:
+    network, texts = looked([SURE, IN_DOUBT], [IN_DOUBT, SURE])
     assert texts == ["ABC", "ABC"]
     assert [len(one) for one in network.plates] == [2, 2]
-    usual, (higher, lower) = network.plates[0][1], network.plates[1]
-    assert higher.mean() < usual.mean() < lower.mean()
+    usual, (smaller, larger) = network.plates[0][1], network.plates[1]
+    assert np.ptp(smaller) < np.ptp(usual) < np.ptp(larger)
+
+
+def test_of_several_plates_in_doubt_each_has_its_own_looks() -> None:
+    _, texts = looked([IN_DOUBT, SURE, IN_DOUBT], [SURE, IN_DOUBT, IN_DOUBT, OTHER])
+    assert texts == ["ABC", "ABC", "XYZ"]
+
+
+def test_a_smaller_look_that_sees_fewer_characters_has_cut_some_off() -> None:
+    cut_off = steps({"A": 0.99}, {"B": 0.99}, {})
+    assert looked([IN_DOUBT], [cut_off, IN_DOUBT])[1] == ["A8C"]
+    assert looked([IN_DOUBT], [IN_DOUBT, cut_off])[1] == ["AB"]  # what a larger one does not see, is not there
 
 
 @pytest.mark.parametrize("one", [SURE, ILLEGIBLE], ids=["sure", "no lettering"])
