@@ -137,9 +137,10 @@ def test_of_several_plates_in_doubt_each_has_its_own_looks() -> None:
 
 
 def test_a_smaller_look_that_sees_fewer_characters_has_cut_some_off() -> None:
-    cut_off = steps({"A": 0.99}, {"B": 0.99}, {})
-    assert looked([IN_DOUBT], [cut_off, IN_DOUBT])[1] == ["A8C"]
-    assert looked([IN_DOUBT], [IN_DOUBT, cut_off])[1] == ["AB"]  # what a larger one does not see, is not there
+    four = steps({"A": 0.99}, {"8": 0.5, "B": 0.45}, {"C": 0.99}, {"D": 0.99})
+    cut_off = steps({"A": 0.99}, {"B": 0.99}, {"C": 0.99}, {})
+    assert looked([four], [cut_off, four])[1] == ["A8CD"]
+    assert looked([four], [four, cut_off])[1] == ["ABC"]  # what a larger one does not see, is not there
 
 
 @pytest.mark.parametrize("one", [SURE, ILLEGIBLE], ids=["sure", "no lettering"])
