@@ -5,7 +5,6 @@ https://gpsd.gitlab.io/gpsd/gpsd_json.html
 
 import json
 import logging
-import math
 import socket
 import threading
 import time
@@ -26,12 +25,15 @@ REMEMBERED_S = 180.0
 """A read is made seconds after its frame, and a correction of it later still."""
 
 SILENT_S = 10.0
-"""gpsd greets at once and tells each second: who is silent for longer is gone."""
+"""gpsd tells of a receiver each second: where it is silent for longer, it is gone, or has none."""
 
 TRY_AGAIN_S = 5.0
 LOOK_UP_S = 0.5
 LONGEST_LINE_BYTES = 65536
 KMH = 3.6
+FIX = "TPV"
+"""The class of the reports that come each second, with a fix or without."""
+
 TWO_DIMENSIONS = 2
 """The mode of a fix that has a latitude and a longitude."""
 
@@ -139,8 +141,8 @@ class Gpsd(NoPosition):
             connection.sendall(WATCH)
             for line in self._lines(connection):
                 report = _report(line)
-                if self._problem:
-                    log.info("gpsd %s:%d: answers", self._host, self._port)
+                if self._problem and report["class"] == FIX:
+                    log.info("gpsd %s:%d: tells of its receiver", self._host, self._port)
                     self._problem = ""
                 if (fix := fix_of(report, at_s=time.monotonic())) is not None:
                     self.keep(fix)
@@ -154,7 +156,7 @@ class Gpsd(NoPosition):
                 more = connection.recv(4096)
             except TimeoutError:
                 if time.monotonic() - heard_s > SILENT_S:
-                    raise OSError("says nothing") from None
+                    raise OSError("says nothing of a receiver") from None
                 continue
             if not more:
                 raise OSError("closed the connection")
@@ -187,7 +189,7 @@ def fix_of(report: dict[str, Any], *, at_s: float) -> Fix | None:
     """The fix of a report that has one; every field but its class and mode may be missing, speeds are in m/s."""
     mode = _number(report, "mode", 0, 3)
     lat, lon = _number(report, "lat", -90, 90), _number(report, "lon", -180, 180)
-    if report["class"] != "TPV" or mode is None or mode < TWO_DIMENSIONS or lat is None or lon is None:
+    if report["class"] != FIX or mode is None or mode < TWO_DIMENSIONS or lat is None or lon is None:
         return None
     speed = _number(report, "speed", 0, 9999 / KMH)
     return Fix(
@@ -201,6 +203,6 @@ def fix_of(report: dict[str, Any], *, at_s: float) -> Fix | None:
 
 def _number(report: dict[str, Any], name: str, least: float, most: float) -> float | None:
     value = report.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if least <= value <= most else None
