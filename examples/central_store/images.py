@@ -13,8 +13,8 @@ from .files import sync, write_whole
 def image_named(record: str) -> ImageKey | None:
     """Tell which picture a stored read names.
 
-    Not left to the databases: one takes the first of a field that is there twice, the other fails at a number such
-    as 1e-200000, and one picture of a read with it would stop the store.
+    Not left to the databases: one fails at a number such as 1e-200000, and one picture of a read with it would stop
+    the store.
     """
     try:
         read = decode_read(record.encode())

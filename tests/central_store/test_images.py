@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID, uuid4
 
@@ -180,21 +179,9 @@ def test_a_read_that_was_refused_names_no_picture(database: Database, place: Pla
     assert pictures(place) == []
 
 
-def twice(read: bytes) -> bytes:
-    """Names no picture at first, and then one."""
-    return read.replace(b'"image": {', b'"image": null, "image": {')
-
-
-def tiny(read: bytes) -> bytes:
-    """Has a number that the contract takes for 0, and PostgreSQL for an error."""
-    return read.replace(b'"speed_kmh": 88.0', b'"speed_kmh": 1e-200000')
-
-
-@pytest.mark.parametrize("written", [twice, tiny])
-def test_a_record_names_what_the_contract_finds_in_it(
-    database: Database, place: Place, written: Callable[[bytes], bytes]
-) -> None:
-    read = written(READ)
+def test_a_record_names_what_the_contract_finds_in_it(database: Database, place: Place) -> None:
+    """With a number that the contract takes for 0, and PostgreSQL for an error."""
+    read = READ.replace(b'"speed_kmh": 88.0', b'"speed_kmh": 1e-200000')
     assert read != READ
     assert decode_read(read).image is not None
     assert not keep(database, read, picture(READ)).rejected
