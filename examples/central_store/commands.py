@@ -168,9 +168,12 @@ def _images(database: Database, question: Question, wanted: Iterable[ImageKey | 
 
 
 def _row(answer: Answer) -> str:
+    position = json.loads(answer.record).get("position")
+    where = f"{position['lat_deg']:.6f},{position['lon_deg']:.6f}" if position else "-"
     vehicle = f"{answer.agency}/{answer.vehicle}"
     return (
         f"{time_text(answer.captured_at)}  {answer.plate:12}  {answer.confidence:5.3f}  {vehicle}  {answer.camera}"
+        f"  {where}"
     )
 
 

@@ -71,9 +71,14 @@ def test_a_vehicle_and_times_and_a_limit(filled: Place, capsys: pytest.CaptureFi
     assert seen.err == "central store: these are the newest 2; there may be more\n"
 
 
-def test_the_table_says_when_what_how_sure_and_by_whom(filled: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_when_what_how_sure_by_whom_and_where(
+    filled: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
     ask(filled, "--plate", "XB12CD3")
-    assert capsys.readouterr().out == "2026-07-04T12:06:00.123Z  XB12CD3       0.932  hpd/car-1  front\n"
+    assert (
+        capsys.readouterr().out
+        == "2026-07-04T12:06:00.123Z  XB12CD3       0.932  hpd/car-1  front  41.763712,-72.685099\n"
+    )
 
 
 def test_a_record_of_several_lines_is_printed_on_one(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
