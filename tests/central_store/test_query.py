@@ -71,9 +71,7 @@ def test_a_vehicle_and_times_and_a_limit(filled: Place, capsys: pytest.CaptureFi
     assert seen.err == "central store: these are the newest 2; there may be more\n"
 
 
-def test_the_table_says_when_what_how_sure_by_whom_and_where(
-    filled: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_says_when_what_how_sure_and_where(filled: Place, capsys: pytest.CaptureFixture[str]) -> None:
     ask(filled, "--plate", "XB12CD3")
     assert (
         capsys.readouterr().out
