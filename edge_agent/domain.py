@@ -41,12 +41,21 @@ LEAST_LETTERING, LETTERING_FROM = 3, 0.7
 """Characters, and their mean share, from which lettering is seen (`training.evaluate validation-photographs`)."""
 
 
+CLOCK_SET_S = 1.0
+"""By so much a time service may pull a clock at once without setting it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """One moment on both clocks: monotonic for every difference, UTC for the record alone."""
 
     monotonic_s: float
     utc: datetime
+
+    def same_clock(self, other: "Stamp") -> bool:
+        """Whether UTC was not set between two moments: a clock that is right now may have been wrong then."""
+        passed_s = (self.utc - other.utc).total_seconds()
+        return abs(passed_s - (self.monotonic_s - other.monotonic_s)) <= CLOCK_SET_S
 
 
 class Box(NamedTuple):
@@ -291,6 +300,9 @@ class GapReason(StrEnum):
     NOT_WRITTEN = "not_written"
 
 
+MOST_CAMERAS = 16
+"""Of a car: its health record names them all."""
+
 MOST_RANGES = 200
 """Ranges of places in one gap record; what is more goes into the next one."""
 
@@ -314,6 +326,8 @@ class ClockState:
     source: str
     error_ms: int | None
 
+
+NOT_SYNCHRONIZED = ClockState(synchronized=False, source="none", error_ms=None)
 
 NewId = Callable[[datetime], UUID]
 """Makes a read's id from its capture time."""

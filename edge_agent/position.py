@@ -27,6 +27,9 @@ REMEMBERED_S = 180.0
 SILENT_S = 10.0
 """gpsd tells of a receiver each second: where it is silent for longer, it is gone, or has none."""
 
+SHORTEST_S = 0.05
+"""Of two fixes that come faster the later one is kept: a receiver gives ten a second."""
+
 TRY_AGAIN_S = 5.0
 LOOK_UP_S = 0.5
 LONGEST_LINE_BYTES = 65536
@@ -129,8 +132,8 @@ class Gpsd(NoPosition):
         while not self._stop.is_set():
             try:
                 self._listen()
-            except OSError as error:
-                problem = f"gpsd {self._host}:{self._port}: {error.strerror or error}"
+            except (OSError, UnicodeError) as error:  # the latter of a name that is none
+                problem = f"gpsd {self._host}:{self._port}: {getattr(error, 'strerror', None) or error}"
                 if problem != self._problem:
                     log.warning("%s: reads carry no position; trying again", problem)
                 self._problem = problem
@@ -169,6 +172,8 @@ class Gpsd(NoPosition):
     def keep(self, fix: Fix) -> None:
         """Remember a fix for as long as a read may ask for it."""
         with self._guard:
+            if self._fixes and fix.at_s - self._fixes[-1].at_s < SHORTEST_S:
+                self._fixes.pop()
             self._fixes.append(fix)
             while self._fixes[0].at_s < fix.at_s - REMEMBERED_S:
                 self._fixes.popleft()

@@ -18,7 +18,7 @@ from edge_agent.contract.ids import new_id
 from edge_agent.contract.image import BUDGET_BYTES, HEIGHT_PX, WIDTH_PX
 from edge_agent.contract.record import ModelUsed, Source, draft
 from edge_agent.contract.topics import Topics
-from edge_agent.domain import Frame, Jpeg, Read
+from edge_agent.domain import NOT_SYNCHRONIZED, Frame, Jpeg, Read
 from edge_agent.errors import ConfigurationError, ContractError, ModelError
 from edge_agent.latest import Latest
 from edge_agent.mqtt import Broker, MqttLink, Tls
@@ -232,7 +232,7 @@ def keep_reads(
     by = source(agent.models)
 
     def keep(reads: Sequence[Read]) -> None:
-        clock = host.clock_state()
+        clock, now = host.clock_state(), host.now()
         drafts = []
         for read in reads:
             try:
@@ -243,7 +243,7 @@ def keep_reads(
                         agency=agent.vehicle.agency,
                         vehicle=agent.vehicle.id,
                         source=by,
-                        clock=clock,
+                        clock=clock if now.same_clock(read.captured) else NOT_SYNCHRONIZED,
                         position=where.at(read.captured.monotonic_s),
                         image=_picture(read) if agent.images.send else None,
                     )

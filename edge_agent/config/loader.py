@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from edge_agent.config.layers import Document, Layers, MissingError, Place, UnreadableError, read
 from edge_agent.config.problems import problem_lines, wrong_kind
 from edge_agent.config.settings import CAMERA_KINDS, AgentSettings, CameraSettings, Settings
+from edge_agent.domain import MOST_CAMERAS
 from edge_agent.errors import ConfigurationError
 
 INHERITED = ("reading", "tracking")
@@ -134,6 +135,8 @@ class _Loader:
             self._problems.append(
                 "cameras: there is no camera: copy a file from cameras/examples to cameras/*.toml"
             )
+        if len(paths) > MOST_CAMERAS:
+            self._problems.append(f"cameras: {len(paths)} cameras are too many: at most {MOST_CAMERAS}")
         found = []
         named: dict[str, Place] = {}
         for path in paths:

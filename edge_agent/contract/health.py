@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge_agent.contract.explain import decoded
 from edge_agent.contract.record import Clock, Name, Time
-from edge_agent.domain import GapReason, Missing
+from edge_agent.domain import MOST_CAMERAS, GapReason, Missing
 
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Line = Annotated[str, Field(min_length=1, max_length=300)]
@@ -72,7 +72,7 @@ class HealthRecord(_Part):
     at: Time
     agent: Annotated[str, Field(pattern=r"^[0-9A-Za-z.+-]{1,16}$")] = Field(description="The program's version.")
     up_s: Count = Field(description="Seconds since the program's start.")
-    cameras: Annotated[tuple[CameraHealth, ...], Field(max_length=16)]
+    cameras: Annotated[tuple[CameraHealth, ...], Field(max_length=MOST_CAMERAS)]
     outbox: OutboxHealth
     delivery: DeliveryHealth
     clock: Clock

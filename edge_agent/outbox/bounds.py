@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import uuid4
 
-from edge_agent.domain import MOST_RANGES, GapReason, Missing
+from edge_agent.domain import GapReason, Missing
 from edge_agent.outbox.file import Connection
 
 LEAVE_FREE = 0.05
@@ -21,6 +21,9 @@ _ROOM_FOR_DELETES = 1.25
 """Of the quota: pages that SQLite may use, so that deletes and gap records still fit when the reads fill it."""
 
 _PURGES_KEPT = 10_000
+
+RANGES_A_RECORD = 30
+"""So that a gap record is no larger than a read: what a broker takes of the one it takes of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +171,10 @@ def note_gap(
     now_ms: int,
     what: Missing = Missing.READS,
 ) -> None:
-    """Write gap records for places of the count, each of at most MOST_RANGES ranges."""
+    """Write gap records for places of the count, each of at most RANGES_A_RECORD ranges."""
     found = list(ranges(seqs))
-    for start in range(0, len(found), MOST_RANGES):
-        part = found[start : start + MOST_RANGES]
+    for start in range(0, len(found), RANGES_A_RECORD):
+        part = found[start : start + RANGES_A_RECORD]
         places = [seq for first, last in part for seq in range(first, last + 1)]
         known = sum(seq in acknowledged for seq in places)
         insert_gap(connection, part, reason, what=what, reads=len(places), acknowledged=known, now_ms=now_ms)

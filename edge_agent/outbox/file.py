@@ -19,6 +19,9 @@ Connection = Any
 """A connection of sqlcipher3, which publishes no types."""
 
 PAGE_BYTES, SALT_BYTES = 4096, 16
+BUSY_S = 5
+"""How long another connection is waited for."""
+
 PLAIN = b"SQLite format 3\0"
 """What a file that is not encrypted begins with."""
 
@@ -37,7 +40,7 @@ def connect(path: Path, key: bytes | None, *, read_only: bool = False, unshared:
     """
     mode = "?immutable=1" if unshared else "?mode=ro" if read_only else ""
     uri = path.resolve().as_uri() + mode
-    connection = sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+    connection = sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
     if key is not None:
         connection.execute("PRAGMA cipher_log_level = NONE")  # it would write past us, on stderr
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")

@@ -26,7 +26,7 @@ from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
-from edge_agent.outbox.file import Connection, explained, is_empty, lock, note_count
+from edge_agent.outbox.file import BUSY_S, Connection, explained, is_empty, lock, note_count
 from edge_agent.outbox.opening import opened
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
@@ -60,6 +60,8 @@ class Outbox:
         self._lock_file: int | None = None
         self._connection: Connection = None  # until it is open
         self._ages: Ages | None = None
+        self._stands_in_log = True
+        """What was deleted, also before this start: until then the log, or the file, has it."""
         self._left: Counter[tuple[str, GapReason]] = Counter()
         self._tell_at_s = -math.inf
 
@@ -193,6 +195,7 @@ class Outbox:
                 for one in connection.execute("DELETE FROM reads WHERE (id, revision) = (?, ?) RETURNING seq", key)
             ]
             images.let_go(connection, gone)
+            self._stands_in_log |= bool(gone)
             return len(gone)
 
     def receipted_through(self, seq: int) -> int | None:
@@ -210,6 +213,7 @@ class Outbox:
             ).fetchall()
             connection.execute("DELETE FROM sent WHERE seq <= ?", (seq,))
             images.let_go(connection, gone)
+            self._stands_in_log |= bool(gone)
             return len(gone)
 
     @contextmanager
@@ -233,7 +237,9 @@ class Outbox:
     def images_receipted(self, keys: Sequence[ImageKey]) -> int:
         """Delete pictures that the central store has, and return how many of the keys were here."""
         with self._transaction() as (connection, _):
-            return images.receipted(connection, keys)
+            gone = images.receipted(connection, keys)
+            self._stands_in_log |= bool(gone)
+            return gone
 
     def hold_image(self, seq: int) -> None:
         """Send a picture no more, but keep it; a gap record says so. One that is gone stays gone."""
@@ -256,7 +262,7 @@ class Outbox:
                 )  # fmt: skip
 
     def expire(self) -> Gone:
-        """Delete what the car may keep no longer, sent or not, with gap records."""
+        """Delete what the car may keep no longer, sent or not, with gap records; overwrite what is deleted."""
         with self._transaction() as (connection, now):
             if self._ages is not None:
                 self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
@@ -265,19 +271,23 @@ class Outbox:
             gone = remove_older(connection, GapReason.EXPIRED, age_s=age_s - keep_s, now_ms=_ms(now))
             outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=keep_s)
         salvage.erase(outlived)
-        if any(gone):
+        if any(gone) or self._stands_in_log:
             self._overwrite()
-            self._tell(GapReason.EXPIRED, gone, now)
+        self._tell(GapReason.EXPIRED, gone, now)
         return gone
 
     def purge(self, *, older_than_s: float = 0.0) -> Gone:
-        """Delete at a person's word all or what is at least so old (s), with gap records."""
+        """Delete at a person's word all or what is at least so old (s), with gap records, and overwrite it."""
         with self._transaction() as (connection, now):
             age_s = self._age_s(now)
             gone = remove_older(connection, GapReason.PURGED, age_s=age_s - older_than_s, now_ms=_ms(now))
             outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
         salvage.erase(outlived)
-        self._overwrite()
+        if not self._overwrite():
+            _log.warning(
+                "outbox %s: another program is reading it: what was deleted is overwritten when that has ended and"
+                " the service runs", self._path,
+            )  # fmt: skip
         return gone
 
     def not_written(self, reads: int) -> None:
@@ -329,10 +339,14 @@ class Outbox:
         _log.warning("outbox %s: left it unconfirmed, the store is told which: %s", self._path, left)
         self._left.clear()
 
-    def _overwrite(self) -> None:
-        """Let the log of what was written go too: what was deleted still stands there until then."""
+    def _overwrite(self) -> bool:
+        """Let the log of what was written go too; False where another program reads, which is not waited for."""
         with self._use() as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("PRAGMA busy_timeout = 0")
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
+            self._stands_in_log = bool(is_busy)
+        return not is_busy
 
     def _age_s(self, now: Stamp) -> float:
         if self._ages is None:

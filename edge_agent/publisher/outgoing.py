@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from uuid import UUID
 
 from edge_agent import mqtt
 from edge_agent.contract.topics import Topics
@@ -44,10 +45,12 @@ class Outgoing:
         self.ahead = Ahead(has_limit=has_store)
         self.suspect = Suspect()
         self.reads_refused = self.images_refused = False  # all alike, by their topic
+        self._large_gaps: set[UUID] = set()  # in this pass
 
     def start_over(self) -> None:
         """Begin a pass: all goes again that is not under way."""
         self._cursor = self._image_cursor = 0
+        self._large_gaps.clear()
         self.images_refused = False
 
     def images_again(self) -> None:
@@ -77,10 +80,14 @@ class Outgoing:
         """Gap records go before the reads: few and small, and what they tell is missed already."""
         if self.send_gaps in self._schedule or (room := min(self._flight.room, _GAPS_AT_ONCE)) <= 0:
             return
-        under_way = self._flight.gaps
-        for gap in self._outbox.take_gaps(limit=room + len(under_way)):
+        passed_over = self._flight.gaps | self._large_gaps
+        for gap in self._outbox.take_gaps(limit=room + len(passed_over)):
+            if gap.id in passed_over:
+                continue
             message = mqtt.Message(self._topics.gaps, gap_record(gap, self._topics).encode())
-            if gap.id in under_way or not self._flight.fits(message):
+            if not self._flight.fits(message):
+                self._large_gaps.add(gap.id)
+                self._keep_large()
                 continue
             if self._flight.room <= 0 or self._flight.depart(message, gap) is None:
                 return

@@ -169,8 +169,17 @@ class Publisher:
 
     def _tell_health(self) -> None:
         self._schedule.after(_HEALTH_S, self._tell_health)
-        if self._health and self._flight.room > 0:
-            self._flight.depart(mqtt.Message(self._topics.health, self._health()), self._topics.health)
+        if not self._health or self._flight.room <= 0:
+            return
+        try:
+            message = mqtt.Message(self._topics.health, self._health())
+        except ValueError as error:  # pydantic's: nothing that is only told may stop the reads
+            _log.error("no health record: %s", str(error).splitlines()[0])
+            return
+        if self._flight.fits(message):
+            self._flight.depart(message, self._topics.health)
+        else:
+            self._complain(f"the health record of {len(message.payload)} bytes is too large for the broker")
 
     def _announce(self) -> None:
         self._announced = self._publish_state(State.ONLINE) is not None

@@ -28,6 +28,7 @@ from .database import Answer, Database, DatabaseAway, Key, Question, StoreError
 from .files import take_files, write_receipts
 from .gaps import find_gaps, without_images, without_place
 from .images import image_named, write_images
+from .intake import printable
 from .service import LONGEST_PAUSE_S, Store
 from .sqlite import SqliteDatabase
 
@@ -193,7 +194,8 @@ def _log(options: argparse.Namespace) -> int:
         accesses = database.accesses(options.limit)
     for one in accesses:
         who = one.who if one.who == one.login else f"{one.who} (as {one.login})"
-        print(f"{time_text(one.asked_at)}  {who}: {one.question}; {one.rows} given; for: {one.purpose}")
+        line = f"{time_text(one.asked_at)}  {who}: {one.question}; {one.rows} given; for: {one.purpose}"
+        print(printable(line))  # by SQL anything can be a purpose
     return 0
 
 

@@ -1,5 +1,6 @@
 """The database of a site: PostgreSQL, several workers at once. Imported only where one is named."""
 
+import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ _MONTHS = """
 SELECT substring(relname FROM '^reads_(\\d{4}_\\d{2})$') FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = 'lpr.reads'::regclass
 """
+_logger = logging.getLogger("central_store")
 _NO_CONNECTION_EVER = re.compile(
     "does not exist|authentication failed|no password supplied|no pg_hba.conf entry|permission denied for database"
     "|not permitted to log in|^connection is bad: invalid"
@@ -43,6 +45,9 @@ _NO_CONNECTION_EVER = re.compile(
 
 _PASSES = ("08", "25006", "40", "53", "55", "57", "58")
 """SQLSTATEs that time may mend: connection, standby, serialization, resources, locks, shutdown, disk."""
+
+_NOT_LONG = "SET LOCAL lock_timeout = '2s'"
+"""Who has read a table and left the transaction open must not stop all others."""
 
 _MONTHS_BACK = 60  # further back, or ahead by more than one, is a clock out of order: the default partition
 _HELD = COVERED.format(
@@ -104,6 +109,7 @@ class PostgresDatabase:
     def purge(self, *, before: datetime) -> Purge:
         with self._connected() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
+            connection.execute(_NOT_LONG)
             spans = connection.execute(_TO_PURGE, (before,)).fetchall()
             connection.execute("DELETE FROM lpr.purged")
             connection.cursor().executemany("INSERT INTO lpr.purged VALUES (%s, %s, %s, %s)", spans)
@@ -138,9 +144,14 @@ class PostgresDatabase:
         sound = range(_month(now) - _MONTHS_BACK, _month(now) + 2)
         months = {record.captured_at for record, _ in batch.reads if _month(record.captured_at) in sound}
         for month in sorted({f"{time:%Y-%m-01}" for time in months} - self._months):
-            with connection.transaction():  # of its own: to make a table, all others must be out of theirs
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
-                connection.execute("SELECT lpr.make_month(%s)", (month,))
+            try:
+                with connection.transaction():  # of its own: to make a table, all others must be out of theirs
+                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
+                    connection.execute(_NOT_LONG)
+                    connection.execute("SELECT lpr.make_month(%s)", (month,))
+            except psycopg.errors.LockNotAvailable:  # the default partition takes its reads until then
+                _logger.warning("no table for the month of %s yet: another program has a transaction open", month)
+                continue
             self._months.add(month)
 
     @contextmanager

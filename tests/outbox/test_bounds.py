@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.domain import MOST_RANGES, GapReason
+from edge_agent.domain import GapReason
 from edge_agent.outbox import Bounds, Outbox
-from edge_agent.outbox.bounds import ranges
+from edge_agent.outbox.bounds import RANGES_A_RECORD, ranges
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 DAY_S = 86400.0
@@ -147,12 +147,12 @@ def test_a_person_may_purge_all_or_what_is_old(path: Path, clock: Clock) -> None
 
 def test_many_holes_become_several_gap_records(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        notes = [Note() for _ in range(2 * MOST_RANGES + 20)]
+        notes = [Note() for _ in range(2 * RANGES_A_RECORD + 20)]
         outbox.append(notes)
         outbox.receipted([note.key for note in notes[::2]])
         outbox.purge()
-        assert [len(gap.ranges) for gap in outbox.take_gaps(limit=9)] == [MOST_RANGES, 10]
-        assert len(places(outbox)) == MOST_RANGES + 10
+        assert [len(gap.ranges) for gap in outbox.take_gaps(limit=9)] == [RANGES_A_RECORD, 10]
+        assert len(places(outbox)) == RANGES_A_RECORD + 10
 
 
 def test_a_quarantined_read_is_kept_counted_and_told_but_not_given_until_the_next_start(
