@@ -163,6 +163,24 @@ def test_a_receiver_without_a_fix_is_a_problem_after_a_minute(monkeypatch: pytes
         assert gpsd.problem() == "gpsd has had no fix for 0 s"
 
 
+@pytest.mark.parametrize("host", ["gps..local", "x" * 70 + ".local"])
+def test_a_name_that_is_none_is_a_problem(host: str) -> None:
+    with Gpsd(host=host, port=1) as gpsd:
+        wait_until(gpsd.problem, "the problem")
+        assert gpsd.problem().startswith(f"gpsd {host}:1: ")
+
+
+def test_of_fixes_that_come_too_fast_the_last_is_kept() -> None:
+    gpsd = Gpsd(host="127.0.0.1", port=1)
+    for number in range(1000):
+        if (fix := fix_of(TPV | {"lat": number / 100}, at_s=100 + number / 1e6)) is not None:
+            gpsd.keep(fix)
+    found = gpsd.at(101.0)
+    assert found is not None
+    assert found.lat_deg == 9.99
+    assert gpsd.at(100.0) is None
+
+
 def test_nobody_there_is_a_problem() -> None:
     port = free_port()
     with Gpsd(host="127.0.0.1", port=port) as gpsd:

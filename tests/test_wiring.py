@@ -1,5 +1,6 @@
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from edge_agent.config.settings import (
     VehicleSettings,
 )
 from edge_agent.contract.record import decode_read
+from edge_agent.domain import ClockState, Stamp
 from edge_agent.errors import ConfigurationError
 from edge_agent.outbox import Outbox
 from edge_agent.position import Gpsd, fix_of
@@ -85,6 +87,21 @@ def test_a_read_says_where_the_car_was_when_its_frame_was_taken(tmp_path: Path) 
     assert found is not None
     assert (found.lat_deg, found.lon_deg, found.speed_kmh, found.fix_age_ms) == (41.76, -72.67, None, 2000)
     assert unknown is None
+
+
+def test_a_read_from_before_the_clock_was_set_is_not_called_synchronized(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "clock_state", lambda: ClockState(synchronized=True, source="ntp", error_ms=4))
+    now = host.now()
+    sound = replace(make_read("AB12"), captured=Stamp(now.monotonic_s - 2, now.utc - timedelta(seconds=2)))
+    before = replace(make_read("CD34"), captured=Stamp(now.monotonic_s - 2, datetime(1970, 1, 1, 0, 5, tzinfo=UTC)))
+    outbox = Outbox(path=tmp_path / "outbox.db", now=host.now, owner="test/car-1")
+    agent = AgentSettings(vehicle=VEHICLE)
+    with outbox:
+        wiring.keep_reads(agent, outbox, wiring.publisher(agent, outbox))([sound, before])
+        clocks = [decode_read(row.payload).clock.synchronized for row in outbox.take(limit=9)]
+    assert clocks == [True, False]
 
 
 def test_a_record_names_the_networks_by_the_hashes_that_were_checked() -> None:

@@ -95,6 +95,23 @@ def test_reads_lie_in_the_month_of_their_capture(postgres: PostgresPlace) -> Non
     assert [name for (name,) in rows] == list(times.values())
 
 
+def test_who_leaves_a_transaction_open_does_not_stop_the_others(postgres: PostgresPlace) -> None:
+    july, august = datetime(2026, 7, 9, tzinfo=UTC), datetime(2026, 8, 9, tzinfo=UTC)
+    with closing(postgres.open()) as database:
+        keep(database, payload(1, at=july))
+        with psycopg.connect(postgres.name) as reader:
+            reader.execute("SELECT count(*) FROM lpr.reads")
+            keep(database, payload(2, at=august))
+            with pytest.raises(DatabaseAway, match="lock timeout"):
+                database.purge(before=datetime(2026, 12, 1, tzinfo=UTC))
+            keep(database, payload(3, at=july))
+            where = "SELECT seq, tableoid::regclass::text FROM lpr.reads ORDER BY seq"
+            assert reader.execute(where).fetchall()[1] == (2, "lpr.reads_other")
+        keep(database, payload(4, at=august))
+    rows = postgres.rows("SELECT seq, tableoid::regclass::text FROM reads ORDER BY seq")
+    assert rows == [(1, "reads_2026_07"), (2, "reads_2026_08"), (3, "reads_2026_07"), (4, "reads_2026_08")]
+
+
 def test_plates_and_vehicles_are_found_by_an_index(postgres: PostgresPlace) -> None:
     with closing(postgres.open()) as database:
         keep(database, payload(1))

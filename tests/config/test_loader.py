@@ -132,6 +132,11 @@ def test_a_missing_directory_is_one_line(tmp_path: Path) -> None:
     assert check(tmp_path / "none") == [f"{tmp_path}/none: there is no such directory"]
 
 
+def test_more_cameras_than_a_health_record_can_name_are_too_many(write: Callable[..., Path]) -> None:
+    cameras = {f"cameras/c{number}": 'kind = "sim"' for number in range(16)}
+    assert check(write(**cameras)) == ["cameras: 17 cameras are too many: at most 16"]
+
+
 def test_an_empty_directory_says_what_is_missing_and_where_to_get_it(tmp_path: Path) -> None:
     assert check(tmp_path) == [
         "agent.toml: there is no such file",

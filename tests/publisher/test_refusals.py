@@ -1,11 +1,15 @@
 """What the broker does not take."""
 
+import json
+
 import pytest
 
+from edge_agent.domain import GapReason
 from edge_agent.mqtt import (
     Connected,
     SubscriptionRefused,
 )
+from edge_agent.outbox.bounds import insert_gap
 from tests.publisher.chain import TOPICS, Chain
 from tests.publisher.test_gaps import gaps
 
@@ -144,6 +148,37 @@ def test_a_read_heavier_than_the_broker_takes_is_kept_back(chain: Chain) -> None
     chain.run(5)
     chain.connect(Connected(receive_maximum=10, maximum_packet_size=4000))
     assert [one[:6] for one in chain.link.waiting] == ["note 1", "note 2"]
+
+
+def test_a_health_record_heavier_than_the_broker_takes_costs_no_connection(chain: Chain) -> None:
+    chain.publisher.report(lambda: b"x" * 2000)
+    chain.append()
+    chain.connect(Connected(receive_maximum=10, maximum_packet_size=1000))
+    assert chain.link.waiting == ["note 1"]
+    assert chain.counters.problem == "the health record of 2000 bytes is too large for the broker"
+
+
+def test_a_health_record_that_cannot_be_made_stops_nothing(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> bytes:
+        raise ValueError("cameras\n  Tuple should have at most 16 items")
+
+    chain.publisher.report(fail)
+    chain.append()
+    chain.connect()
+    assert chain.link.waiting == ["note 1"]
+    assert "no health record: cameras" in caplog.messages
+
+
+def test_gap_records_heavier_than_the_broker_takes_do_not_block_the_others(chain: Chain) -> None:
+    for _ in range(15):
+        with chain.outbox._transaction() as (connection, _now):
+            places = [(2 * n + 1, 2 * n + 1) for n in range(200)]
+            insert_gap(connection, places, GapReason.PURGED, reads=200, acknowledged=0, now_ms=0)
+    chain.outbox.not_written(7)
+    chain.connect(Connected(receive_maximum=10, maximum_packet_size=1000))
+    (sent,) = [json.loads(one) for one in chain.link.waiting]
+    assert (sent["reason"], sent["reads"]) == ("not_written", 7)
+    assert chain.outbox.status().gaps == 16
 
 
 def test_a_refused_subscription_is_a_standing_problem_and_asked_again(chain: Chain) -> None:
