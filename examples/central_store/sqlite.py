@@ -1,5 +1,6 @@
 """The embedded database: one SQLite file, made when it is missing."""
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from .database import (
 )
 from .images import image_named
 
+_logger = logging.getLogger("central_store")
 _SCHEMA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _AS_IT_WAS = """
 DROP VIEW IF EXISTS latest_reads;
@@ -141,7 +143,13 @@ class SqliteDatabase:
                 "INSERT INTO purges (before, reads, rejected) VALUES (?, ?, ?)", (limit, reads, rejected)
             )
         with self._explained():
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log, too, has seen what is gone
+            # The log, too, has seen what is gone.
+            is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            _logger.warning(
+                "database %s: another program is reading it: what was deleted stands there until the next retain",
+                self._path,
+            )
         return Purge(reads, images, rejected)
 
     def ask(self, question: Question) -> list[Answer]:

@@ -1,11 +1,13 @@
 """What is too old goes, counts alone stay, and nothing of it is missing."""
 
+import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from edge_agent import host
+from examples.central_store import sqlite
 from examples.central_store.commands import main
 from examples.central_store.database import Database, Purge, Span, StoreError
 from examples.central_store.sqlite import SqliteDatabase
@@ -142,3 +144,15 @@ def test_whole_months_are_dropped_where_nothing_in_them_is_younger(postgres: Pos
         keep(database, payload(12, at=months[2]))
         assert partitions(postgres)[names[2]] == 2
         assert partitions(postgres)["reads_other"] == 0
+
+
+def test_what_is_deleted_beside_a_reader_is_said_to_stand_there_still(
+    sqlite_file: SqliteFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "_PATIENCE_S", 0.1)
+    with closing(sqlite_file.open()) as database, closing(sqlite3.connect(sqlite_file.path)) as reader:
+        keep(database, payload(1))
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM reads").fetchone()
+        assert database.purge(before=datetime(2027, 1, 1, tzinfo=UTC)).reads == 1
+        assert "another program is reading it: what was deleted stands there until the next retain" in caplog.text
