@@ -24,7 +24,7 @@ from edge_agent.publisher.schedule import Backoff
 
 from .database import Batch, Keeps, Key, StoreError
 from .intake import from_broker
-from .receipts import NAMES_A_RECEIPT, receipt_of
+from .receipts import NAMES_A_RECEIPT, names_that_fit, receipt_of
 
 BATCH = 200
 """Messages that share a commit."""
@@ -76,6 +76,7 @@ class Store:
         self._database_trouble = ""
         self._database_backoff = Backoff(uniform=random.uniform, longest_s=LONGEST_PAUSE_S)
         self._window = 0  # receipts that may be on their way
+        self._names = NAMES_A_RECEIPT  # in one of them
         self._in_flight: set[int] = set()
         self._owed: dict[str, deque[Key]] = {}
         """Names for receipts, by topic; the vehicle that has waited longest comes first."""
@@ -115,8 +116,9 @@ class Store:
 
     def _take(self, event: Event) -> None:
         match event:
-            case Connected(receive_maximum):
+            case Connected(receive_maximum, maximum_packet_size):
                 self._window = receive_maximum
+                self._names = names_that_fit(maximum_packet_size)
                 self._subscribed = 0
                 for one in self._filters:
                     self._link.subscribe(one)
@@ -190,7 +192,7 @@ class Store:
         while self._owed and len(self._in_flight) < self._window:
             topic = next(iter(self._owed))
             keys = self._owed.pop(topic)
-            named = [keys.popleft() for _ in range(min(len(keys), NAMES_A_RECEIPT))]
+            named = [keys.popleft() for _ in range(min(len(keys), self._names))]
             if keys:
                 self._owed[topic] = keys  # behind the others
             mid = self._link.publish(Message(topic, receipt_of(named).encode()))

@@ -131,6 +131,17 @@ def test_receipts_keep_to_the_brokers_window(store: Store, link: FakeLink) -> No
     assert sum(len(ids) for ids in names if isinstance(ids, list)) == 450
 
 
+@pytest.mark.parametrize("packet_bytes", [100, 1200, 4000])
+def test_receipts_fit_the_packets_that_the_broker_takes(store: Store, link: FakeLink, packet_bytes: int) -> None:
+    link.events += [Connected(receive_maximum=200, maximum_packet_size=packet_bytes)]
+    link.events += received(*(payload(seq) for seq in range(1, 101)))
+    for _ in range(5):
+        store.step()
+    assert sum(len(receipt["ids"]) for _, receipt in link.receipts() if isinstance(receipt["ids"], list)) == 100
+    longest = max(len(message.payload) for message in link.published)
+    assert longest <= max(packet_bytes - 50, 60)
+
+
 class Away:
     """A database that is away for a while."""
 
