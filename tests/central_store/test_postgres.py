@@ -34,6 +34,7 @@ MIGRATIONS = [
     "0005_reader",
     "0006_images",
     "0007_images_reader",
+    "0008_printable",
 ]
 
 

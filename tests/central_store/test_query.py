@@ -208,6 +208,19 @@ def test_the_function_itself_refuses_what_has_no_purpose_or_no_question(
         connection.execute(query, values)
 
 
+@pytest.mark.parametrize(
+    ("who", "purpose"),
+    [("me", "case 12345\n2026-11-01  chief: plate ZZ99"), ("me\x1b[2K", "case 12345"), ("\n", "case 12345")],
+)
+def test_nobody_writes_a_second_line_into_the_access_log(
+    reader: str, postgres: PostgresPlace, who: str, purpose: str
+) -> None:
+    query = "SELECT plate FROM lpr.ask(%s, %s, 'AB12CD3', NULL, NULL, NULL, NULL, 10)"
+    with psycopg.connect(reader) as connection, pytest.raises(psycopg.errors.Error):
+        connection.execute(query, (who, purpose))
+    assert postgres.rows("SELECT who FROM access_log") == []
+
+
 def test_who_rolls_back_is_in_the_servers_own_log(reader: str, postgres: PostgresPlace) -> None:
     with psycopg.connect(reader) as connection:
         query = b"SELECT plate FROM lpr.ask('me', 'to look in secret', 'AB12CD3', NULL, NULL, NULL, NULL, 10)"
