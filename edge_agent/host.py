@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
-from edge_agent.domain import ClockState, Stamp
+from edge_agent.domain import NOT_SYNCHRONIZED, ClockState, Stamp
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ def clock_state() -> ClockState:
     """
     timex = _Timex()
     if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
-        return ClockState(synchronized=False, source="none", error_ms=None)
+        return NOT_SYNCHRONIZED
     return _clock_state(status=timex.status, max_error_us=timex.maxerror)
 
 
 def _clock_state(*, status: int, max_error_us: int) -> ClockState:
     if status & _UNSYNCHRONIZED:
-        return ClockState(synchronized=False, source="none", error_ms=None)
+        return NOT_SYNCHRONIZED
     return ClockState(synchronized=True, source="ntp", error_ms=-(-max_error_us // 1000))
 
 

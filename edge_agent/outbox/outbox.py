@@ -60,8 +60,6 @@ class Outbox:
         self._lock_file: int | None = None
         self._connection: Connection = None  # until it is open
         self._ages: Ages | None = None
-        self._stands_in_log = True
-        """What was deleted, also before this start: until then the log, or the file, has it."""
         self._left: Counter[tuple[str, GapReason]] = Counter()
         self._tell_at_s = -math.inf
 
@@ -195,7 +193,6 @@ class Outbox:
                 for one in connection.execute("DELETE FROM reads WHERE (id, revision) = (?, ?) RETURNING seq", key)
             ]
             images.let_go(connection, gone)
-            self._stands_in_log |= bool(gone)
             return len(gone)
 
     def receipted_through(self, seq: int) -> int | None:
@@ -213,7 +210,6 @@ class Outbox:
             ).fetchall()
             connection.execute("DELETE FROM sent WHERE seq <= ?", (seq,))
             images.let_go(connection, gone)
-            self._stands_in_log |= bool(gone)
             return len(gone)
 
     @contextmanager
@@ -237,9 +233,7 @@ class Outbox:
     def images_receipted(self, keys: Sequence[ImageKey]) -> int:
         """Delete pictures that the central store has, and return how many of the keys were here."""
         with self._transaction() as (connection, _):
-            gone = images.receipted(connection, keys)
-            self._stands_in_log |= bool(gone)
-            return gone
+            return images.receipted(connection, keys)
 
     def hold_image(self, seq: int) -> None:
         """Send a picture no more, but keep it; a gap record says so. One that is gone stays gone."""
@@ -271,8 +265,7 @@ class Outbox:
             gone = remove_older(connection, GapReason.EXPIRED, age_s=age_s - keep_s, now_ms=_ms(now))
             outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=keep_s)
         salvage.erase(outlived)
-        if any(gone) or self._stands_in_log:
-            self._overwrite()
+        self._overwrite()  # also what receipts deleted; where another program reads, the next time
         self._tell(GapReason.EXPIRED, gone, now)
         return gone
 
@@ -345,7 +338,6 @@ class Outbox:
             connection.execute("PRAGMA busy_timeout = 0")
             is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
-            self._stands_in_log = bool(is_busy)
         return not is_busy
 
     def _age_s(self, now: Stamp) -> float:

@@ -10,7 +10,6 @@ import pytest
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable, StateDirectoryError
 from edge_agent.outbox import Bounds, Outbox, check_pages, contents, read_status
-from edge_agent.outbox.file import connect
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 KEY = b"k" * 32
@@ -367,47 +366,6 @@ def test_a_file_that_is_younger_than_the_count_gives_no_place_twice(path: Path, 
         assert {(one.reason, one.ranges) for one in gaps} == {(GapReason.DAMAGED, ((kept_reads + 1, 10_100),))}
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.append([Note()]) == (10_102,)
-
-
-def in_clear(path: Path) -> bool:
-    return any(PLATE in file.read_bytes() for file in path.parent.iterdir())
-
-
-def test_what_a_receipt_deleted_is_overwritten_while_the_service_runs(path: Path, clock: Clock) -> None:
-    note = Plate()
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.append([note])
-        outbox.receipted([note.key])
-        assert in_clear(path)
-        outbox.expire()
-        assert not in_clear(path)
-
-
-def test_what_expired_beside_a_reader_is_overwritten_when_that_has_ended(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=60)) as outbox:
-        outbox.append([Plate()])
-        with closing(connect(path, None, read_only=True)) as reader:
-            reader.execute("BEGIN")
-            reader.execute("SELECT COUNT(*) FROM reads").fetchone()
-            clock.seconds = 120
-            assert outbox.expire().reads == 1
-            assert in_clear(path)
-        outbox.expire()
-        assert not in_clear(path)
-
-
-def test_a_purge_beside_a_reader_says_that_it_is_not_overwritten_yet(
-    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.append([Plate()])
-        with closing(connect(path, None, read_only=True)) as reader:
-            reader.execute("BEGIN")
-            reader.execute("SELECT COUNT(*) FROM reads").fetchone()
-            outbox.purge()
-            assert (
-                "another program is reading it: what was deleted is overwritten when that has ended" in caplog.text
-            )
 
 
 @pytest.mark.parametrize("hint", [2**40 + 1, 9_007_199_254_740_990, 9_223_372_036_854_770_000, 10**25])

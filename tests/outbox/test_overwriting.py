@@ -1,0 +1,52 @@
+"""What is deleted does not stand in any file for long."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge_agent.outbox import Bounds, Outbox
+from edge_agent.outbox.file import connect
+from tests.outbox.test_mending import PLATE, Plate
+from tests.outbox.test_outbox import OWNER, Clock
+
+
+def in_clear(path: Path) -> bool:
+    return any(PLATE in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_what_a_receipt_deleted_is_overwritten_while_the_service_runs(path: Path, clock: Clock) -> None:
+    note = Plate()
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([note])
+        outbox.receipted([note.key])
+        assert in_clear(path)
+        outbox.expire()
+        assert not in_clear(path)
+
+
+def test_what_expired_beside_a_reader_is_overwritten_when_that_has_ended(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=60)) as outbox:
+        outbox.append([Plate()])
+        with closing(connect(path, None, read_only=True)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT COUNT(*) FROM reads").fetchone()
+            clock.seconds = 120
+            assert outbox.expire().reads == 1
+            assert in_clear(path)
+        outbox.expire()
+        assert not in_clear(path)
+
+
+def test_a_purge_beside_a_reader_says_that_it_is_not_overwritten_yet(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Plate()])
+        with closing(connect(path, None, read_only=True)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT COUNT(*) FROM reads").fetchone()
+            outbox.purge()
+            assert (
+                "another program is reading it: what was deleted is overwritten when that has ended" in caplog.text
+            )
