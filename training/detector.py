@@ -179,15 +179,21 @@ def train(options: argparse.Namespace) -> None:
 
 
 def begun(networks: dict[str, nn.Module], schedule: Schedule, options: argparse.Namespace) -> list[Loop]:
-    """A loop for each size, in a folder of its own; resumed, or the shipped size from the weights to start from."""
+    """A loop for each size, in a folder of its own; resumed, or from the weights to start from."""
     loops = []
     for name, network in networks.items():
         log.info("%s: %d weights", name, sum(p.numel() for p in network.parameters()))
         loop = Loop(network=network, schedule=schedule, folder=Path(options.out) / name)
-        if not loop.resume() and options.start and name == SHIPPED:
-            loop.start_from(Path(options.start))
+        if not loop.resume() and options.start and (weights := weights_of(name, Path(options.start))):
+            loop.start_from(weights)
         loops.append(loop)
     return loops
+
+
+def weights_of(name: str, start: Path) -> Path | None:
+    """What a size begins from: its own folder in that of another training, else a file for the shipped size alone."""
+    own = start / name
+    return own if own.is_dir() else start if name == SHIPPED else None
 
 
 def arguments(rate: float, description: str) -> argparse.ArgumentParser:
@@ -199,7 +205,9 @@ def arguments(rate: float, description: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the checkpoint; resumed from where it exists")
     parser.add_argument("--hours", type=positive, default=1.5, help="training time over all runs")
-    parser.add_argument("--start", help="weights (.pt or a training's folder) to begin from")
+    parser.add_argument(
+        "--start", help="what to begin from: weights of the shipped size, or the --out of another training"
+    )
     parser.add_argument("--rate", type=positive, default=rate, help="highest learning rate")
     parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
     parser.add_argument("--threads", type=count, default=1, help="of the network")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from edge_agent.domain import folded
@@ -14,6 +15,7 @@ from training.detector import chosen
 from training.reader import kind, validation_plates
 from training.regions import CODES, NOWHERE, STATES
 from training.render import held_out_designs
+from training.shapes import DETECTOR_INPUT
 from training.shipped import found, text
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from edge_agent.domain import Reading, RegionProbabilities
     from training.boxes import Found
+    from training.data import Box, Gray
     from training.shipped import Models
 
 CAPTURED = 0.3  # overlap that counts as found
@@ -44,6 +47,7 @@ THRESHOLDS = (
     *((0.5, 0.2, 0.95), (0.5, 0.2, 0.9), (0.5, 0.2, 0.5), (0.4, 0.2, 0.9), (0.4, 0.15, 0.9), (0.3, 0.1, 0.9)),
 )
 NO_PLATE_FROM = (1.1, 0.99, 0.95, 0.9, 0.7, 0.5)
+ACROSS = 3  # plates side by side that the picture around one is wide: as near as the detector learns them
 WIDTHS_PX = ((20.0, "under 20 px"), (30.0, "20..30 px"), (190.0, "30..190 px"), (math.inf, "over 190 px"))
 
 
@@ -210,19 +214,29 @@ def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
 
 
 def measure_pictures(models: Models, folder: Path) -> dict[str, Any]:
-    """Share of validation plates found, and read right, in whole pictures, by kind: in the detector's boxes."""
+    """Share of validation plates found, and read right, by kind: in the detector's boxes, as far away as it learns."""
     found_: dict[str, list[bool]] = {}
     right: dict[str, list[bool]] = {}
     for plate in (one for one in validation_plates(folder) if one.box):
-        x, y, w, h = plate.box or (0.0, 0.0, 0.0, 0.0)
-        truth = boxes.Found(x, y, x + w, y + h, 1.0)
-        seen = models.look(read_gray(plate.image))
+        image, truth = surrounded(read_gray(plate.image), plate.box or (0.0, 0.0, 0.0, 0.0))
+        seen = models.look(image)
         box, said = max(seen, key=lambda one: boxes.overlap(one[0], truth), default=(None, ""))
         hit = box is not None and boxes.overlap(box, truth) >= CAPTURED
         for name in (kind(plate), "all"):
             found_.setdefault(name, []).append(hit)
             right.setdefault(name, []).append(hit and folded(said) == folded(plate.text))
     return {"set": PICTURES, **{name: [mean(v), mean(right[name]), len(v)] for name, v in sorted(found_.items())}}
+
+
+def surrounded(image: Gray, box: Box) -> tuple[Gray, Found]:
+    """The picture, its edges drawn out until it is ACROSS plates wide and as high as it then should be; the box there."""
+    x, y, w, h = box
+    wide, tall = ACROSS * w, ACROSS * w * DETECTOR_INPUT[0] / DETECTOR_INPUT[1]
+    left, top = (
+        max(0, round(full - side) // 2) for full, side in zip((wide, tall), image.shape[::-1], strict=True)
+    )
+    out = cv2.copyMakeBorder(image, top, top, left, left, cv2.BORDER_REPLICATE)
+    return np.asarray(out, np.uint8), boxes.Found(x + left, y + top, x + left + w, y + top + h, 1.0)
 
 
 def measure_negatives(models: Models, folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from edge_agent.domain import folded
 from training import cost, ctc, export
 from training.data import DataError
-from training.detector import Windowful
+from training.detector import Windowful, weights_of
 from training.feed import Feed
 from training.loop import CHECKPOINT, Loop, Pupils, Schedule
 from training.networks import LINES, Detector, Reader
@@ -227,6 +227,14 @@ def test_a_checkpoint_is_what_a_training_may_start_from(tmp_path: Path) -> None:
     loop.save()
     begun(tmp_path)
     begun(tmp_path / CHECKPOINT)
+
+
+def test_each_size_goes_on_from_its_own_folder_of_another_training(tmp_path: Path) -> None:
+    (tmp_path / "wide").mkdir()
+    assert weights_of("wide", tmp_path) == tmp_path / "wide"
+    assert weights_of("small", tmp_path) is None
+    assert weights_of("shipped", tmp_path / "reader.pt") == tmp_path / "reader.pt"
+    assert weights_of("wide", tmp_path / "reader.pt") is None
 
 
 def test_a_broken_checkpoint_is_one_line(tmp_path: Path) -> None:
