@@ -191,7 +191,7 @@ def begun(networks: dict[str, nn.Module], schedule: Schedule, options: argparse.
 
 
 def weights_of(name: str, start: Path) -> Path | None:
-    """What a size begins from: its own folder in that of another training, else a file for the shipped size alone."""
+    """What a size begins from: its own folder in that of another training; a file is of the shipped size."""
     own = start / name
     return own if own.is_dir() else start if name == SHIPPED else None
 
@@ -205,9 +205,7 @@ def arguments(rate: float, description: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--out", required=True, help="folder for the checkpoint; resumed from where it exists")
     parser.add_argument("--hours", type=positive, default=1.5, help="training time over all runs")
-    parser.add_argument(
-        "--start", help="what to begin from: weights of the shipped size, or the --out of another training"
-    )
+    parser.add_argument("--start", help="begin from weights of the shipped size, or from another training's --out")
     parser.add_argument("--rate", type=positive, default=rate, help="highest learning rate")
     parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
     parser.add_argument("--threads", type=count, default=1, help="of the network")

@@ -214,7 +214,7 @@ def measure_boxes(models: Models, folder: Path) -> dict[str, Any]:
 
 
 def measure_pictures(models: Models, folder: Path) -> dict[str, Any]:
-    """Share of validation plates found, and read right, by kind: in the detector's boxes, as far away as it learns."""
+    """Share of validation plates found, and read right, by kind: in the detector's boxes, as near as it learns."""
     found_: dict[str, list[bool]] = {}
     right: dict[str, list[bool]] = {}
     for plate in (one for one in validation_plates(folder) if one.box):
@@ -229,7 +229,7 @@ def measure_pictures(models: Models, folder: Path) -> dict[str, Any]:
 
 
 def surrounded(image: Gray, box: Box) -> tuple[Gray, Found]:
-    """The picture, its edges drawn out until it is ACROSS plates wide and as high as it then should be; the box there."""
+    """The picture, its edges drawn out until it is ACROSS plates wide and of a video's shape; the box there."""
     x, y, w, h = box
     wide, tall = ACROSS * w, ACROSS * w * DETECTOR_INPUT[0] / DETECTOR_INPUT[1]
     left, top = (
