@@ -7,13 +7,16 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
 from edge_agent.domain import NOT_SYNCHRONIZED, ClockState, Stamp
 
 log = logging.getLogger(__name__)
+
+ASK_EVERY_S, LONGEST_START_S = 15.0, 3600.0
 
 
 def now() -> Stamp:
@@ -100,6 +103,25 @@ class ServiceManager:
 
     def ready(self) -> None:
         self._tell("READY=1")
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Ask for more time, again and again, while what goes on before `ready` may be long; not for ever."""
+        over = threading.Event()
+
+        def ask() -> None:
+            for _ in range(int(LONGEST_START_S / ASK_EVERY_S)):
+                self._tell(f"EXTEND_TIMEOUT_USEC={int(4 * ASK_EVERY_S * 1e6)}")
+                if over.wait(ASK_EVERY_S):
+                    return
+
+        asking = threading.Thread(target=ask, name="starting", daemon=True)
+        asking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            asking.join()
 
     def alive(self) -> None:
         """Feed the watchdog; at least twice in watchdog_s, and only while everything makes progress."""

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 
@@ -62,6 +63,23 @@ def test_the_service_manager_hears_every_state(listener: tuple[socket.socket, st
     manager.stopping()
     heard = [receiver.recv(4096) for _ in range(4)]
     assert heard == [b"READY=1", b"STATUS=3 reads wait", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_a_long_start_asks_for_time_until_it_is_over(
+    listener: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.host.ASK_EVERY_S", 0.05)
+    receiver, address = listener
+    manager = ServiceManager.from_environment({"NOTIFY_SOCKET": address})
+    with manager.starting():
+        assert [receiver.recv(4096) for _ in range(3)] == 3 * [b"EXTEND_TIMEOUT_USEC=200000"]
+    receiver.setblocking(False)
+    with suppress(BlockingIOError):
+        while receiver.recv(4096):
+            pass
+    time.sleep(0.2)
+    with pytest.raises(BlockingIOError):
+        receiver.recv(4096)
 
 
 def test_the_watchdogs_period_is_this_processs_own() -> None:

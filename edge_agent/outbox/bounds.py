@@ -3,16 +3,24 @@
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
 from edge_agent.domain import GapReason, Missing
 from edge_agent.outbox.file import Connection
 
-LEAVE_FREE = 0.05
-"""Of the quota: made free at once, so that a full outbox does not write a gap record for each read."""
+MOST_OF_DISK = 0.5
+"""That the outbox may fill: on a full disk even deletes fail."""
+
+PORTION = 2000
+"""Reads, or pictures, that leave in one transaction: its log takes as much of the disk as they do."""
+
+_LEAVE_FREE, _LEAVE_FREE_BYTES = 0.05, 1_000_000
+"""Of the quota, and at most: made free at once, so that a full outbox does not stop to delete for each read."""
 
 ROW_OVERHEAD_BYTES = 160
 """What a read or a picture takes beside its payload: its columns, its place in the index, its share of a page."""
@@ -20,7 +28,8 @@ ROW_OVERHEAD_BYTES = 160
 _ROOM_FOR_DELETES = 1.25
 """Of the quota: pages that SQLite may use, so that deletes and gap records still fit when the reads fill it."""
 
-_PURGES_KEPT = 10_000
+_PURGES_KEPT, _A_LINE_MS = 10_000, 3_600_000
+"""Lines of the purge log, and of how long (ms) one tells what left by itself."""
 
 RANGES_A_RECORD = 30
 """So that a gap record is no larger than a read: what a broker takes of the one it takes of the other."""
@@ -37,14 +46,25 @@ class Bounds:
         """SQLite's own limit, above the quota and, as the settings bound it, well below the disk."""
         return max(256, int(self.quota_bytes * _ROOM_FOR_DELETES) // page_bytes)
 
+    def on_the_disk_of(self, directory: Path) -> "Bounds":
+        """The same, with no more than MOST_OF_DISK."""
+        most_bytes = int(MOST_OF_DISK * shutil.disk_usage(directory).total)
+        return replace(self, quota_bytes=min(self.quota_bytes, most_bytes))
 
+
+_SENT = (
+    "SELECT seq, LENGTH(payload) + COALESCE(LENGTH(jpeg), 0)"
+    " FROM sent CROSS JOIN reads USING (seq) LEFT JOIN images USING (seq) ORDER BY seq"
+)
+_UNSENT = (
+    "SELECT seq, LENGTH(payload) FROM reads"
+    " WHERE priority = {} AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq) ORDER BY seq"
+)
 _IN_ORDER_OF_LEAVING = (
-    "SELECT 0 AS turn, 'reads', seq, LENGTH(payload) + COALESCE(LENGTH(jpeg), 0)"
-    " FROM sent JOIN reads USING (seq) LEFT JOIN images USING (seq)"
-    " UNION ALL SELECT 1, 'images', seq, LENGTH(jpeg) FROM images"
-    " UNION ALL SELECT 2 + priority, 'reads', seq, LENGTH(payload)"
-    " FROM reads WHERE NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq)"
-    " ORDER BY turn, seq"
+    (Missing.READS, _SENT),
+    (Missing.IMAGES, "SELECT seq, LENGTH(jpeg) FROM images ORDER BY seq"),
+    (Missing.READS, _UNSENT.format(0)),
+    (Missing.READS, _UNSENT.format(1)),
 )
 """What the broker has, then pictures, then what nobody waits for, then the rest; the oldest first."""
 
@@ -55,17 +75,21 @@ class Gone(NamedTuple):
     reads: int = 0
     images: int = 0
 
+    def and_(self, other: "Gone") -> "Gone":
+        return Gone(self.reads + other.reads, self.images + other.images)
+
 
 def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_ms: int) -> Gone:
     """Delete what must leave for so many bytes to fit, inside a transaction."""
     if _used_bytes(connection) + needed_bytes <= bounds.quota_bytes:
         return Gone()
-    target = max(0, int(bounds.quota_bytes * (1 - LEAVE_FREE)) - needed_bytes)
+    leave_free = min(_LEAVE_FREE * bounds.quota_bytes, _LEAVE_FREE_BYTES)
+    target = max(0, int(bounds.quota_bytes - leave_free) - needed_bytes)
     leaving = _Leaving(connection)
     while (excess := _used_bytes(connection) - target) > 0:
         places: dict[Missing, list[int]] = {Missing.READS: [], Missing.IMAGES: []}
-        for _, what, seq, size in connection.execute(_IN_ORDER_OF_LEAVING):
-            places[Missing(what)].append(seq)
+        for what, seq, size in _in_order_of_leaving(connection):
+            places[what].append(seq)
             excess -= size + ROW_OVERHEAD_BYTES
             if excess <= 0:
                 break
@@ -76,7 +100,10 @@ def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_
 
 
 def remove_older(connection: Connection, reason: GapReason, *, age_s: float, now_ms: int) -> Gone:
-    """Delete what came up to such an age (s) of the outbox, and write down that it left, inside a transaction."""
+    """Delete what came up to such an age (s) of the outbox, and write down that it left, inside a transaction.
+
+    At most a PORTION of each kind.
+    """
     leaving = _Leaving(connection)
     leaving.delete_reads(_older(connection, "reads", age_s))
     leaving.delete_images(_older(connection, "images", age_s))
@@ -92,8 +119,15 @@ def remove_images(connection: Connection, seqs: Sequence[int], reason: GapReason
 
 def _older(connection: Connection, table: str, age_s: float) -> list[int]:
     """Nothing is older than what stands before it, so the search ends at the first that is younger."""
-    rows = connection.execute(f"SELECT seq, appended_age_s FROM {table} ORDER BY seq")
+    rows = connection.execute(f"SELECT seq, appended_age_s FROM {table} ORDER BY seq LIMIT {PORTION}")
     return [seq for seq, _ in itertools.takewhile(lambda row: row[1] <= age_s, rows)]
+
+
+def _in_order_of_leaving(connection: Connection) -> Iterator[tuple[Missing, int, int]]:
+    """What there is, its place in the count and its bytes; a picture may come once more with its read."""
+    for what, query in _IN_ORDER_OF_LEAVING:
+        for seq, size in connection.execute(query):
+            yield what, seq, size
 
 
 class _Leaving:
@@ -148,9 +182,19 @@ class _Leaving:
         note_gap(
             self._connection, [*left.times_ms], reason, what=what, acknowledged=left.acknowledged, now_ms=now_ms
         )
+        reads, oldest_ms, newest_ms = len(left.times_ms), min(left.times_ms.values()), max(left.times_ms.values())
+        if reason is not GapReason.PURGED:  # each time that a person says so has a line of its own
+            goes_on = self._connection.execute(
+                "UPDATE purges SET reads = reads + ?, oldest_ms = MIN(oldest_ms, ?), newest_ms = MAX(newest_ms, ?)"
+                " WHERE at_ms BETWEEN ? AND ? AND number ="
+                " (SELECT MAX(number) FROM purges WHERE what = ? AND reason = ?)",
+                (reads, oldest_ms, newest_ms, now_ms - _A_LINE_MS, now_ms, what, reason),
+            )
+            if goes_on.rowcount:
+                return
         self._connection.execute(
             "INSERT INTO purges (at_ms, what, reason, reads, oldest_ms, newest_ms) VALUES (?, ?, ?, ?, ?, ?)",
-            (now_ms, what, reason, len(left.times_ms), min(left.times_ms.values()), max(left.times_ms.values())),
+            (now_ms, what, reason, reads, oldest_ms, newest_ms),
         )
 
 
@@ -171,8 +215,26 @@ def note_gap(
     now_ms: int,
     what: Missing = Missing.READS,
 ) -> None:
-    """Write gap records for places of the count, each of at most RANGES_A_RECORD ranges."""
+    """Write gap records for places of the count, each of at most RANGES_A_RECORD ranges.
+
+    The last one goes on where it can: what leaves read by read for weeks without network would fill the outbox with
+    gap records. It has a new id then, as it may be on its way; the store may have places twice.
+    """
     found = list(ranges(seqs))
+    last = connection.execute(
+        "SELECT number, ranges, reads, acknowledged FROM gaps"
+        " WHERE number = (SELECT MAX(number) FROM gaps WHERE what = ? AND reason = ?)", (what, reason),
+    ).fetchone()  # fmt: skip
+    if last is not None:
+        number, told, reads, known = last
+        both = joined([*map(tuple, json.loads(told)), *found])
+        if len(both) <= RANGES_A_RECORD:
+            connection.execute("DELETE FROM gaps WHERE number = ?", (number,))
+            insert_gap(
+                connection, both, reason, what=what, reads=reads + len(seqs),
+                acknowledged=known + sum(seq in acknowledged for seq in seqs), now_ms=now_ms,
+            )  # fmt: skip
+            return
     for start in range(0, len(found), RANGES_A_RECORD):
         part = found[start : start + RANGES_A_RECORD]
         places = [seq for first, last in part for seq in range(first, last + 1)]
@@ -202,6 +264,17 @@ def ranges(seqs: Iterable[int]) -> Iterator[tuple[int, int]]:
     for _, run in itertools.groupby(enumerate(sorted(seqs)), key=lambda pair: pair[1] - pair[0]):
         places = [seq for _, seq in run]
         yield places[0], places[-1]
+
+
+def joined(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same places in as few ranges as can be, in order."""
+    out: list[tuple[int, int]] = []
+    for first, last in sorted(found):
+        if out and first <= out[-1][1] + 1:
+            out[-1] = (out[-1][0], max(last, out[-1][1]))
+        else:
+            out.append((first, last))
+    return out
 
 
 def _used_bytes(connection: Connection) -> int:

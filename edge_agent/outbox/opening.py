@@ -13,7 +13,10 @@ from edge_agent.outbox.schema import check_header, check_integrity, check_ours, 
 
 _log = logging.getLogger(__name__)
 
-_WAL_LIMIT_BYTES = 8 * 1024 * 1024
+_LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
+"""That the log may have, or a part of the quota: it takes its room on the disk too."""
+
+_LOG_PART = 8
 
 
 def opened(path: Path, *, key: bytes | None, bounds: Bounds, owner: str, now: Now) -> Connection:
@@ -65,10 +68,12 @@ def _connected(path: Path, key: bytes | None, bounds: Bounds) -> Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
-            connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             prepare(connection)
-            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-            connection.execute(f"PRAGMA max_page_count = {bounds.most_pages(int(page_bytes))}")
+            page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
+            part_bytes = bounds.quota_bytes // _LOG_PART
+            connection.execute(f"PRAGMA journal_size_limit = {min(_LOG_BYTES, part_bytes)}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, min(_LOG_PAGES, part_bytes // page_bytes))}")
+            connection.execute(f"PRAGMA max_page_count = {bounds.most_pages(page_bytes)}")
             check_integrity(connection, path)
         except BaseException:
             connection.close()

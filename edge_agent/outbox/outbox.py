@@ -24,9 +24,18 @@ from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp, counted
 from edge_agent.errors import OutboxError
 from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
-from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
+from edge_agent.outbox.bounds import (
+    PORTION,
+    ROW_OVERHEAD_BYTES,
+    Bounds,
+    Gone,
+    insert_gap,
+    make_room,
+    note_gap,
+    remove_older,
+)
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
-from edge_agent.outbox.file import BUSY_S, Connection, explained, is_empty, lock, note_count
+from edge_agent.outbox.file import BUSY_S, Connection, explained, hand_over, is_empty, lock, note_count
 from edge_agent.outbox.opening import opened
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
@@ -39,6 +48,7 @@ _PENDING = (
     " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq) ORDER BY seq LIMIT ?"
 )
 TELL_EVERY_S = 600.0
+EXPIRE_WITHIN_S = 5.0
 WHY = {GapReason.EXPIRED: "older than they may be kept", GapReason.QUOTA: "there was no room for all"}
 
 
@@ -80,6 +90,7 @@ class Outbox:
         was_empty = is_empty(self._path)
         self._lock_file = lock(self._path)
         try:
+            self._keep_to_the_disk()
             self._connection = opened(
                 self._path, key=self._key, bounds=self._bounds, owner=self._owner, now=self._now
             )
@@ -96,9 +107,19 @@ class Outbox:
                 connection.execute("UPDATE images_due SET held = 0")
                 self._ages = Ages(connection, now)
             encryption.confirm(self._path, self._key)
+            hand_over(self._path)
         except BaseException:
             self.close()
             raise
+
+    def _keep_to_the_disk(self) -> None:
+        bounds = self._bounds.on_the_disk_of(self._path.parent)
+        if bounds != self._bounds:
+            _log.warning(
+                "outbox %s: takes %.0f MB at most, half of its disk, and not the %.0f MB of state.quota_mb",
+                self._path, bounds.quota_bytes / 1e6, self._bounds.quota_bytes / 1e6,
+            )  # fmt: skip
+        self._bounds = bounds
 
     def close(self) -> None:
         if self._left:
@@ -256,32 +277,43 @@ class Outbox:
                 )  # fmt: skip
 
     def expire(self) -> Gone:
-        """Delete what the car may keep no longer, sent or not, with gap records; overwrite what is deleted."""
-        with self._transaction() as (connection, now):
-            if self._ages is not None:
-                self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
-                self._ages.save(connection, now)
-            age_s, keep_s = self._age_s(now), self._bounds.keep_s
-            gone = remove_older(connection, GapReason.EXPIRED, age_s=age_s - keep_s, now_ms=_ms(now))
-            outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=keep_s)
-        salvage.erase(outlived)
-        self._overwrite()  # also what receipts deleted; where another program reads, the next time
-        self._tell(GapReason.EXPIRED, gone, now)
+        """Delete what the car may keep no longer, sent or not, with gap records; overwrite what is deleted.
+
+        It takes no longer than EXPIRE_WITHIN_S: what is left is for the next time.
+        """
+        gone, _ = self._remove(GapReason.EXPIRED, older_than_s=self._bounds.keep_s, within_s=EXPIRE_WITHIN_S)
+        self._tell(GapReason.EXPIRED, gone, self._now())
         return gone
 
     def purge(self, *, older_than_s: float = 0.0) -> Gone:
         """Delete at a person's word all or what is at least so old (s), with gap records, and overwrite it."""
-        with self._transaction() as (connection, now):
-            age_s = self._age_s(now)
-            gone = remove_older(connection, GapReason.PURGED, age_s=age_s - older_than_s, now_ms=_ms(now))
-            outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
-        salvage.erase(outlived)
-        if not self._overwrite():
+        gone, is_overwritten = self._remove(GapReason.PURGED, older_than_s=older_than_s)
+        if not is_overwritten:
             _log.warning(
                 "outbox %s: another program is reading it: what was deleted is overwritten when that has ended and"
                 " the service runs", self._path,
             )  # fmt: skip
         return gone
+
+    def _remove(self, reason: GapReason, *, older_than_s: float, within_s: float = math.inf) -> tuple[Gone, bool]:
+        """Delete and overwrite what is at least so old (s), a portion at a time: what is written takes room first.
+
+        Tells what is gone, and whether it is overwritten: not yet where another program reads.
+        """
+        gone, until_s = Gone(), self._now().monotonic_s + within_s
+        while True:
+            with self._transaction() as (connection, now):
+                if self._ages is not None:
+                    self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
+                    self._ages.save(connection, now)
+                age_s = self._age_s(now)
+                portion = remove_older(connection, reason, age_s=age_s - older_than_s, now_ms=_ms(now))
+                outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
+            salvage.erase(outlived)
+            is_overwritten = self._overwrite()  # also what receipts deleted
+            gone = gone.and_(portion)
+            if max(portion) < PORTION or now.monotonic_s >= until_s:
+                return gone, is_overwritten
 
     def not_written(self, reads: int) -> None:
         """Write down that so many reads were lost before the disk took them: they never had a place."""

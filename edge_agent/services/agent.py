@@ -65,7 +65,8 @@ class Agent:
         """Work until stop is set or every camera has ended. Raises what keeps it from working at all."""
         sys.setswitchinterval(SWITCH_S)
         with ExitStack() as opened:
-            opened.enter_context(self._outbox)
+            with self._service_manager.starting():  # a full outbox may have to be salvaged or encrypted
+                opened.enter_context(self._outbox)
             opened.callback(lambda: log.info("stopped; %s", self._left()))
             log.info(
                 "edge-agent %s: cameras %s; %s",

@@ -37,10 +37,9 @@ from edge_agent.errors import (
     StateDirectoryError,
 )
 from edge_agent.mqtt import Tls, expiry_warning, identity, tls_context
-from edge_agent.outbox import check_pages, is_empty, read_status, why_not_ours
+from edge_agent.outbox import MOST_OF_DISK, check_pages, is_empty, read_status, why_not_ours
 from edge_agent.services.outbox import try_to_encrypt
 
-MOST_OF_DISK = 0.5
 MOST_OF_FREE = 0.9
 """That the outbox may fill: SQLite and its log take more than the reads do."""
 

@@ -59,6 +59,7 @@ class Health:
             *wrong,
             *([line] if certificate and (line := expiry_warning(certificate, now)) else []),
             *(line for one in zip(names, lines, strict=True) for line in _of_a_camera(*one)),
+            *([counters.problem] if counters.problem else []),
             *_of_the_outbox(outbox),
             *_of_the_computer(clock, free),
             *([line] if (line := self._position.problem()) else []),

@@ -162,6 +162,7 @@ def _encrypted(out: IO[bytes], certificate: Path | None) -> Iterator[Callable[[b
         "cms",
         "-encrypt",
         "-binary",
+        "-stream",  # else it keeps all in memory
         "-outform",
         "DER",
         "-aes-256-gcm",

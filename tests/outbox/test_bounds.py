@@ -3,6 +3,7 @@
 import math
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -112,6 +113,63 @@ def test_what_is_older_than_it_may_be_leaves_sent_or_not(path: Path, clock: Cloc
         assert purge.oldest == purge.newest == clock().utc - timedelta(seconds=181)
 
 
+def test_what_leaves_read_by_read_for_weeks_is_one_gap_record_and_a_line_an_hour(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=180)) as outbox:
+        outbox.append([Note()])
+        clock.seconds += 200
+        outbox.expire()
+        (first,) = outbox.take_gaps(limit=9)
+        for _ in range(600):
+            outbox.append([Note()])
+            clock.seconds += 15
+            outbox.expire()
+        (last,) = outbox.take_gaps(limit=9)
+        assert (last.ranges, last.reads) == (((1, 590),), 590)
+        # The first may be on its way: what the store says of it must not let go of the others.
+        assert outbox.gaps_receipted([first.id]) == 0
+        assert outbox.gaps_receipted([last.id]) == 1
+        assert len(outbox.purges()) == 3
+        assert sum(one.reads for one in outbox.purges()) == 590
+
+
+def test_what_is_old_leaves_in_portions_of_which_the_log_is_small(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = []
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=180)) as outbox:
+        for _ in range(5):
+            outbox.append([Note(size=900) for _ in range(1000)])
+        outbox.expire()
+        whole = path.stat().st_size
+        overwrite = outbox._overwrite
+
+        def watched() -> bool:
+            logs.append(path.with_name(f"{path.name}-wal").stat().st_size)
+            return overwrite()
+
+        monkeypatch.setattr(outbox, "_overwrite", watched)
+        clock.seconds += 200
+        assert outbox.expire().reads == 5000
+        assert [one[:3] for one in told(outbox)] == [("expired", ((1, 5000),), 5000)]
+    assert len(logs) == 3
+    assert max(logs) < whole * 0.6
+
+
+def test_the_outbox_takes_no_more_than_half_of_its_disk(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = SimpleNamespace(total=4_000_000, free=4_000_000)
+    monkeypatch.setattr("edge_agent.outbox.bounds.shutil.disk_usage", lambda _: disk)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        for _ in range(30):
+            outbox.append([Note(size=900) for _ in range(100)])
+        assert outbox.status().pending < 2000
+        assert sum(file.stat().st_size for file in path.parent.iterdir()) < 4_000_000
+    assert caplog.messages[0].endswith(
+        "takes 2 MB at most, half of its disk, and not the 1000 MB of state.quota_mb"
+    )
+
+
 def test_nothing_expires_without_a_bound(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=math.inf)) as outbox:
         outbox.append([Note()])
@@ -142,7 +200,8 @@ def test_a_person_may_purge_all_or_what_is_old(path: Path, clock: Clock) -> None
         outbox.append([Note()])
         assert outbox.purge(older_than_s=50).reads == 2
         assert outbox.purge().reads == 1
-        assert [one[:2] for one in told(outbox)] == [("purged", ((1, 2),)), ("purged", ((3, 3),))]
+        assert [one[:3] for one in told(outbox)] == [("purged", ((1, 3),), 3)]
+        assert [one.reads for one in outbox.purges()] == [2, 1]
 
 
 def test_many_holes_become_several_gap_records(path: Path, clock: Clock) -> None:

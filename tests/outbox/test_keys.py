@@ -137,7 +137,9 @@ def test_a_disk_without_room_to_encrypt_says_how_much_it_needs(
     path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(path, clock, count=3)
-    monkeypatch.setattr("edge_agent.outbox.encryption.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    monkeypatch.setattr(
+        "edge_agent.outbox.encryption.shutil.disk_usage", lambda _: SimpleNamespace(free=4096, total=1e9)
+    )
     with pytest.raises(OutboxError, match=f"outbox {path}: encrypting it needs 1 MB free on its disk"):
         Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
     monkeypatch.undo()
@@ -214,3 +216,14 @@ def test_a_mark_that_is_no_file_is_named(path: Path, clock: Clock) -> None:
     os.mkfifo(path.with_suffix(".keymark"))
     with pytest.raises(OutboxUnusable, match=r"outbox\.keymark: is no regular file: move it away"):
         Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
+def test_what_root_makes_belongs_to_whom_the_directory_belongs(path: Path, clock: Clock) -> None:
+    filled(path, clock, count=3)
+    for one in (path.parent, *path.parent.iterdir()):
+        os.chown(one, 65534, 65534)
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        outbox.purge()
+        assert {one.stat().st_uid for one in path.parent.iterdir()} == {65534}
+    assert {one.stat().st_uid for one in path.parent.iterdir()} == {65534}

@@ -44,6 +44,7 @@ def record(
     mqtt: MqttSettings | None = None,
     key: bool = True,
     position: NoPosition = NOWHERE,
+    problem: str | None = None,
 ) -> HealthRecord:
     key_file = directory / "outbox.key"
     key_file.write_text("00" * 32)
@@ -61,7 +62,7 @@ def record(
         health = Health(
             agent=agent,
             outbox=outbox,
-            publisher=cast("Any", SimpleNamespace(counters=Counters(receipted=7, refused=1))),
+            publisher=cast("Any", SimpleNamespace(counters=Counters(receipted=7, refused=1, problem=problem))),
             lines=cast("Any", [SimpleNamespace(name=f"cam-{k}", status=one) for k, one in enumerate(lines)]),
             position=position,
         )
@@ -91,7 +92,9 @@ def test_the_record_says_how_everything_is_and_fits_the_published_schema(tmp_pat
 
 
 def test_what_is_wrong_is_a_line_for_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_agent.services.health.shutil.disk_usage", lambda _: SimpleNamespace(free=3_000_000))
+    monkeypatch.setattr(
+        "edge_agent.services.health.shutil.disk_usage", lambda _: SimpleNamespace(free=3_000_000, total=2e9)
+    )
     clock = ClockState(synchronized=False, source="none", error_ms=None)
     monkeypatch.setattr("edge_agent.services.health.clock_state", lambda: clock)
     waiting = replace(CAPTURE, state=CaptureState.WAITING, last_error="no answer")
@@ -111,6 +114,11 @@ def test_what_is_wrong_is_a_line_for_a_person(tmp_path: Path, monkeypatch: pytes
         "reads lie on the disk unencrypted: state.key_file is not set",
     )
     assert found.disk_free_bytes == 3_000_000
+
+
+def test_what_keeps_reads_from_being_delivered_is_a_warning(tmp_path: Path) -> None:
+    problem = "access rules refuse lpr/v1/hpd/car-12/reads"
+    assert record(tmp_path, LINE, problem=problem).warnings[0] == problem
 
 
 def with_certificate(directory: Path, days: int) -> MqttSettings:
