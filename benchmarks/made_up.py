@@ -11,8 +11,8 @@ from edge_agent.domain import Box, Candidate, ClockState, Position, Read, Region
 
 SOURCE = Source(
     agent="0.1.0",
-    detector=ModelUsed(name="detector-1", sha256="a" * 64),
-    reader=ModelUsed(name="reader-1", sha256="b" * 64),
+    detector=ModelUsed(name="detector-1", sha256="a" * 16),
+    reader=ModelUsed(name="reader-1", sha256="b" * 16),
 )
 CLOCK = ClockState(synchronized=True, source="ntp", error_ms=4)
 POSITION = Position(lat_deg=41.763712, lon_deg=-72.685098, speed_kmh=88.0, heading_deg=271.2, fix_age_ms=310)

@@ -195,7 +195,7 @@ def publisher(agent: config.AgentSettings, outbox: Outbox) -> Publisher:
     topics = Topics(prefix=mqtt.prefix, agency=vehicle.agency, vehicle=vehicle.id)
     link = MqttLink(
         broker=broker(mqtt),
-        client_id=f"{vehicle.agency}-{vehicle.id}",
+        client_id=f"{vehicle.agency}.{vehicle.id}",  # names have no dot
         keepalive_s=mqtt.keepalive_s,
         will=last_will(topics),
     )
@@ -212,11 +212,11 @@ def publisher(agent: config.AgentSettings, outbox: Outbox) -> Publisher:
 def source(models: config.ModelSettings) -> Source:
     """What a record says of the program and its networks."""
     networks = manifest(models)
-    return Source(
-        agent=__version__,
-        detector=ModelUsed(name=f"detector-{networks.detector.version}", sha256=networks.detector.sha256),
-        reader=ModelUsed(name=f"reader-{networks.reader.version}", sha256=networks.reader.sha256),
+    detector, reader = (
+        ModelUsed(name=f"{name}-{one.version}", sha256=one.sha256[:16])
+        for name, one in (("detector", networks.detector), ("reader", networks.reader))
     )
+    return Source(agent=__version__, detector=detector, reader=reader)
 
 
 def position(settings: config.PositionSettings) -> NoPosition:

@@ -35,7 +35,7 @@ def checked(text: str) -> str:
     try:
         seconds(text)
     except ValueError:
-        near = difflib.get_close_matches(text[:LONGEST_NAME], LAWS_S, n=1)
+        near = difflib.get_close_matches(text[:LONGEST_NAME], LAWS_S, n=1) if text[:1].isalpha() else []
         laws = f'"{near[0]}"' if near else "one of " + ", ".join(f'"{name}"' for name in LAWS_S)
         units = "seconds, minutes, hours, days or years"
         raise wrong_value(f'should be {laws}, or a whole number and a unit, such as "21 days" ({units})') from None

@@ -28,8 +28,11 @@ from edge_agent.contract.topics import NAME_PATTERN
 from edge_agent.errors import ContractError
 
 BUDGET_BYTES = 1024
-"""What a read may weigh, so that a day of reads fits through a bad radio link; where it names a picture,
-IMAGE_NAMED_BYTES more."""
+"""What a read may weigh with its topic, so that a day of reads fits through a bad radio link; where it names a
+picture, IMAGE_NAMED_BYTES more."""
+
+_ABOUT_A_TOPIC_BYTES = 26
+"""A packet's header, and of the topic what is no name: lpr/v1/AGENCY/VEHICLE/reads."""
 
 IMAGE_NAMED_BYTES = 128
 LONGEST_IMAGE_BYTES = 65535
@@ -132,10 +135,10 @@ class PlateImage(_Part):
 
 
 class ModelUsed(_Part):
-    """A network and the hash of its weights."""
+    """A network, and how the SHA-256 of its file begins."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,20}$")]
-    sha256: Sha256
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Source(_Part):
@@ -211,14 +214,15 @@ class ReadDraft:
     def encode(self, seq: int) -> bytes:
         """Write the final record within its budget: the last candidates give way.
 
-        Names of more than 16 characters on a plate of 12 can take it up to 50 bytes beyond.
+        Names of more than 12 characters can take it up to 100 bytes beyond.
         """
         return b'%b"seq":%d%b' % (self._before, seq, self._after)
 
 
 def _within_budget(record: ReadRecord) -> bytes:
     record = record.model_copy(update={"seq": _LONGEST_SEQ})
-    budget = BUDGET_BYTES + (IMAGE_NAMED_BYTES if record.image else 0)
+    topic = _ABOUT_A_TOPIC_BYTES + len(record.agency) + len(record.vehicle)
+    budget = BUDGET_BYTES - topic + (IMAGE_NAMED_BYTES if record.image else 0)
     while len(payload := record.encode()) > budget and record.plate.candidates:
         plate = record.plate.model_copy(update={"candidates": record.plate.candidates[:-1]})
         record = record.model_copy(update={"plate": plate})

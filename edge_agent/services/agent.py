@@ -67,16 +67,17 @@ class Agent:
         with ExitStack() as opened:
             with self._service_manager.starting():  # a full outbox may have to be salvaged or encrypted
                 opened.enter_context(self._outbox)
-            opened.callback(lambda: log.info("stopped; %s", self._left()))
-            log.info(
-                "edge-agent %s: cameras %s; %s",
-                __version__, ", ".join(line.name for line in self._lines), self._left(),
-            )  # fmt: skip
-            if not clock_state().synchronized:
-                log.warning(
-                    "the clock is not synchronized: every read says so; let systemd-timesyncd or chrony run"
-                )
-            self._expire()  # before anything is sent: the service may have rested for weeks
+                opened.callback(lambda: log.info("stopped; %s", self._left()))
+                log.info(
+                    "edge-agent %s: cameras %s; %s",
+                    __version__, ", ".join(line.name for line in self._lines), self._left(),
+                )  # fmt: skip
+                if not clock_state().synchronized:
+                    log.warning(
+                        "the clock is not synchronized: every read says so; let systemd-timesyncd or chrony run"
+                    )
+                while self._expire() and not stop.is_set():
+                    pass  # before anything is sent: the service may have rested for weeks
             no_more = threading.Event()
             publishing = threading.Thread(
                 target=self._publisher.run, args=(no_more,), name="publisher", daemon=True
@@ -118,7 +119,8 @@ class Agent:
                 told_s = time.monotonic()
                 log.info("%s", self._account())
             self._tick()
-            self._expire()
+            if time.monotonic() >= self._expire_at_s:
+                self._expire()
             if any(line.status.capturing or line.status.processing for line in self._lines):
                 continue
             if ended_s is None:
@@ -139,17 +141,16 @@ class Agent:
     def _waiting(self) -> int:
         return self._outbox.status().waiting
 
-    def _expire(self) -> None:
-        """Delete what the car may keep no longer; no network is needed for that."""
-        if time.monotonic() < self._expire_at_s:
-            return
+    def _expire(self) -> bool:
+        """Delete what the car may keep no longer, for which no network is needed; tell whether there was any."""
         self._expire_at_s = time.monotonic() + EXPIRE_EVERY_S
         try:
-            self._outbox.expire()
+            return any(self._outbox.expire())
         except OutboxDamaged:
             raise  # the next start salvages it
         except OutboxError as error:
             log.error("reads that are too old could not be deleted: %s", error)  # noqa: TRY400 - the line says it
+            return False
 
     @staticmethod
     def _is_settled(line: CameraLine) -> bool:

@@ -52,6 +52,9 @@ def main(arguments: Sequence[str]) -> int:
     }
     try:
         return commands[options.command](options)
+    except BrokenPipeError:  # head has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (EdgeAgentError, OSError) as error:
         print(f"central store: {error}", file=sys.stderr)
         return 1
@@ -91,11 +94,19 @@ def _broker(options: argparse.Namespace) -> Broker:
     if not host_name or not port.isdecimal() or not 1 <= int(port) <= _HIGHEST_PORT:
         raise BrokerError(f"--broker {options.broker}: should be HOST:PORT")
     tls = Tls(options.ca_file, options.certificate_file, options.key_file)
-    password = options.password_file and options.password_file.read_text(encoding="utf-8").partition("\n")[0]
+    password = options.password_file and _first_line(options.password_file)
     wants_tls = options.tls or tls != Tls()
     if wants_tls:
         tls_context(tls)  # a file that cannot be used would be tried for ever, as a broker that is away is
-    return Broker(host_name, int(port), tls if wants_tls else None, options.username, password)
+    address = host_name.removeprefix("[").removesuffix("]")  # of IPv6
+    return Broker(address, int(port), tls if wants_tls else None, options.username, password)
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").partition("\n")[0]
+    except UnicodeDecodeError:
+        raise BrokerError(f"{file}: is not text in UTF-8") from None
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -149,11 +160,11 @@ def _query(options: argparse.Namespace) -> int:
         answers = database.ask(question)
         wanted = [image_named(answer.record) for answer in answers] if options.images else []
         images = _images(database, question, wanted)
-    for answer in answers:
-        print(_json_line(answer.record) if options.jsonl else _row(answer))
     if images:
         with _writing(options.images, "the pictures"):
             write_images(options.images, images)
+    for answer in answers:
+        print(_json_line(answer.record) if options.jsonl else _row(answer))
     if not answers:
         print("central store: no read matches", file=sys.stderr)
     if lacking := sum(key not in images for key in wanted):

@@ -5,6 +5,7 @@ python store.py gaps|query|log|import|retain --help              what else it do
 """
 
 import importlib
+import io
 import sys
 from pathlib import Path
 
@@ -12,4 +13,6 @@ if __name__ == "__main__":
     # Started by its path, wherever the folder was copied to: the folder is then the package.
     folder = Path(__file__).resolve().parent
     sys.path.insert(0, str(folder.parent))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a purpose may be in any script, the terminal in another
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(importlib.import_module(f"{folder.name}.commands").main(sys.argv[1:]))

@@ -43,9 +43,11 @@ def run(*arguments: str, directory: Path, program: Path = FOLDER / "store.py") -
         (["gaps", "--database", "mysql://u:secret@x/y"], "database mysql://...: mysql is unknown: should be"),
         (["run", "--database", "mysql://x/y"], "database mysql://...: mysql is unknown: should be a file, or "),
         (["gaps", "--database", "."], "database .: there is no such file"),
+        (["run", "--database", "x.db", "--password-file", "latin.txt"], "latin.txt: is not text in UTF-8"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, arguments: list[str], expected: str) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
     done = run(*arguments, directory=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("central store: ")

@@ -18,11 +18,16 @@ def test_times_and_laws(text: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "21", "21days", "0 days", "-1 days", "1.5 hours", "forever", "texas", "9999999 days"]
+    "text", ["", "21", "3 min", "21days", "0 days", "-1 days", "1.5 hours", "forever", "texas", "9999999 days"]
 )
 def test_what_says_no_time_is_refused(text: str) -> None:
     with pytest.raises(PydanticCustomError, match='or a whole number and a unit, such as "21 days"'):
         checked(text)
+
+
+def test_a_number_is_no_misspelled_law() -> None:
+    with pytest.raises(PydanticCustomError, match='should be one of "'):
+        checked("3 min")
 
 
 def test_a_law_that_is_misspelled_is_named() -> None:

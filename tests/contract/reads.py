@@ -14,8 +14,8 @@ CLOCK = ClockState(synchronized=True, source="ntp", error_ms=4)
 POSITION = Position(lat_deg=41.7637123, lon_deg=-72.6850987, speed_kmh=88.04, heading_deg=271.26, fix_age_ms=310)
 SOURCE = Source(
     agent="0.1.0",
-    detector=ModelUsed(name="plate-detector-1", sha256="a" * 64),
-    reader=ModelUsed(name="plate-reader-1", sha256="b" * 64),
+    detector=ModelUsed(name="plate-detector-1", sha256="a" * 16),
+    reader=ModelUsed(name="plate-reader-1", sha256="b" * 16),
 )
 
 
