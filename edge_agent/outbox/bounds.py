@@ -75,9 +75,6 @@ class Gone(NamedTuple):
     reads: int = 0
     images: int = 0
 
-    def and_(self, other: "Gone") -> "Gone":
-        return Gone(self.reads + other.reads, self.images + other.images)
-
 
 def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_ms: int) -> Gone:
     """Delete what must leave for so many bytes to fit, inside a transaction."""
@@ -225,16 +222,16 @@ def note_gap(
         "SELECT number, ranges, reads, acknowledged FROM gaps"
         " WHERE number = (SELECT MAX(number) FROM gaps WHERE what = ? AND reason = ?)", (what, reason),
     ).fetchone()  # fmt: skip
-    if last is not None:
-        number, told, reads, known = last
-        both = joined([*map(tuple, json.loads(told)), *found])
-        if len(both) <= RANGES_A_RECORD:
-            connection.execute("DELETE FROM gaps WHERE number = ?", (number,))
-            insert_gap(
-                connection, both, reason, what=what, reads=reads + len(seqs),
-                acknowledged=known + sum(seq in acknowledged for seq in seqs), now_ms=now_ms,
-            )  # fmt: skip
-            return
+    number, told, reads, known = last or (0, "[]", 0, 0)
+    before = _told(told)
+    both = joined([*before, *found])
+    if before and len(both) <= RANGES_A_RECORD:
+        connection.execute("DELETE FROM gaps WHERE number = ?", (number,))
+        insert_gap(
+            connection, both, reason, what=what, reads=reads + len(seqs),
+            acknowledged=known + sum(seq in acknowledged for seq in seqs), now_ms=now_ms,
+        )  # fmt: skip
+        return
     for start in range(0, len(found), RANGES_A_RECORD):
         part = found[start : start + RANGES_A_RECORD]
         places = [seq for first, last in part for seq in range(first, last + 1)]
@@ -264,6 +261,14 @@ def ranges(seqs: Iterable[int]) -> Iterator[tuple[int, int]]:
     for _, run in itertools.groupby(enumerate(sorted(seqs)), key=lambda pair: pair[1] - pair[0]):
         places = [seq for _, seq in run]
         yield places[0], places[-1]
+
+
+def _told(places: str) -> list[tuple[int, int]]:
+    """The ranges that a gap record names; none where a damage made something else of them."""
+    try:
+        return [(int(first), int(last)) for first, last in json.loads(places)]
+    except (ValueError, TypeError):
+        return []
 
 
 def joined(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

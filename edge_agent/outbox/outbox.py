@@ -311,7 +311,7 @@ class Outbox:
                 outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
             salvage.erase(outlived)
             is_overwritten = self._overwrite()  # also what receipts deleted
-            gone = gone.and_(portion)
+            gone = Gone(gone.reads + portion.reads, gone.images + portion.images)
             if max(portion) < PORTION or now.monotonic_s >= until_s:
                 return gone, is_overwritten
 

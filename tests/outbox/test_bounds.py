@@ -132,6 +132,18 @@ def test_what_leaves_read_by_read_for_weeks_is_one_gap_record_and_a_line_an_hour
         assert sum(one.reads for one in outbox.purges()) == 590
 
 
+def test_a_gap_record_that_is_damaged_goes_on_in_another(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note(), Note()])
+        outbox.purge()
+        with outbox._use() as connection:
+            connection.execute("UPDATE gaps SET ranges = '[[1,\x01]]'")
+        outbox.append([Note()])
+        outbox.purge()
+        with outbox._use() as connection:
+            assert connection.execute("SELECT ranges, reads FROM gaps").fetchall()[1:] == [("[[3, 3]]", 1)]
+
+
 def test_what_is_old_leaves_in_portions_of_which_the_log_is_small(
     path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
