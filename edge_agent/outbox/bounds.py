@@ -102,8 +102,8 @@ def remove_older(connection: Connection, reason: GapReason, *, age_s: float, now
     At most a PORTION of each kind.
     """
     leaving = _Leaving(connection)
-    leaving.delete_reads(_older(connection, "reads", age_s))
-    leaving.delete_images(_older(connection, "images", age_s))
+    if leaving.delete_reads(_older(connection, "reads", age_s)) < PORTION:  # else they take theirs along, next time
+        leaving.delete_images(_older(connection, "images", age_s))
     return leaving.account(reason, now_ms=now_ms)
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge_agent.domain import GapReason
+from edge_agent.domain import GapReason, Missing
 from edge_agent.outbox import Bounds, Outbox
 from edge_agent.outbox.bounds import RANGES_A_RECORD, ranges
 from tests.outbox.test_outbox import OWNER, Clock, Note
@@ -165,6 +165,15 @@ def test_what_is_old_leaves_in_portions_of_which_the_log_is_small(
         assert [one[:3] for one in told(outbox)] == [("expired", ((1, 5000),), 5000)]
     assert len(logs) == 3
     assert max(logs) < whole * 0.6
+
+
+def test_pictures_leave_with_their_reads_in_whatever_portion(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=180)) as outbox:
+        for _ in range(3):
+            outbox.append([Note(image=b"picture") for _ in range(1000)])
+        clock.seconds += 200
+        assert outbox.expire() == (3000, 0)
+        assert [one.what for one in outbox.take_gaps(limit=9)] == [Missing.READS]
 
 
 def test_the_outbox_takes_no_more_than_half_of_its_disk(
