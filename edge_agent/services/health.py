@@ -21,6 +21,7 @@ from edge_agent.publisher import Publisher
 from edge_agent.services.line import CameraLine, LineStatus
 
 DISK_LOW_BYTES = 500_000_000
+LONG_WAIT = timedelta(minutes=15)
 LONGEST_LINE = 300
 
 
@@ -60,7 +61,7 @@ class Health:
             *([line] if certificate and (line := expiry_warning(certificate, now)) else []),
             *(line for one in zip(names, lines, strict=True) for line in _of_a_camera(*one)),
             *([counters.problem] if counters.problem else []),
-            *_of_the_outbox(outbox),
+            *_of_the_outbox(outbox, now),
             *_of_the_computer(clock, free),
             *([line] if (line := self._position.problem()) else []),
         ]
@@ -128,7 +129,9 @@ def _of_a_camera(name: str, line: LineStatus) -> Iterator[str]:
         yield f"camera {name}: its picture is {line.capture.condition.value}"
 
 
-def _of_the_outbox(outbox: OutboxStatus) -> Iterator[str]:
+def _of_the_outbox(outbox: OutboxStatus, now: datetime) -> Iterator[str]:
+    if outbox.oldest and (waited := now - outbox.oldest) >= LONG_WAIT:
+        yield f"the oldest read has waited {waited.total_seconds() / 60:.0f} minutes for the store"
     if outbox.quarantined:
         yield f"{counted(outbox.quarantined, 'read')} quarantined: not taken by the broker"
 

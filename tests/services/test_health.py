@@ -45,6 +45,7 @@ def record(
     key: bool = True,
     position: NoPosition = NOWHERE,
     problem: str | None = None,
+    after: timedelta = timedelta(),
 ) -> HealthRecord:
     key_file = directory / "outbox.key"
     key_file.write_text("00" * 32)
@@ -67,7 +68,7 @@ def record(
             position=position,
         )
         assert decode_health(health.encode()).cameras == health.record(datetime.now(UTC)).cameras
-        return health.record(datetime.now(UTC))
+        return health.record(datetime.now(UTC) + after)
 
 
 def test_the_record_says_how_everything_is_and_fits_the_published_schema(tmp_path: Path) -> None:
@@ -119,6 +120,12 @@ def test_what_is_wrong_is_a_line_for_a_person(tmp_path: Path, monkeypatch: pytes
 def test_what_keeps_reads_from_being_delivered_is_a_warning(tmp_path: Path) -> None:
     problem = "access rules refuse lpr/v1/hpd/car-12/reads"
     assert record(tmp_path, LINE, problem=problem).warnings[0] == problem
+
+
+def test_reads_that_the_store_does_not_confirm_are_a_warning(tmp_path: Path) -> None:
+    assert "the oldest read" not in str(record(tmp_path, LINE, after=timedelta(minutes=14)).warnings)
+    warnings = record(tmp_path, LINE, after=timedelta(minutes=20)).warnings
+    assert warnings[0] == "the oldest read has waited 20 minutes for the store"
 
 
 def with_certificate(directory: Path, days: int) -> MqttSettings:
