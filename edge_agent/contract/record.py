@@ -135,10 +135,10 @@ class PlateImage(_Part):
 
 
 class ModelUsed(_Part):
-    """A network, and how the SHA-256 of its file begins."""
+    """A network, and how the SHA-256 of its file begins: 16 digits, in earlier reads all 64."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,20}$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
 
 
 class Source(_Part):

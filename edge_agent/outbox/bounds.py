@@ -75,6 +75,11 @@ class Gone(NamedTuple):
     reads: int = 0
     images: int = 0
 
+    @property
+    def may_be_more(self) -> bool:
+        """Whether it was a whole PORTION."""
+        return max(self) >= PORTION
+
 
 def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_ms: int) -> Gone:
     """Delete what must leave for so many bytes to fit, inside a transaction."""

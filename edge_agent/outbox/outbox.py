@@ -24,16 +24,7 @@ from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp, counted
 from edge_agent.errors import OutboxError
 from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
-from edge_agent.outbox.bounds import (
-    PORTION,
-    ROW_OVERHEAD_BYTES,
-    Bounds,
-    Gone,
-    insert_gap,
-    make_room,
-    note_gap,
-    remove_older,
-)
+from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import BUSY_S, Connection, explained, hand_over, is_empty, lock, note_count
 from edge_agent.outbox.opening import opened
@@ -312,7 +303,7 @@ class Outbox:
             salvage.erase(outlived)
             is_overwritten = self._overwrite()  # also what receipts deleted
             gone = Gone(gone.reads + portion.reads, gone.images + portion.images)
-            if max(portion) < PORTION or now.monotonic_s >= until_s:
+            if not portion.may_be_more or now.monotonic_s >= until_s:
                 return gone, is_overwritten
 
     def not_written(self, reads: int) -> None:
