@@ -76,7 +76,7 @@ class OutboxOutdated(OutboxError):
 
 
 class OutboxDamaged(OutboxError):
-    """The outbox's file is damaged: what can be read of it is salvaged when it is opened next."""
+    """The outbox's file is damaged or gone: what can be read of it is salvaged when it is opened next."""
 
 
 class ExportError(EdgeAgentError):

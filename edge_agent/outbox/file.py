@@ -47,6 +47,16 @@ def connect(path: Path, key: bytes | None, *, read_only: bool = False, unshared:
     return connection
 
 
+def in_place(path: Path) -> tuple[tuple[int, int], ...]:
+    """Which files stand where the outbox's and its log's should: device and inode of each that is there."""
+    found = []
+    for one in (path, path.with_name(f"{path.name}-wal")):
+        with suppress(OSError):
+            what = one.stat()
+            found.append((what.st_dev, what.st_ino))
+    return tuple(found)
+
+
 def is_empty(path: Path) -> bool:
     """Tell whether there is a file of 0 bytes, as a disk that was full or faulty leaves it."""
     try:

@@ -21,12 +21,12 @@ from uuid import UUID
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp, counted
-from edge_agent.errors import OutboxError
+from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
-from edge_agent.outbox.file import BUSY_S, Connection, explained, hand_over, is_empty, lock, note_count
+from edge_agent.outbox.file import BUSY_S, Connection, explained, hand_over, in_place, is_empty, lock, note_count
 from edge_agent.outbox.opening import opened
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
@@ -60,6 +60,7 @@ class Outbox:
         self._guard = threading.RLock()
         self._lock_file: int | None = None
         self._connection: Connection = None  # until it is open
+        self._files: tuple[tuple[int, int], ...] | None = None  # that it writes into
         self._ages: Ages | None = None
         self._left: Counter[tuple[str, GapReason]] = Counter()
         self._tell_at_s = -math.inf
@@ -99,6 +100,7 @@ class Outbox:
                 self._ages = Ages(connection, now)
             encryption.confirm(self._path, self._key)
             hand_over(self._path)
+            self._files = in_place(self._path)
         except BaseException:
             self.close()
             raise
@@ -120,7 +122,7 @@ class Outbox:
                 with suppress(sqlite.Error):
                     note(self._connection, self._lock_file)
                 self._connection.close()
-                self._connection = None
+                self._connection = self._files = None
             if self._lock_file is not None:
                 os.close(self._lock_file)  # gives the lock back as well
                 self._lock_file = None
@@ -382,6 +384,8 @@ class Outbox:
             if connection.in_transaction:
                 yield connection, self._now()
                 return
+            if self._files not in {None, in_place(self._path)}:  # what is written now, nobody would find again
+                raise OutboxDamaged(f"outbox {self._path}: was moved or deleted while in use: it begins anew")
             connection.execute("BEGIN IMMEDIATE")
             ages = self._ages
             try:

@@ -1,6 +1,7 @@
 """The embedded database: one SQLite file, made when it is missing."""
 
 import logging
+import os
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -106,6 +107,7 @@ class SqliteDatabase:
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._connection.execute("PRAGMA secure_delete = ON")
                 self._migrate()
+                self._file = path.stat()  # that it writes into
             except BaseException:
                 self._connection.close()
                 raise
@@ -260,6 +262,8 @@ class SqliteDatabase:
     def _transaction(self) -> Iterator[None]:
         """Commit what is done inside, or nothing of it."""
         with self._explained():
+            if not os.path.samestat(self._file, self._path.stat()):
+                raise StoreError(f"database {self._path}: was replaced while in use: start the store again")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield

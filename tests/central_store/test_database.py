@@ -68,6 +68,19 @@ def test_a_bad_message_is_kept_once_for_each_topic(database: Database, place: Pl
     ]
 
 
+def test_nothing_is_kept_in_a_file_that_nobody_would_find(sqlite_file: SqliteFile, tmp_path: Path) -> None:
+    with closing(sqlite_file.open()) as database:
+        keep(database, payload(1))
+        (tmp_path / "store.db").rename(tmp_path / "elsewhere.db")
+        with pytest.raises(StoreError, match=r"store\.db: No such file"):
+            keep(database, payload(2))
+        (tmp_path / "store.db").touch()
+        with pytest.raises(StoreError, match="was replaced while in use: start the store again"):
+            keep(database, payload(2))
+        (tmp_path / "elsewhere.db").rename(tmp_path / "store.db")
+        assert len(keep(database, payload(2)).records) == 1
+
+
 def test_places_that_are_here_are_told_in_spans(database: Database) -> None:
     keep(database, *(payload(seq) for seq in (1, 2, 5, 9)), *(payload(seq, OTHER) for seq in (3, 2**53 - 1)))
     assert database.held() == [

@@ -346,6 +346,21 @@ def test_a_purge_takes_the_damaged_file_too(path: Path, clock: Clock) -> None:
         assert kept(path) == []
 
 
+@pytest.mark.parametrize("what", ["outbox.db", "outbox.db-wal"])
+def test_what_is_taken_away_while_in_use_is_noticed_and_accounted_for(path: Path, clock: Clock, what: str) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note()])
+        (path.parent / what).unlink()
+        with pytest.raises(OutboxDamaged, match="was moved or deleted while in use"):
+            outbox.append([Note()])
+        assert outbox.status().pending == 1
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        lost = {place for one in outbox.take_gaps(limit=9) for place in one.ranges}
+        assert outbox.status().pending == (not lost)
+        assert not lost or lost == {(1, 10_001)}
+        outbox.append([Note()])
+
+
 @pytest.mark.parametrize("lost", ["emptied", "removed", "an old copy"])
 def test_a_file_that_is_younger_than_the_count_gives_no_place_twice(path: Path, clock: Clock, lost: str) -> None:
     filled(path, clock, count=20)
