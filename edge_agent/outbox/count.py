@@ -3,22 +3,27 @@
 The file has it; a hint of it stands beside the file, in the lock, should the file be lost or be an old copy.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxUnusable
 from edge_agent.outbox.bounds import insert_gap
 from edge_agent.outbox.file import Connection, counted, note_count
-from edge_agent.outbox.salvage import HIGHEST_SEQ, SKIPPED
+from edge_agent.outbox.rows import HIGHEST_SEQ
+from edge_agent.outbox.salvage import SKIPPED
 from edge_agent.outbox.status import status, why_not_ours
 
 CURRENT = "SELECT last_seq, owner FROM counter ORDER BY rowid DESC LIMIT 1"
 """The count of whoever owns the outbox now; those of earlier owners stay, in case they come back."""
 
 
-def take_over(connection: Connection, path: Path, owner: str) -> None:
+def take_over(connection: Connection, lock_file: int, path: Path, owner: str) -> None:
     """Go on with the owner's count; what another owner has here must leave first. Raises OutboxUnusable."""
     found = status(connection)
+    if counted(lock_file) == (found.last_seq, owner):  # another name at the very count of the hint is a damaged one
+        connection.execute("UPDATE counter SET owner = ? WHERE owner = ?", (owner, found.owner))
+        found = replace(found, owner=owner)
     if found.owner not in ("", owner):
         if wrong := why_not_ours(found, owner):
             raise OutboxUnusable(f"outbox {path}: {wrong}")

@@ -30,6 +30,7 @@ IRREGULAR = "is no regular file: move it away"
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _ZEROS = bytes(1 << 20)
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
+_DAMAGED_SAYS = ("unsupported file format", "Could not decode to UTF-8")
 
 
 def connect(path: Path, key: bytes | None, *, read_only: bool = False, unshared: bool = False) -> Connection:
@@ -166,7 +167,7 @@ def explained(path: Path, key: bytes | None = None) -> Iterator[None]:
     """Turn what SQLite reports of a file, opened with a key or none, into one line; the file stays as it is."""
     try:
         yield
-    except sqlite.Error as error:
+    except (sqlite.Error, UnicodeDecodeError) as error:  # of a table's name that is no text, sqlcipher3 raises that
         if is_damage(error):
             what = "is not an outbox, " + ("or is damaged" if key is None else "is damaged, or its key is wrong")
             raise OutboxDamaged(
@@ -176,9 +177,16 @@ def explained(path: Path, key: bytes | None = None) -> Iterator[None]:
         raise OutboxError(f"outbox {path}: {FULL if is_full(path.parent) else error}") from None
 
 
-def is_damage(error: sqlite.Error) -> bool:
+def code_of(error: Exception) -> int:
+    """SQLite's own number of an error; 0 where only sqlcipher3 found fault."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def is_damage(error: Exception) -> bool:
     """Whether the file itself is at fault."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED or str(error) == "unsupported file format"
+    return (
+        code_of(error) in _DAMAGED or isinstance(error, UnicodeDecodeError) or str(error).startswith(_DAMAGED_SAYS)
+    )
 
 
 def is_full(directory: Path) -> bool:

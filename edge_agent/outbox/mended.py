@@ -16,7 +16,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox.file import PAGE_BYTES, SALT_BYTES, Connection, connect, is_damage
 from edge_agent.outbox.log import read_log
-from edge_agent.outbox.schema import prepare
+from edge_agent.outbox.schema import is_ours, prepare
 
 _COLUMNS = "place, a, b, c, d, e, f"
 _PAGES_AT_ONCE = 500
@@ -24,6 +24,9 @@ _PAGES_AT_ONCE = 500
 
 _MOST_ROWS = 500
 """More do not fit on a page; one further up in a tree would give all of those below."""
+
+UNREADABLE = "\ufffd"
+"""In place of a character that is none."""
 
 _ROOM_BYTES = 64 * 1024 * 1024
 """In one row."""
@@ -65,6 +68,7 @@ class Mended:
         connection = connect(self.path, self._key)
         connection.execute("PRAGMA writable_schema = ON")  # else a file that was cut short is refused as a whole
         connection.execute("PRAGMA synchronous = OFF")
+        connection.text_factory = lambda text: text.decode(errors="replace")  # what it says, another judges
         return connection
 
     def rows(self) -> Iterator[Sequence[Any]]:
@@ -133,14 +137,15 @@ class Mended:
                 file.write(self._first)
 
     def _begins(self, path: Path) -> bool:
-        """Whether a file's first page can be read."""
+        """Whether a file's first page can be read, and names tables of ours."""
         try:
             with closing(connect(path, self._key, unshared=True)) as connection:
                 connection.execute("PRAGMA writable_schema = ON")
-                connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+                return is_ours(connection)
         except sqlite.Error as error:
             return not is_damage(error)
-        return True
+        except UnicodeDecodeError:
+            return False
 
     def _delete(self) -> None:
         for suffix in ("", "-wal", "-shm", "-journal"):

@@ -3,13 +3,16 @@
 import logging
 from pathlib import Path
 
+from sqlcipher3 import dbapi2 as sqlite
+
 from edge_agent.domain import Now, counted
 from edge_agent.errors import OutboxDamaged
 from edge_agent.outbox import encryption, salvage
 from edge_agent.outbox.bounds import Bounds
-from edge_agent.outbox.file import Connection, connect, explained
+from edge_agent.outbox.file import Connection, code_of, connect, explained
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.schema import check_header, check_integrity, check_ours, look, prepare
+from edge_agent.outbox.status import check_sense
 
 _log = logging.getLogger(__name__)
 
@@ -68,14 +71,24 @@ def _connected(path: Path, key: bytes | None, bounds: Bounds) -> Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
-            prepare(connection)
+            _prepare(connection, path)
             page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
             part_bytes = bounds.quota_bytes // _LOG_PART
             connection.execute(f"PRAGMA journal_size_limit = {min(_LOG_BYTES, part_bytes)}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, min(_LOG_PAGES, part_bytes // page_bytes))}")
             connection.execute(f"PRAGMA max_page_count = {bounds.most_pages(page_bytes)}")
             check_integrity(connection, path)
+            check_sense(connection, path)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _prepare(connection: Connection, path: Path) -> None:
+    try:
+        prepare(connection)
+    except sqlite.Error as error:
+        if code_of(error) == sqlite.SQLITE_ERROR:  # it has not what an earlier format had
+            raise OutboxDamaged(f"outbox {path}: is damaged") from None
+        raise

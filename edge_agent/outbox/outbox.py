@@ -87,7 +87,7 @@ class Outbox:
                 self._path, key=self._key, bounds=self._bounds, owner=self._owner, now=self._now
             )
             with self._transaction() as (connection, now):
-                take_over(connection, self._path, self._owner)
+                take_over(connection, self._lock_file, self._path, self._owner)
                 if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
                     _log.error(
                         "outbox %s: begins anew or is an old copy: the count was at %d at least; the store is told"

@@ -1,8 +1,10 @@
 """What lies in the outbox: reads, their pictures, and the account of what left it unsent."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Protocol, Self
 from uuid import UUID
 
 from edge_agent.domain import GapReason, ImageKey, Missing, ReadKey
@@ -23,6 +25,24 @@ class Entry(Protocol):
         """The picture that goes with it, a JPEG."""
 
     def encode(self, seq: int) -> bytes: ...
+
+
+HIGHEST_SEQ = 2**40
+"""Of a count that makes sense."""
+
+AGE = "SELECT aged_s, utc_s FROM age"
+LONGEST_S = 2.6e11
+"""Until the last year of four digits."""
+
+
+def time(ms: int) -> datetime:
+    """Raises OverflowError or ValueError for what is no time."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def is_age(aged_s: object, utc_s: object) -> bool:
+    """Whether an outbox can be so old, at such a time: one bit can make any number of either."""
+    return all(isinstance(one, float) and abs(one) <= LONGEST_S for one in (aged_s, utc_s))
 
 
 def blob(value: object) -> bytes:
@@ -65,6 +85,20 @@ class Gap:
     acknowledged: int
     at: datetime
 
+    COLUMNS: ClassVar = "id, what, reason, ranges, reads, acknowledged, at_ms"
+
+    @classmethod
+    def of(cls, columns: Sequence[Any]) -> Self:
+        """From its COLUMNS. Raises TypeError, ValueError or OverflowError where a damage made no sense of them."""
+        id_, what, reason, places, reads, acknowledged, at_ms = columns
+        ranges = tuple((first, last) for first, last in json.loads(places))
+        numbers = (*(one for both in ranges for one in both), reads, acknowledged)
+        if not all(0 <= one <= HIGHEST_SEQ for one in numbers) or any(first > last for first, last in ranges):
+            raise ValueError
+        return cls(
+            UUID(bytes=blob(id_)), Missing(what), GapReason(reason), ranges, reads, acknowledged, time(at_ms)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Purge:
@@ -79,3 +113,11 @@ class Purge:
     reads: int
     oldest: datetime
     newest: datetime
+
+    COLUMNS: ClassVar = "at_ms, what, reason, reads, oldest_ms, newest_ms"
+
+    @classmethod
+    def of(cls, columns: Sequence[Any]) -> Self:
+        """From its COLUMNS. Raises TypeError, ValueError or OverflowError where a damage made no sense of them."""
+        at_ms, what, reason, reads, oldest_ms, newest_ms = columns
+        return cls(time(at_ms), Missing(what), GapReason(reason), reads, time(oldest_ms), time(newest_ms))

@@ -1,7 +1,6 @@
 """What can still be read of a damaged outbox goes into a new one; the damaged file is kept."""
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,10 +15,10 @@ from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_images
 from edge_agent.outbox.file import Connection, connect, is_full, overwrite, sync
-from edge_agent.outbox.mended import Mended
+from edge_agent.outbox.mended import UNREADABLE, Mended
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, Purge, is_age
 from edge_agent.outbox.schema import prepare
 
-HIGHEST_SEQ = 2**40
 MOST_FAILURES = 1_000
 """Of looking for rows of a small table: where everything fails, the tree has no root left."""
 
@@ -38,10 +37,10 @@ _LARGE = {
 """Tables of many pages: where one is damaged, all are looked at."""
 
 _SMALL = {
-    "gaps": ("number", "number, id, reason, ranges, reads, acknowledged, at_ms, sent_at_s, what"),
-    "purges": ("number", "number, at_ms, reason, reads, oldest_ms, newest_ms, what"),
+    "gaps": ("number", f"number, sent_at_s, {Gap.COLUMNS}"),
+    "purges": ("number", f"number, {Purge.COLUMNS}"),
     "quarantined": ("seq", "seq, why"),
-    "images_due": ("seq", "seq, NULL, 0"),
+    "images_due": ("seq", "seq"),
 }
 
 
@@ -206,7 +205,8 @@ def _insert(new: Connection, table: str, row: Sequence[Any]) -> bool:
     if not _makes_sense(table, row):
         return False
     try:
-        new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        _, columns = (_LARGE | _SMALL)[table]
+        new.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({', '.join('?' * len(row))})", row)
     except sqlite.IntegrityError:  # a value of a kind that its column cannot hold
         return False
     return True
@@ -219,10 +219,10 @@ def _copy_age(new: Connection, old: "_Damaged") -> float | None:
             new.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (name, since_age_s))
     for (behind_from,) in old.some("SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer'"):  # nor this
         new.execute("UPDATE age SET behind_from = ?", (behind_from,))
-    for aged_s, utc_s in old.some("SELECT aged_s, utc_s FROM age"):
-        if isinstance(aged_s, float) and isinstance(utc_s, float):
+    for aged_s, utc_s in old.some(AGE):
+        if is_age(aged_s, utc_s):
             new.execute("UPDATE age SET aged_s = ?, utc_s = ?", (aged_s, utc_s))
-            return aged_s
+            return float(aged_s)
     return None
 
 
@@ -242,7 +242,7 @@ def _counts(old: "_Damaged") -> list[tuple[int, str]]:
     sane = [
         (last, whose)
         for last, whose in rows
-        if isinstance(last, int) and 0 <= last <= HIGHEST_SEQ and isinstance(whose, str)
+        if isinstance(last, int) and 0 <= last <= HIGHEST_SEQ and isinstance(whose, str) and UNREADABLE not in whose
     ]
     return sane if len(sane) == len(rows) else []
 
@@ -254,14 +254,14 @@ def _makes_sense(table: str, row: Sequence[Any]) -> bool:
     if table == "images":
         _seq, read, digest, *_ = row
         return isinstance(digest, bytes) and isinstance(read, bytes) and len(read) == UUID_BYTES
-    if table != "gaps":
-        return True
-    _number, id_, reason, places, *_ = row
     try:
-        GapReason(reason)
-        return len(id_) == UUID_BYTES and all(first <= last for first, last in json.loads(places))
-    except (TypeError, ValueError):
+        if table == "gaps":
+            Gap.of(row[2:])
+        elif table == "purges":
+            Purge.of(row[1:])
+    except (TypeError, ValueError, OverflowError):
         return False
+    return True
 
 
 class _Damaged:

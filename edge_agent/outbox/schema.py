@@ -6,13 +6,14 @@ kilobyte of the read again. A picture has its read's place in the count; it is i
 the store, and only then it is sent. `kept` holds since which age of the outbox damaged files lie beside it.
 """
 
+import functools
 from contextlib import closing
 from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
-from edge_agent.outbox.file import PLAIN, Connection, connect
+from edge_agent.outbox.file import PLAIN, Connection, code_of, connect
 
 SCHEMA_VERSION = 7
 _VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
@@ -118,13 +119,18 @@ def is_new(connection: Connection) -> bool:
     return _version(connection) == 0 and connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
 
 
+def is_ours(connection: Connection) -> bool:
+    """Tell whether the tables are those of an outbox of this format; of an earlier one, whether it says so."""
+    return _shape(connection) == _new_shape() or _version(connection) in _STEPS
+
+
 def look(path: Path, key: bytes | None) -> None:
     """Raise as check_ours does; a connection that may write would change another program's file by closing it."""
     try:
         with closing(connect(path, key, read_only=True)) as connection:
             check_ours(connection, path)
     except sqlite.Error as error:
-        if error.sqlite_errorcode & 0xFF != sqlite.SQLITE_READONLY:
+        if code_of(error) != sqlite.SQLITE_READONLY:
             raise  # else a power cut left it so that only who may write can read: who opens it looks again
 
 
@@ -143,11 +149,21 @@ def check_integrity(connection: Connection, path: Path) -> None:
 
 
 def check_ours(connection: Connection, path: Path) -> None:
-    """Raise OutboxUnusable for a file of another program or of a later version, before anything is changed."""
+    """Raise OutboxUnusable for a file of another program or of a later version, before anything is changed.
+
+    Raises OutboxDamaged for one whose number of its format and whose tables do not go together: another format has
+    others.
+    """
     if is_new(connection):
         return
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    version = _version(connection)
+    version, shape, new = _version(connection), _shape(connection), _new_shape()
+    if shape == new:
+        is_damaged = version < SCHEMA_VERSION or (version ^ SCHEMA_VERSION).bit_count() == 1
+    else:
+        is_damaged = version == SCHEMA_VERSION and 2 * len(shape & new) > len(new)
+    if is_damaged:
+        raise OutboxDamaged(f"outbox {path}: is damaged")
+    tables = {table for _, table, *_ in shape}
     if version == 0 or not tables >= {"reads", "counter"}:
         raise OutboxUnusable(f"outbox {path}: is a database of another program; the file was left as it is")
     if version > SCHEMA_VERSION:
@@ -162,6 +178,23 @@ def check_current(connection: Connection, path: Path) -> None:
         raise OutboxOutdated(
             f"outbox {path}: its format is {version}, an earlier one: the service takes it over when it starts"
         )
+
+
+def _shape(connection: Connection) -> frozenset[tuple[object, ...]]:
+    """Tables and indexes by name, each with a table's columns."""
+    return frozenset(
+        connection.execute(
+            "SELECT of.type, of.tbl_name, of.name, c.name, c.type, c.pk FROM sqlite_master AS of"
+            " LEFT JOIN pragma_table_info(of.name) AS c"
+        ).fetchall()
+    )
+
+
+@functools.cache
+def _new_shape() -> frozenset[tuple[object, ...]]:
+    with closing(sqlite.connect(":memory:")) as connection:
+        prepare(connection)
+        return _shape(connection)
 
 
 def _version(connection: Connection) -> int:

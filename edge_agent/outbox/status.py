@@ -1,22 +1,21 @@
 """What is in an outbox, for who runs it and for who looks at it from outside."""
 
-import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import GapReason, Missing, ReadKey, counted
+from edge_agent.domain import ReadKey, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
 from edge_agent.outbox.images import ALL as ALL_IMAGES
 from edge_agent.outbox.images import rows as image_rows
-from edge_agent.outbox.rows import Gap, ImageRow, Purge, Row, blob
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, ImageRow, Purge, Row, blob, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
 
 
@@ -66,7 +65,7 @@ def status(connection: Connection) -> OutboxStatus:
         images=images,
         gaps=gaps,
         last_seq=last_seq,
-        oldest=None if oldest_ms is None else _time(oldest_ms),
+        oldest=None if oldest_ms is None else time(oldest_ms),
         size_bytes=size_bytes,
     )
 
@@ -93,6 +92,7 @@ def check_pages(path: Path, *, key: bytes | None = None) -> None:
         if connection:
             check_header(path)
             check_integrity(connection, path)
+            check_sense(connection, path)
 
 
 def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | ImageRow]:
@@ -121,7 +121,7 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
         check_current(connection, path)
         try:
             yield connection
-        except (TypeError, ValueError):  # of a value that its column cannot hold
+        except (TypeError, ValueError, OverflowError):  # of a value that its column cannot hold
             raise OutboxDamaged(
                 f"outbox {path}: is damaged; the service saves what it can when it starts"
             ) from None
@@ -144,35 +144,29 @@ def _reading(path: Path, key: bytes | None) -> Connection:
 def gaps(connection: Connection, *, only_unsent: bool, limit: int) -> list[Gap]:
     """Gap records, oldest first."""
     rows = connection.execute(
-        "SELECT id, what, reason, ranges, reads, acknowledged, at_ms FROM gaps WHERE sent_at_s IS NULL OR ?"
-        " ORDER BY number LIMIT ?",
+        f"SELECT {Gap.COLUMNS} FROM gaps WHERE sent_at_s IS NULL OR ? ORDER BY number LIMIT ?",
         (not only_unsent, limit),
     )
-    return [
-        Gap(
-            id=UUID(bytes=id_),
-            what=Missing(what),
-            reason=GapReason(reason),
-            ranges=tuple((first, last) for first, last in json.loads(places)),
-            reads=reads,
-            acknowledged=acknowledged,
-            at=_time(at_ms),
-        )
-        for id_, what, reason, places, reads, acknowledged, at_ms in rows
-    ]
+    return [Gap.of(row) for row in rows]
 
 
 def purges(connection: Connection) -> list[Purge]:
     """The purge log, oldest first."""
-    rows = connection.execute("SELECT at_ms, what, reason, reads, oldest_ms, newest_ms FROM purges ORDER BY number")
-    return [
-        Purge(_time(at_ms), Missing(what), GapReason(reason), reads, _time(oldest_ms), _time(newest_ms))
-        for at_ms, what, reason, reads, oldest_ms, newest_ms in rows
-    ]
+    return [Purge.of(row) for row in connection.execute(f"SELECT {Purge.COLUMNS} FROM purges ORDER BY number")]
 
 
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+def check_sense(connection: Connection, path: Path) -> None:
+    """Look at what small tables say, which no page's form tells. Raises OutboxDamaged."""
+    try:
+        found = status(connection)
+        gaps(connection, only_unsent=False, limit=-1)
+        purges(connection)
+        connection.execute("SELECT name FROM kept UNION ALL SELECT why FROM quarantined").fetchall()
+        makes_sense = found.last_seq <= HIGHEST_SEQ and is_age(*connection.execute(AGE).fetchone())
+    except (TypeError, ValueError, OverflowError):
+        makes_sense = False
+    if not makes_sense:
+        raise OutboxDamaged(f"outbox {path}: is damaged")
 
 
 def why_not_ours(found: OutboxStatus, owner: str) -> str | None:

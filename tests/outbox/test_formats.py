@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.errors import OutboxUnusable
+from edge_agent.domain import GapReason
+from edge_agent.errors import OutboxDamaged, OutboxUnusable
 from edge_agent.outbox import Bounds, Outbox, read_status
 from edge_agent.outbox.schema import SCHEMA_VERSION
 from tests.outbox.test_outbox import OWNER, Clock, Note
@@ -94,6 +95,20 @@ def test_another_programs_database_is_refused_and_left_alone(
             attempt()
     assert (path.read_bytes(), path.with_name("outbox.db-wal").read_bytes()) == before
     assert not path.with_name("outbox.db.encrypting").exists()
+
+
+@pytest.mark.parametrize("version", [*range(SCHEMA_VERSION), SCHEMA_VERSION ^ 8, SCHEMA_VERSION ^ 1 << 30])
+def test_a_damaged_number_of_the_format_costs_nothing(path: Path, clock: Clock, version: int) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note()])
+        outbox.hold_image(1)
+        outbox.not_written(3)
+        outbox._connection.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(OutboxDamaged):
+        read_status(path)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.status().pending == 1
+        assert {one.reason for one in outbox.take_gaps(limit=9)} == {GapReason.NOT_WRITTEN, GapReason.DAMAGED}
 
 
 def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
