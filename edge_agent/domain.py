@@ -47,10 +47,14 @@ CLOCK_SET_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """One moment on both clocks: monotonic for every difference, UTC for the record alone."""
+    """One moment on both clocks: monotonic for every difference, UTC for the record alone.
+
+    is_synchronized: a time service is known to keep UTC right.
+    """
 
     monotonic_s: float
     utc: datetime
+    is_synchronized: bool = False
 
     def same_clock(self, other: "Stamp") -> bool:
         """Whether UTC was not set between two moments: a clock that is right now may have been wrong then."""

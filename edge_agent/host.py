@@ -1,6 +1,7 @@
 """The only module that asks the machine: its clocks, its signals, its service manager."""
 
 import ctypes
+import functools
 import logging
 import os
 import signal
@@ -10,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from queue import SimpleQueue
 
 from edge_agent.domain import NOT_SYNCHRONIZED, ClockState, Stamp
 
@@ -26,7 +26,7 @@ def now() -> Stamp:
 
 def now_since_boot() -> Stamp:
     """Read both clocks, of the monotonic ones that which goes on while the computer is suspended."""
-    return Stamp(monotonic_s=time.clock_gettime(time.CLOCK_BOOTTIME), utc=datetime.now(UTC))
+    return Stamp(time.clock_gettime(time.CLOCK_BOOTTIME), datetime.now(UTC), clock_state().synchronized)
 
 
 class _Timex(ctypes.Structure):
@@ -43,6 +43,11 @@ class _Timex(ctypes.Structure):
     )
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 _UNSYNCHRONIZED = 0x40
 """STA_UNSYNC of adjtimex(2)."""
 
@@ -53,7 +58,7 @@ def clock_state() -> ClockState:
     The kernel does not tell who that service asks: a clock kept by a local GPS receiver shows as `ntp` too.
     """
     timex = _Timex()
-    if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
+    if _libc().adjtimex(ctypes.byref(timex)) < 0:
         return NOT_SYNCHRONIZED
     return _clock_state(status=timex.status, max_error_us=timex.maxerror)
 
@@ -67,17 +72,22 @@ def _clock_state(*, status: int, max_error_us: int) -> ClockState:
 def stop_on_signals() -> threading.Event:
     """An event that is set when the program is asked to end.
 
-    A handler runs in the middle of whatever the main thread does, and may take no lock: that thread may have it.
+    A handler of Python's runs in the main thread, in the middle of whatever that does, and may take no lock; nor
+    does it run while that thread waits, if the signal came just before. So a thread is told by the handler in C.
     """
-    stop, asked = threading.Event(), SimpleQueue[int]()
+    stop = threading.Event()
+    asked, asking = socket.socketpair()
+    asking.setblocking(False)
 
     def wait() -> None:
-        asked.get()
-        stop.set()
+        while asked.recv(1):
+            stop.set()
+        asking.close()
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
+    signal.set_wakeup_fd(asking.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: asked.put(number))
+        signal.signal(number, lambda _number, _frame: None)
     return stop
 
 

@@ -120,5 +120,6 @@ def test_signals_that_ask_for_the_end_may_come_at_any_moment() -> None:
             for one in asking:
                 one.join()
     finally:
+        signal.set_wakeup_fd(-1)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -14,7 +14,8 @@ class Ages:
     What UTC is at which age is remembered as their difference, the highest that was ever seen: UTC that is behind
     what it should be at this age counts as none, and once it is right again only the time that no session counted
     is added. So a clock that is wrong can keep a read too long; only one that was set ahead while the outbox was
-    closed, or before it was right again, deletes any too early.
+    closed, or before it was right again, deletes any too early. A clock that is synchronized has the last word:
+    that UTC was ahead before is forgotten.
     """
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
@@ -35,8 +36,11 @@ class Ages:
         """Write the age down, inside a transaction, with UTC as it should be at that age."""
         self._catch_up(connection, now)
         age_s = self.now_s(now)
-        # Where UTC was set ahead, that is no time that passed; where it was set back, it will be set right.
-        self._began_s = max(self._began_s, now.utc.timestamp() - age_s)
+        began_s = now.utc.timestamp() - age_s
+        if now.is_synchronized:
+            self._began_s, self._is_behind = began_s, False
+        else:  # where UTC was set ahead, that is no time that passed; where it was set back, it will be set right
+            self._began_s = max(self._began_s, began_s)
         connection.execute(
             "UPDATE age SET aged_s = ?, utc_s = ?, behind_from = ?",
             (age_s, self._began_s + age_s, self._behind_from if self._is_behind else None),

@@ -20,9 +20,10 @@ class TurnedClock:
     def __init__(self) -> None:
         self.monotonic_s = 500.0
         self.utc = datetime(2026, 7, 4, tzinfo=UTC)
+        self.is_synchronized = False
 
     def __call__(self) -> Stamp:
-        return Stamp(self.monotonic_s, self.utc)
+        return Stamp(self.monotonic_s, self.utc, self.is_synchronized)
 
     def wait(self, seconds: float) -> None:
         self.monotonic_s += seconds
@@ -48,6 +49,23 @@ class Car:
 @pytest.fixture
 def car(path: Path) -> Car:
     return Car(path)
+
+
+@pytest.mark.parametrize("away_h", [16, 80])
+def test_a_clock_that_was_ahead_is_forgotten_once_it_is_synchronized(car: Car, away_h: int) -> None:
+    with car.open() as outbox:
+        car.clock.utc += timedelta(days=20 * 365)
+        outbox.expire()
+        car.clock.utc -= timedelta(days=20 * 365)
+        outbox.append([Note()])
+        car.clock.is_synchronized = True
+        outbox.expire()
+    for _ in range(2):
+        car.clock.boot(off_s=away_h * 1800)
+        with car.open() as outbox:
+            outbox.expire()
+            left = outbox.status().pending
+    assert left == (away_h == 16)
 
 
 def to_1970(clock: TurnedClock) -> None:

@@ -132,10 +132,10 @@ def test_an_outbox_that_the_service_mends_at_its_start_is_a_caution_and_no_fault
         pass
     assert car.cautions() == []
     with closing(sqlite.connect(str(outbox))) as old:
-        old.execute("PRAGMA user_version = 4")
+        old.executescript("DROP TABLE kept; PRAGMA user_version = 6")
     assert car.faults() == []
     assert car.cautions() == [
-        f"outbox {outbox}: its format is 4, an earlier one: the service takes it over when it starts"
+        f"outbox {outbox}: its format is 6, an earlier one: the service takes it over when it starts"
     ]
     outbox.write_bytes(b"")
     assert car.cautions() == [f"outbox {outbox}: is a file of 0 bytes: the service begins a new one in it"]
