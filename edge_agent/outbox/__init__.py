@@ -1,7 +1,7 @@
 """The durable queue between the cameras and the network."""
 
 from edge_agent.outbox.bounds import MOST_OF_DISK, Bounds, Gone
-from edge_agent.outbox.file import is_empty
+from edge_agent.outbox.file import is_empty, sync
 from edge_agent.outbox.outbox import Outbox
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.salvage import kept_beside
@@ -24,5 +24,6 @@ __all__ = [
     "kept_beside",
     "read_purges",
     "read_status",
+    "sync",
     "why_not_ours",
 ]

@@ -63,7 +63,7 @@ def key_of(path: Path, key: bytes | None) -> bytes | None:
 
 def _wrong(path: Path, mark: str, key: bytes | None) -> str:
     if key is None:
-        return "is encrypted: state.key_file must name its key"
+        return "is encrypted, or damaged: state.key_file must name its key, or move the file away"
     if mark:
         return f"is encrypted with another key than that of state.key_file, by {_mark_file(path).name}"
     return (

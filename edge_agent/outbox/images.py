@@ -1,7 +1,7 @@
 """Pictures in the outbox: each goes when its read is with the store, and leaves with a receipt of its own."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 from edge_agent.domain import GapReason, ImageKey, Missing
@@ -13,7 +13,7 @@ _DUE = (
     "SELECT seq, read_id, sha256, jpeg FROM images_due JOIN images USING (seq)"
     " WHERE seq > ? AND sent_at_s IS NULL AND NOT held ORDER BY seq LIMIT ?"
 )
-ALL = "SELECT seq, read_id, sha256, jpeg FROM images ORDER BY seq"
+ALL = "SELECT seq, read_id, sha256, jpeg FROM images"
 
 
 def insert(connection: Connection, seq: int, read: UUID, jpeg: bytes, *, now_ms: int, age_s: float) -> None:
@@ -28,14 +28,12 @@ def let_go(connection: Connection, seqs: Iterable[tuple[int]]) -> None:
 
 def due(connection: Connection, *, limit: int, after_seq: int) -> list[ImageRow]:
     """The oldest pictures to be sent after a place in the count."""
-    return rows(connection.execute(_DUE, (after_seq, limit)))
+    return list(rows(connection.execute(_DUE, (after_seq, limit))))
 
 
-def rows(found: Iterable[tuple[int, bytes, bytes, bytes]]) -> list[ImageRow]:
-    return [
-        ImageRow(seq=seq, key=ImageKey(UUID(bytes=blob(read)), blob(digest).hex()), jpeg=blob(jpeg))
-        for seq, read, digest, jpeg in found
-    ]
+def rows(found: Iterable[tuple[int, bytes, bytes, bytes]]) -> Iterator[ImageRow]:
+    for seq, read, digest, jpeg in found:
+        yield ImageRow(seq=seq, key=ImageKey(UUID(bytes=blob(read)), blob(digest).hex()), jpeg=blob(jpeg))
 
 
 def mark_sent(connection: Connection, seqs: Sequence[int], *, at_s: float) -> None:

@@ -8,6 +8,7 @@ import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,28 +42,34 @@ def read_log(path: Path) -> Log:
     the disk. So two commits behind a damaged frame were damaged later; and so was the header before any.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            return _read(file)
     except OSError:
-        content = b""
-    if len(content) < _HEADER.size + _FRAME.size + PAGE_BYTES:
         return Log({}, is_damaged=False)
-    magic, _format, _page_bytes, _number, *salts, sum1, sum2 = _HEADER.unpack_from(content)
+
+
+def _read(file: IO[bytes]) -> Log:
+    header, start = file.read(_HEADER.size), _HEADER.size
+    whole = iter(lambda: file.read(_FRAME.size + PAGE_BYTES), b"")  # one by one: what a reader held up may be large
+    frame = next(whole, b"")
+    if len(frame) < _FRAME.size + PAGE_BYTES:
+        return Log({}, is_damaged=False)
+    magic, _format, _page_bytes, _number, *salts, sum1, sum2 = _HEADER.unpack(header)
     words = _MAGIC.get(magic, "")
-    begins = bool(words) and _summed(content[:_SUMMED_BYTES], [0, 0], words) == (sum1, sum2)
+    begins = bool(words) and _summed(header[:_SUMMED_BYTES], [0, 0], words) == (sum1, sum2)
     if not begins:  # it was on the disk before the frames: they tell what it said
         words = _MAGIC[_LITTLE if sys.byteorder == "little" else _BIG]
-        salts = list(_FRAME.unpack_from(content, _HEADER.size)[2:4])
+        salts = list(_FRAME.unpack_from(frame)[2:4])
     before = [sum1, sum2]
-    frames: list[tuple[int, bool, bytes]] = []  # number of the page, whether it ends a commit, the page
+    frames: list[tuple[int, bool, int]] = []  # number of the page, whether it ends a commit, where the page begins
     sound, behind = 0, 0  # frames up to the last commit before the first damage; commits behind it
     is_damaged = not begins
-    for start in range(_HEADER.size, len(content) - _FRAME.size - PAGE_BYTES + 1, _FRAME.size + PAGE_BYTES):
-        number, size, *its_salts, sum1, sum2 = _FRAME.unpack_from(content, start)
-        page = content[start + _FRAME.size : start + _FRAME.size + PAGE_BYTES]
-        checked = content[start : start + _CHECKED_BYTES] + page
+    while len(frame) == _FRAME.size + PAGE_BYTES:
+        number, size, *its_salts, sum1, sum2 = _FRAME.unpack_from(frame)
+        checked = frame[:_CHECKED_BYTES] + frame[_FRAME.size :]
         is_first = not begins and start == _HEADER.size  # nothing is left to check it by
         if its_salts == salts and (is_first or _summed(checked, before, words) == (sum1, sum2)):
-            frames.append((number, size > 0, page))
+            frames.append((number, size > 0, start + _FRAME.size))
             if size and is_damaged:
                 behind += 1
             elif size:
@@ -70,10 +77,18 @@ def read_log(path: Path) -> Log:
         else:
             is_damaged = True
         before = [sum1, sum2]
+        start += len(frame)
+        frame = next(whole, b"")
     is_damaged = behind > (1 if begins else 0)
     if is_damaged:
         sound = max(k for k, (_, ends, _) in enumerate(frames, start=1) if ends)
-    return Log({number: page for number, _, page in frames[:sound]}, is_damaged)
+    last = {number: place for number, _, place in frames[:sound]}
+    return Log({number: _page(file, place) for number, place in last.items()}, is_damaged)
+
+
+def _page(file: IO[bytes], place: int) -> bytes:
+    file.seek(place)
+    return file.read(PAGE_BYTES)
 
 
 def _summed(content: bytes, before: list[int], words: str) -> tuple[int, int]:

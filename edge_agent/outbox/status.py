@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
@@ -17,6 +18,9 @@ from edge_agent.outbox.images import ALL as ALL_IMAGES
 from edge_agent.outbox.images import rows as image_rows
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, ImageRow, Purge, Row, blob, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
+
+_PORTION = 200
+"""Reads or pictures in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,23 @@ def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | Im
     """Every read, sent or not, every gap record and every picture, as read_status reads. Raises OutboxError."""
     with _looking(path, key) as connection:
         if connection:
-            for seq, id_, revision, payload in connection.execute(
-                "SELECT seq, id, revision, payload FROM reads ORDER BY seq"
+            for seq, id_, revision, payload in _in_portions(
+                connection, "SELECT seq, id, revision, payload FROM reads"
             ):
                 yield Row(seq=seq, key=ReadKey(UUID(bytes=blob(id_)), revision), payload=blob(payload))
-            yield from gaps(connection, only_unsent=False, limit=-1)
-            yield from image_rows(connection.execute(ALL_IMAGES))
+            yield from image_rows(_in_portions(connection, ALL_IMAGES))
+            yield from gaps(connection, only_unsent=False, limit=-1)  # last: also what left meanwhile is in them
+
+
+def _in_portions(connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    """Rows by their place in the count. Between portions nothing holds the log, which else grows without bound.
+
+    Whoever writes them to a stick may wait for it as long as it takes.
+    """
+    last = -1
+    while rows := connection.execute(f"{query} WHERE seq > ? ORDER BY seq LIMIT {_PORTION}", (last,)).fetchall():
+        yield from rows
+        last = rows[-1][0]
 
 
 @contextmanager

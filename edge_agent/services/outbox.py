@@ -1,5 +1,6 @@
 """`edge-agent outbox`: what a person does with the reads on the disk."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from edge_agent.contract.receipt import decode_receipt
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import Missing
 from edge_agent.errors import ContractError, ExportError, OutboxBusy, OutboxUnusable
-from edge_agent.outbox import Gap, ImageRow, Outbox, Row, contents, kept_beside, read_purges, read_status
+from edge_agent.outbox import Gap, ImageRow, Outbox, Row, contents, kept_beside, read_purges, read_status, sync
 from edge_agent.publisher import gap_record
 
 
@@ -94,10 +95,11 @@ def export(agent: AgentSettings, directory: Path) -> Written:
     owner = read_status(path, key=key).owner or wiring.owner(agent.vehicle)
     agency, _, vehicle = owner.partition("/")
     topics = Topics(agent.mqtt.prefix, agency, vehicle)
-    name = f"edge-agent-{agency}-{vehicle}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
+    car = f"edge-agent-{agency}-{vehicle}"
+    name = f"{car}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl"
     file = directory / (f"{name}.cms" if certificate else name)
     counts: Counter[type] = Counter()
-    with _whole(file) as out, _encrypted(out, certificate) as write:
+    with _whole(file, directory / f".{car}.part") as out, _encrypted(out, certificate) as write:
         for one in contents(path, key=key):
             write(_line(one, topics) + b"\n")
             counts[type(one)] += 1
@@ -129,24 +131,39 @@ def try_to_encrypt(certificate: Path) -> None:
 
 
 @contextmanager
-def _whole(file: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when all of it is on the disk. Raises ExportError."""
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as out:  # noqa: PTH123 - for the mode
+def _whole(file: Path, beside: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name only when all of it is on the disk; until then it stands beside that.
+
+    What was left there when an export was killed is written over. Raises ExportError.
+    """
+    with _written(file), open(beside, "ab", opener=_for_us_alone) as out:
+        try:
+            fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ExportError(f"{file.parent}: another export of this vehicle is writing there") from None
+        try:
+            out.truncate(0)
             yield out
             out.flush()
             os.fsync(out.fileno())
-        beside.replace(file)
-        directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        os.fsync(directory)
-        os.close(directory)
-    except BaseException as error:
-        with suppress(OSError):  # a stick that takes nothing lets nothing go either; what failed first is said
-            beside.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise ExportError(f"{file}: cannot be written: {error.strerror}; nothing left the outbox") from None
-        raise
+            beside.replace(file)
+            sync(file.parent)
+        except BaseException:
+            with suppress(OSError):  # a stick that takes nothing lets nothing go either; what failed first is said
+                beside.unlink(missing_ok=True)
+            raise
+
+
+def _for_us_alone(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(f"{file}: cannot be written: {error.strerror}; nothing left the outbox") from None
 
 
 @contextmanager

@@ -112,10 +112,12 @@ def _first_line(file: Path) -> str:
 def _run(options: argparse.Namespace) -> int:
     # A worker that ends leaves its group at once: the broker would go on giving a kept session its share.
     session_s = 0 if options.group else _SESSION_S
-    link = MqttLink(broker=_broker(options), client_id=options.client_id, session_expiry_s=session_s)
+    broker = _broker(options)
     for number in (signal.SIGINT, signal.SIGTERM):  # nothing is to be finished, and a connection can take long
         signal.signal(number, lambda _number, _frame: sys.exit(0))
     with closing(_open_patiently(options.database)) as database:
+        database.check_rights()
+        link = MqttLink(broker=broker, client_id=options.client_id, session_expiry_s=session_s)
         Store(database=database, link=link, prefix=options.prefix, group=options.group).run(host.stop_on_signals())
     return 0
 

@@ -198,6 +198,10 @@ class Keeps(Protocol):
 class Database(Keeps, Protocol):
     """The reads, each once; synced at each commit. Whatever is called raises StoreError."""
 
+    def check_rights(self) -> None:
+        """Raise StoreError where what comes could not be kept, whatever time passes."""
+        ...
+
     def held(self) -> list[Span]:
         """Tell which places of each vehicle's count are here or were purged, in order and without overlap."""
         ...

@@ -32,6 +32,9 @@ SELECT set_config('timezone', 'UTC', false),
         THEN set_config('synchronous_commit', 'on', false) END,
     current_setting('server_encoding')
 """
+_RIGHTS = """
+SELECT has_function_privilege('lpr.make_month(date)', 'EXECUTE') AND has_table_privilege('lpr.reads', 'INSERT')
+"""
 _MONTHS = """
 SELECT substring(relname FROM '^reads_(\\d{4}_\\d{2})$') FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = 'lpr.reads'::regclass
@@ -99,6 +102,10 @@ class PostgresDatabase:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITING,))
                 return keep(connection, batch)
+
+    def check_rights(self) -> None:
+        if self._rows(_RIGHTS) != [(True,)]:
+            raise StoreError(f"{self._name}: its role may not write reads: name the one that made the tables")
 
     def held(self) -> list[Span]:
         return [Span(*row) for row in self._rows(_HELD)]

@@ -123,6 +123,10 @@ class SqliteDatabase:
             self._reject(kept.rejected)
         return kept
 
+    def check_rights(self) -> None:
+        with self._transaction():
+            pass
+
     def held(self) -> list[Span]:
         with self._explained():
             return [Span(*row) for row in self._connection.execute(_HELD)]

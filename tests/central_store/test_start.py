@@ -124,6 +124,7 @@ def test_a_store_that_waits_for_its_next_try_ends_when_told(tmp_path: Path, numb
         ("postgres", "plain", "permission denied for database postgres"),
         ("ascii", "postgres", "has the encoding SQL_ASCII"),
         ("newer", "postgres", "was made by a newer store"),
+        ("asked", "reader", "its role may not write reads"),
     ],
 )
 def test_what_no_waiting_mends_ends_the_store(
@@ -150,6 +151,9 @@ def guarded() -> Iterator[PostgresServer]:
     server.ask("postgres", "CREATE DATABASE closed")
     server.ask("postgres", "REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
     server.ask("postgres", "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    server.ask("postgres", "CREATE DATABASE asked")
+    PostgresPlace(server, "asked").open().close()
+    server.ask("asked", "CREATE ROLE reader LOGIN; GRANT lpr_reader TO reader")
     server.ask("postgres", "CREATE DATABASE newer")
     PostgresPlace(server, "newer").open().close()
     server.ask("newer", "INSERT INTO lpr.migrations (number, name) VALUES (99, '0099_later')")

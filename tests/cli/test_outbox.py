@@ -1,5 +1,6 @@
 """`edge-agent outbox`, as a technician with a stick uses it."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -96,6 +97,22 @@ def test_what_is_exported_is_what_would_be_sent_and_stays(car: Car) -> None:
     assert (car.status()["pending"], car.status()["quarantined"], car.status()["gaps"]) == (2, 1, 1)
 
 
+def test_what_a_killed_export_left_is_written_over_and_a_running_one_left_alone(car: Car) -> None:
+    car.see(1)
+    half = car.stick / ".edge-agent-hpd-car-12.part"
+    half.write_bytes(b"half of it" * 1000)
+    with half.open("ab") as running:
+        fcntl.flock(running, fcntl.LOCK_EX)
+        done = car.run("export", car.stick)
+        assert done.stderr.splitlines()[-1] == (
+            f"edge-agent: {car.stick}: another export of this vehicle is writing there"
+        )
+        assert list(car.stick.iterdir()) == [half]
+    assert car.run("export", car.stick).returncode == 0
+    (file,) = car.stick.iterdir()
+    assert decode_read(file.read_bytes()).seq == 1
+
+
 def test_pictures_are_exported_and_come_back_as_receipts(car: Car) -> None:
     car.see(2, image=Jpeg(b"\xff\xd8\xff a plate", 120, 60))
     done = car.run("export", car.stick)
@@ -128,7 +145,7 @@ def test_an_export_is_of_the_vehicle_that_made_the_reads(car: Car) -> None:
     assert done.stderr.splitlines()[0] == f"edge-agent: warning: {changed}"
     (file,) = car.stick.iterdir()
     assert file.name.startswith("edge-agent-hpd-car-12-")
-    one, two, gap, *images = file.read_bytes().splitlines()
+    one, two, *images, gap = file.read_bytes().splitlines()
     reads, account = [decode_read(line) for line in (one, two)], decode_gap(gap)
     pictures = [decode_image(image) for image in images]
     assert {(read.agency, read.vehicle) for read in reads} == {("hpd", "car-12")}

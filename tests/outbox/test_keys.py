@@ -65,7 +65,7 @@ def test_an_outbox_is_encrypted_once_there_is_a_key_and_keeps_its_reads(path: Pa
     ("key", "said"),
     [
         (OTHER, "is encrypted with another key than that of state.key_file"),
-        (None, "is encrypted: state.key_file must name"),
+        (None, "is encrypted, or damaged: state.key_file must name"),
     ],
 )
 def test_a_wrong_key_is_told_apart_from_damage(path: Path, clock: Clock, key: bytes | None, said: str) -> None:
@@ -97,7 +97,7 @@ def test_a_mark_that_is_lost_is_made_again(path: Path, clock: Clock, mark: bytes
     ("key", "said"),
     [
         (OTHER, "does not open with the key of state.key_file, and outbox.keymark, which told whether it is"),
-        (None, "is encrypted: state.key_file must name"),
+        (None, "is encrypted, or damaged: state.key_file must name"),
     ],
 )
 def test_what_may_have_another_key_is_not_put_aside_where_its_mark_is_lost(

@@ -15,7 +15,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import ReadKey, Stamp
 from edge_agent.errors import OutboxBusy, OutboxError, OutboxUnusable, StateDirectoryError
-from edge_agent.outbox import Outbox, read_status
+from edge_agent.outbox import Outbox, contents, read_status
 from edge_agent.outbox.file import explained
 from edge_agent.outbox.status import NOTHING
 
@@ -190,6 +190,19 @@ def test_the_status_can_be_read_beside_the_agent(outbox: Outbox, path: Path) -> 
     assert (status.pending, status.sent, status.last_seq) == (2, 1, 3)
     assert status.oldest == datetime(2026, 7, 4, tzinfo=UTC)
     assert status.size_bytes > 0
+
+
+def test_who_reads_the_contents_for_long_does_not_make_the_log_grow(outbox: Outbox, path: Path) -> None:
+    outbox.append([Note(1000) for _ in range(300)])
+    reading = contents(path)
+    for _ in range(250):
+        next(reading)
+    for _ in range(500):
+        note = Note(1000)
+        outbox.append([note])
+        outbox.receipted([note.key])
+    assert path.with_name("outbox.db-wal").stat().st_size < 9_000_000
+    assert len(list(reading)) == 50
 
 
 def test_the_status_can_be_read_after_the_agent(path: Path, clock: Clock) -> None:
