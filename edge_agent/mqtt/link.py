@@ -191,6 +191,7 @@ class _Connection:
         if self._thread.is_alive():
             self.drop()
             self._thread.join(_FAREWELL_S)
+        self._client._reset_sockets(sockpair_only=True)  # noqa: SLF001 - paho leaves the pair that wakes it open
 
     def _run(self) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
