@@ -85,5 +85,7 @@ def sender(prefix: str, topic: str) -> Sender:
             return Sender(Topics(prefix, agency, vehicle), kind)
         case [agency, vehicle, "images", read] if re.fullmatch(_UUID_PATTERN, read):
             return Sender(Topics(prefix, agency, vehicle), IMAGES, UUID(read))
+        case [_, _, "images", read]:
+            raise ContractError(f"topic {topic!r}: {read!r} should be the id of a read")
     filters = [every_vehicle(prefix, kind) for kind in (READS, GAPS, IMAGES)]
     raise ContractError(f"topic {topic!r}: should be {filters[0]}, {filters[1]} or {filters[2]}")
