@@ -37,7 +37,7 @@ def go_on(connection: Connection, lock_file: int, owner: str, *, now_ms: int) ->
     """Leave places out, with gap records, where the file is behind the hint; returns the hint then, else 0."""
     at_least, whose = counted(lock_file)
     last, _ = connection.execute(CURRENT).fetchone()
-    if whose != owner or not last < at_least <= HIGHEST_SEQ:  # a damaged hint is none
+    if whose != owner or not last < at_least <= HIGHEST_SEQ - SKIPPED:  # a damaged hint is none
         return 0
     beyond = at_least + SKIPPED
     connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (beyond, owner))

@@ -426,7 +426,7 @@ def test_a_file_that_is_younger_than_the_count_gives_no_place_twice(path: Path, 
         assert outbox.append([Note()]) == (10_102,)
 
 
-@pytest.mark.parametrize("hint", [2**40 + 1, 9_007_199_254_740_990, 9_223_372_036_854_770_000, 10**25])
+@pytest.mark.parametrize("hint", [2**40, 2**40 + 1, 9_007_199_254_740_990, 9_223_372_036_854_770_000, 10**25])
 def test_a_damaged_hint_of_the_count_is_none(path: Path, clock: Clock, hint: int) -> None:
     filled(path, clock, count=20)
     path.with_suffix(".lock").write_text(f"1 {hint} {OWNER}\n")
