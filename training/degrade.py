@@ -113,6 +113,9 @@ def _margins(rng: np.random.Generator, *, hugging: bool) -> tuple[float, float, 
     left, top, right, bottom = rng.uniform(low, high, 4)
     if rng.random() < 0.08:  # labels of some sets are far too high for a wide plate
         top, bottom = top + rng.uniform(0, 0.3), bottom + rng.uniform(0, 0.3)
+    if rng.random() < 0.08:  # a dark plate, where the detector sees the recess it hangs in
+        more = rng.uniform(0, 0.3, 4)
+        left, top, right, bottom = np.array((left, top, right, bottom)) + more
     return left, top, right, bottom
 
 

@@ -45,7 +45,7 @@ from training.regions import CODES, REGION_FROM
 from training.shapes import BLOCK, DETECTOR_INPUT, MARGIN, MIDDLE, READER_INPUT, SPREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -189,15 +189,28 @@ def reader_pictures(folder: Path) -> Iterator[NDArray[np.float32]]:
         yield crop[None, None].astype(np.float32) / np.float32(255)
 
 
-def weights(source: Path, network: nn.Module) -> nn.Module:
-    """The averaged weights of a training's folder, or of a .pt file. Raises DataError."""
-    load_weights(network, source)
+def weights(sources: Sequence[Path], network: nn.Module) -> nn.Module:
+    """The averaged weights of a training's folder, or of a .pt file; of several, their mean. Raises DataError.
+
+    A training and what it started from lie in one valley, and the middle reads better than both (Wortsman et al.,
+    2022, "Model soups").
+    """
+    states = []
+    for source in sources:
+        load_weights(network, source)
+        states.append({name: one.clone() for name, one in network.state_dict().items()})
+    network.load_state_dict(
+        {
+            name: torch.stack([state[name] for state in states]).mean(0) if one.dtype.is_floating_point else one
+            for name, one in states[-1].items()
+        }
+    )
     return network.eval()
 
 
-def export_detector(source: Path, folder: Path, version: str, pictures: Path | None) -> Entry:
+def export_detector(sources: Sequence[Path], folder: Path, version: str, pictures: Path | None) -> Entry:
     """models/detector.onnx, int8 by the ranges on training pictures of a folder, or float; its table."""
-    network = folded(weights(source, Detector()))
+    network = folded(weights(sources, Detector()))
     height, width = (side // BLOCK for side in DETECTOR_INPUT)
     names = ("blocks", "map")
     with tempfile.TemporaryDirectory() as scratch:
@@ -219,9 +232,9 @@ def export_detector(source: Path, folder: Path, version: str, pictures: Path | N
     )  # fmt: skip
 
 
-def export_reader(source: Path, folder: Path, version: str, pictures: Path | None) -> Entry:
+def export_reader(sources: Sequence[Path], folder: Path, version: str, pictures: Path | None) -> Entry:
     """models/reader.onnx, int8 by the ranges on training pictures of a folder, or float; its table."""
-    network = ReadingHead(folded(weights(source, Reader())))
+    network = ReadingHead(folded(weights(sources, Reader())))
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "made.onnx"
         whole = made if pictures is None else Path(scratch) / "float.onnx"
@@ -236,9 +249,9 @@ def export_reader(source: Path, folder: Path, version: str, pictures: Path | Non
     )  # fmt: skip
 
 
-def export_easyocr(source: Path, folder: Path, version: str) -> Entry:
+def export_easyocr(sources: Sequence[Path], folder: Path, version: str) -> Entry:
     """The same reader as EasyOCR's custom recognizer, models/easyocr; its table."""
-    sha256 = easyocr.write(half(weights(source, Reader())), folder / "easyocr")
+    sha256 = easyocr.write(half(weights(sources, Reader())), folder / "easyocr")
     return Entry(
         file="easyocr/plate.pth", sha256=sha256, kind="easyocr", input=READER_INPUT, version=version,
         measured="the reader's float weights: see docs/easyocr.md",
@@ -250,8 +263,8 @@ def keep(options: argparse.Namespace) -> None:
     folder = Path(__file__).with_name("weights")
     folder.mkdir(exist_ok=True)
     for name, network in (("detector", Detector()), ("reader", Reader())):
-        if source := getattr(options, name):
-            save_atomically(half(weights(source, network)), folder / f"{name}.pt")
+        if sources := getattr(options, name):
+            save_atomically(half(weights(sources, network)), folder / f"{name}.pt")
 
 
 def half(network: nn.Module) -> dict[str, Tensor]:
@@ -280,8 +293,10 @@ def main() -> int:
     cv2.setNumThreads(1)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
-    parser.add_argument("--detector", type=Path, help="training's folder, or weights (.pt)")
-    parser.add_argument("--reader", type=Path, help="training's folder, or weights (.pt)")
+    for name in ("--detector", "--reader"):
+        parser.add_argument(
+            name, type=Path, nargs="+", help="training's folder, or weights (.pt); of several, the mean"
+        )
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of models; default: models")
     parser.add_argument("--version", default=time.strftime("%Y-%m-%d"), help="of the networks; default: today")
     parser.add_argument("--float", action="store_true", help="not int8: to see what that costs and saves")

@@ -210,7 +210,7 @@ def test_a_file_of_other_weights_is_one_line(tmp_path: Path, file: str, said: st
     (tmp_path / "none.pt").write_bytes(b"no weights")
     (tmp_path / "empty.pt").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    for use in (lambda: export.weights(tmp_path / file, Detector()), lambda: begun(tmp_path / file)):
+    for use in (lambda: export.weights([tmp_path / file], Detector()), lambda: begun(tmp_path / file)):
         with pytest.raises(DataError) as fault:
             use()
         assert said in str(fault.value)
@@ -357,3 +357,13 @@ def test_shipped_weights_fit_processors_without_vnni(name: str) -> None:
     quantized = [one for one in weights if one.dtype == np.int8 and one.ndim > 1]
     assert quantized
     assert max(int(np.abs(one.astype(int)).max()) for one in quantized) <= 64
+
+
+def test_the_mean_of_two_trainings_is_exported(tmp_path: Path) -> None:
+    networks = {name: Detector() for name in ("a.pt", "b.pt")}
+    for name, network in networks.items():
+        torch.save(network.state_dict(), tmp_path / name)
+    mean = export.weights([tmp_path / name for name in networks], Detector()).state_dict()
+    a, b = (one.state_dict() for one in networks.values())
+    assert not torch.equal(a["out.weight"], b["out.weight"])
+    torch.testing.assert_close(mean["out.weight"], (a["out.weight"] + b["out.weight"]) / 2)
