@@ -138,9 +138,10 @@ def overwrite(path: Path) -> None:
 
 def overwrite_open(file: IO[bytes]) -> None:
     """The same with an open file."""
-    for start in range(0, os.fstat(file.fileno()).st_size, len(_ZEROS)):
+    size = os.fstat(file.fileno()).st_size
+    for start in range(0, size, len(_ZEROS)):
         file.seek(start)
-        file.write(_ZEROS)
+        file.write(_ZEROS[: size - start])  # no more: there may be no room
     file.flush()
     os.fsync(file.fileno())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.outbox import Bounds, Outbox
-from edge_agent.outbox.file import connect
+from edge_agent.outbox.file import connect, overwrite
 from tests.outbox.test_mending import PLATE, Plate
 from tests.outbox.test_outbox import OWNER, Clock
 
@@ -50,3 +50,11 @@ def test_a_purge_beside_a_reader_says_that_it_is_not_overwritten_yet(
             assert (
                 "another program is reading it: what was deleted is overwritten when that has ended" in caplog.text
             )
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, (1 << 20) + 5])
+def test_a_file_is_overwritten_to_its_end_and_no_further(tmp_path: Path, size: int) -> None:
+    file = tmp_path / "old"
+    file.write_bytes(b"x" * size)
+    overwrite(file)
+    assert file.read_bytes() == bytes(size)
