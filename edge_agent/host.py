@@ -82,7 +82,7 @@ def stop_on_signals() -> threading.Event:
     def wait() -> None:
         while asked.recv(1):
             stop.set()
-        asking.close()
+        asking.close()  # until then it is held here: the handler writes to its number
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
     signal.set_wakeup_fd(asking.fileno(), warn_on_full_buffer=False)
