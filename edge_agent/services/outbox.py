@@ -155,7 +155,7 @@ def _whole(file: Path, beside: Path) -> Iterator[IO[bytes]]:
 
 
 def _for_us_alone(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
+    return os.open(name, flags | os.O_NOFOLLOW, 0o600)  # the stick may be somebody's who made a link of that name
 
 
 @contextmanager

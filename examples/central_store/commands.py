@@ -12,7 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -116,19 +116,22 @@ def _run(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # nothing is to be finished, and a connection can take long
         signal.signal(number, lambda _number, _frame: sys.exit(0))
     with closing(_open_patiently(options.database)) as database:
-        database.check_rights()
         link = MqttLink(broker=broker, client_id=options.client_id, session_expiry_s=session_s)
         Store(database=database, link=link, prefix=options.prefix, group=options.group).run(host.stop_on_signals())
     return 0
 
 
 def _open_patiently(name: str) -> Database:
-    """Wait for a database that is away: after a power cut the store may be up before it."""
+    """Wait for a database that is away, to write into it: after a power cut the store may be up before it."""
     backoff = Backoff(uniform=random.uniform, longest_s=LONGEST_PAUSE_S)
     said = ""
     while True:
         try:
-            return _open(name, make=True)
+            with ExitStack() as opened:
+                database = opened.enter_context(closing(_open(name, make=True)))
+                database.check_rights()
+                opened.pop_all()
+                return database
         except DatabaseAway as error:
             if str(error) != said:
                 _logger.warning("%s; trying again", error)

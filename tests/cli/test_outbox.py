@@ -113,6 +113,17 @@ def test_what_a_killed_export_left_is_written_over_and_a_running_one_left_alone(
     assert decode_read(file.read_bytes()).seq == 1
 
 
+def test_an_export_follows_no_link_on_the_stick(car: Car, tmp_path: Path) -> None:
+    car.see(1)
+    other = tmp_path / "other"
+    other.write_text("somebody's")
+    (car.stick / ".edge-agent-hpd-car-12.part").symlink_to(other)
+    done = car.run("export", car.stick)
+    assert done.returncode == 1
+    assert "cannot be written: Too many levels of symbolic links" in done.stderr.splitlines()[-1]
+    assert other.read_text() == "somebody's"
+
+
 def test_pictures_are_exported_and_come_back_as_receipts(car: Car) -> None:
     car.see(2, image=Jpeg(b"\xff\xd8\xff a plate", 120, 60))
     done = car.run("export", car.stick)
