@@ -33,4 +33,9 @@ def explain(error: ValidationError) -> str:
     first, *others = error.errors(include_url=False, include_input=False)
     where = ".".join(str(part) for part in first["loc"]) or "message"
     more = f" (and {len(others)} more)" if others else ""
-    return f"{where}: {first['msg']}{more}"
+    return printable(f"{where}: {first['msg']}{more}")  # pydantic quotes what is wrong in an id
+
+
+def printable(text: str) -> str:
+    """Replace what cannot be printed: a foreign name can hold anything, and NUL is no text in PostgreSQL."""
+    return "".join(one if one.isprintable() else "?" for one in text)

@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from edge_agent import host
+from edge_agent.contract.explain import printable
 from edge_agent.contract.record import time_text
 from edge_agent.domain import ImageKey, counted
 from edge_agent.errors import BrokerError, EdgeAgentError
@@ -28,7 +29,6 @@ from .database import Answer, Database, DatabaseAway, Key, Question, StoreError
 from .files import take_files, write_receipts
 from .gaps import find_gaps, without_images, without_place
 from .images import image_named, write_images
-from .intake import printable
 from .service import LONGEST_PAUSE_S, Store
 from .sqlite import SqliteDatabase
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from edge_agent.contract.explain import printable
+
 from .database import Arrived, Batch, Keeps, Key, Rejected, StoreError
-from .intake import from_line, printable
+from .intake import from_line
 from .receipts import NAMES_A_RECEIPT, receipt_of
 
 _LONGEST_LINE = 131072  # bytes, for the largest picture; what a stick pulled out leaves can be longer than memory

@@ -2,6 +2,7 @@
 
 import json
 
+from edge_agent.contract.explain import printable
 from edge_agent.contract.gap import decode_gap
 from edge_agent.contract.image import decode_image, image_record
 from edge_agent.contract.record import decode_read
@@ -41,11 +42,6 @@ def from_line(line: bytes, source: str) -> Arrived | Rejected:
     except ContractError as error:
         return _rejected(line, source, str(error))
     return _rejected(line, source, "is damaged, or no record of a read, a gap or a picture")
-
-
-def printable(text: str) -> str:
-    """Replace what cannot be printed: a foreign name can hold anything, and NUL is no text in PostgreSQL."""
-    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _decoded(said: Sender, payload: bytes) -> Record:

@@ -77,7 +77,9 @@ class Store:
         self._database_backoff = Backoff(uniform=random.uniform, longest_s=LONGEST_PAUSE_S)
         self._window = 0  # receipts that may be on their way
         self._names = NAMES_A_RECEIPT  # in one of them
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, tuple[str, list[Key]]] = {}
+        """Topic and names of the receipts that the broker has not acknowledged yet."""
+
         self._owed: dict[str, deque[Key]] = {}
         """Names for receipts, by topic; the vehicle that has waited longest comes first."""
 
@@ -131,15 +133,20 @@ class Store:
             case SubscriptionRefused(reason):
                 raise BrokerError(f"the broker refuses the subscription ({reason}): check its access rules")
             case ConnectFailed(reason) | Disconnected(reason):
-                reason = self._explained(reason)
-                if reason != self._trouble:  # a broker that is away for hours is one line
-                    _log.warning("%s", reason)
-                self._trouble = reason
-                self._window = 0
-                self._in_flight.clear()
-                self._connect_at_s = time.monotonic() + self._backoff.next_s()
+                self._lose(self._explained(reason))
             case Acknowledged(mid):
-                self._in_flight.discard(mid)
+                self._in_flight.pop(mid, None)
+
+    def _lose(self, reason: str) -> None:
+        """Wait to connect anew; the receipts that were under way may be lost, so they are owed again."""
+        if reason != self._trouble:  # a broker that is away for hours is one line
+            _log.warning("%s", reason)
+        self._trouble = reason
+        self._window = 0
+        for topic, names in self._in_flight.values():
+            self._owed.setdefault(topic, deque()).extendleft(reversed(names))
+        self._in_flight.clear()
+        self._connect_at_s = time.monotonic() + self._backoff.next_s()
 
     def _listens(self) -> None:
         self._trouble = ""
@@ -197,4 +204,4 @@ class Store:
                 self._owed[topic] = keys  # behind the others
             mid = self._link.publish(Message(topic, receipt_of(named).encode()))
             if mid is not None:
-                self._in_flight.add(mid)
+                self._in_flight[mid] = (topic, named)

@@ -78,6 +78,13 @@ def test_any_bytes_as_a_receipt_give_one_line(payload: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("strange", ["\n", "0\x1b[2J", "\u2028"])
+def test_what_is_wrong_in_an_id_is_one_line_that_a_terminal_shows(strange: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        decode_receipt(json.dumps({"ids": [strange]}).encode())
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize(
     ("once", "twice"),
     [
