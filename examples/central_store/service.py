@@ -32,7 +32,7 @@ BATCH = 200
 LONGEST_PAUSE_S = 2.0
 """Between attempts, at the broker or the database."""
 
-_OWED_AT_MOST = 10_000
+_OWED_AT_MOST = 100_000  # names, 20 MB of them: as many as the broker keeps for a store that is away
 _STEP_S = 0.2
 _SHORT_S = 10.0
 _TAKEN_OVER = "Session taken over"  # MQTT 5's reason; mosquitto 2.0.11 gives none
