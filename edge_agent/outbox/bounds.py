@@ -23,7 +23,7 @@ _LEAVE_FREE, _LEAVE_FREE_BYTES = 0.05, 1_000_000
 """Of the quota, and at most: made free at once, so that a full outbox does not stop to delete for each read."""
 
 ROW_OVERHEAD_BYTES = 160
-"""What a read or a picture takes beside its payload: its columns, its place in the index, its share of a page."""
+"""What a read or a picture takes beside its content: its columns, its place in the index, its share of a page."""
 
 _ROOM_FOR_DELETES = 1.25
 """Of the quota: pages that SQLite may use, so that deletes and gap records still fit when the reads fill it."""
@@ -53,11 +53,11 @@ class Bounds:
 
 
 _SENT = (
-    "SELECT seq, LENGTH(payload) + COALESCE(LENGTH(jpeg), 0)"
+    "SELECT seq, LENGTH(sealed) + COALESCE(LENGTH(jpeg), 0)"
     " FROM sent CROSS JOIN reads USING (seq) LEFT JOIN images USING (seq) ORDER BY seq"
 )
 _UNSENT = (
-    "SELECT seq, LENGTH(payload) FROM reads"
+    "SELECT seq, LENGTH(sealed) FROM reads"
     " WHERE priority = {} AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq) ORDER BY seq"
 )
 _IN_ORDER_OF_LEAVING = (
@@ -112,11 +112,11 @@ def remove_older(connection: Connection, reason: GapReason, *, age_s: float, now
     return leaving.account(reason, now_ms=now_ms)
 
 
-def remove_images(connection: Connection, seqs: Sequence[int], reason: GapReason, *, now_ms: int) -> int:
-    """Delete pictures, and write down that they left, inside a transaction; returns how many."""
+def remove_damaged(connection: Connection, what: Missing, seqs: Sequence[int], *, now_ms: int) -> int:
+    """Delete reads, or pictures, and write down that they left, inside a transaction; returns how many."""
     leaving = _Leaving(connection)
-    leaving.delete_images(seqs)
-    return leaving.account(reason, now_ms=now_ms).images
+    (leaving.delete_reads if what is Missing.READS else leaving.delete_images)(seqs)
+    return sum(leaving.account(GapReason.DAMAGED, now_ms=now_ms))
 
 
 def _older(connection: Connection, table: str, age_s: float) -> list[int]:

@@ -20,21 +20,30 @@ from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import GapReason, ImageKey, Now, ReadKey, Stamp, counted
+from edge_agent.domain import GapReason, ImageKey, Missing, Now, ReadKey, Stamp, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
-from edge_agent.outbox.bounds import ROW_OVERHEAD_BYTES, Bounds, Gone, insert_gap, make_room, note_gap, remove_older
+from edge_agent.outbox.bounds import (
+    ROW_OVERHEAD_BYTES,
+    Bounds,
+    Gone,
+    insert_gap,
+    make_room,
+    note_gap,
+    remove_damaged,
+    remove_older,
+)
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import BUSY_S, Connection, explained, hand_over, in_place, is_empty, lock, note_count
 from edge_agent.outbox.opening import opened
-from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
+from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, seal, unsealed
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
 _log = logging.getLogger(__name__)
 
 _PENDING = (
-    "SELECT seq, id, revision, payload FROM reads WHERE seq > ?"
+    "SELECT seq, id, revision, sealed FROM reads WHERE seq > ?"
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq)"
     " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq) ORDER BY seq LIMIT ?"
 )
@@ -139,7 +148,7 @@ class Outbox:
             seqs = tuple(range(last + 1, last + 1 + len(entries)))
             age_s = self._age_s(now)
             rows = [
-                (seq, *_columns(entry.key), int(entry.priority), _ms(now), age_s, entry.encode(seq))
+                (seq, *_columns(entry.key), int(entry.priority), _ms(now), age_s, seal(entry.encode(seq)))
                 for seq, entry in zip(seqs, entries, strict=True)
             ]
             pictures = [
@@ -147,8 +156,8 @@ class Outbox:
                 for seq, entry in zip(seqs, entries, strict=True)
                 if entry.image is not None
             ]
-            payloads = [row[-1] for row in rows] + [jpeg for *_, jpeg in pictures]
-            needed = sum(len(one) + ROW_OVERHEAD_BYTES for one in payloads)
+            contents = [row[-1] for row in rows] + [jpeg for *_, jpeg in pictures]
+            needed = sum(len(one) + ROW_OVERHEAD_BYTES for one in contents)
             left = make_room(connection, self._bounds, needed_bytes=needed, now_ms=_ms(now))
             connection.executemany("INSERT INTO reads VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             for picture in pictures:
@@ -160,12 +169,20 @@ class Outbox:
         return seqs
 
     def take(self, *, limit: int, after_seq: int = 0) -> list[Row]:
-        """Give the oldest pending reads after a place in the count; they stay in the outbox."""
+        """Give the oldest pending reads after a place in the count; they stay in the outbox.
+
+        One that a damage changed leaves with a gap record: nobody can tell what it said.
+        """
         with self._use() as connection:
-            rows = connection.execute(_PENDING, (after_seq, limit)).fetchall()
+            found = connection.execute(_PENDING, (after_seq, limit)).fetchall()
+        records = {seq: unsealed(sealed) for seq, _, _, sealed in found}
+        if damaged := [seq for seq, record in records.items() if record is None]:
+            self._remove_damaged(Missing.READS, damaged)
+            return self.take(limit=limit, after_seq=after_seq)
         return [
-            Row(seq=seq, key=ReadKey(UUID(bytes=id_), revision), payload=payload)
-            for seq, id_, revision, payload in rows
+            Row(seq=seq, key=ReadKey(UUID(bytes=id_), revision), payload=record)
+            for seq, id_, revision, _ in found
+            if (record := records[seq]) is not None
         ]
 
     def mark_sent(self, seqs: Sequence[int]) -> None:
@@ -235,9 +252,16 @@ class Outbox:
     # Pictures.
 
     def take_images(self, *, limit: int, after_seq: int = 0) -> list[ImageRow]:
-        """Give the oldest pictures, after a place in the count, whose reads are with the store; they stay here."""
+        """Give the oldest pictures, after a place in the count, whose reads are with the store; they stay here.
+
+        One that a damage changed leaves with a gap record: no store would take it.
+        """
         with self._use() as connection:
-            return images.due(connection, limit=limit, after_seq=after_seq)
+            found = images.due(connection, limit=limit, after_seq=after_seq)
+        if damaged := [row.seq for row in found if not row.is_sound]:
+            self._remove_damaged(Missing.IMAGES, damaged)
+            return self.take_images(limit=limit, after_seq=after_seq)
+        return found
 
     def mark_images_sent(self, seqs: Sequence[int]) -> None:
         """Note that the broker acknowledged the pictures of these places in the count."""
@@ -307,6 +331,14 @@ class Outbox:
             gone = Gone(gone.reads + portion.reads, gone.images + portion.images)
             if not portion.may_be_more or now.monotonic_s >= until_s:
                 return gone, is_overwritten
+
+    def _remove_damaged(self, what: Missing, seqs: Sequence[int]) -> None:
+        with self._transaction() as (connection, now):
+            remove_damaged(connection, what, seqs, now_ms=_ms(now))
+        _log.error(
+            "outbox %s: %s damaged on the disk: not sent, the store is told which", self._path,
+            counted(len(seqs), "read" if what is Missing.READS else "picture"),
+        )  # fmt: skip
 
     def not_written(self, reads: int) -> None:
         """Write down that so many reads were lost before the disk took them: they never had a place."""

@@ -1,6 +1,8 @@
 """What lies in the outbox: reads, their pictures, and the account of what left it unsent."""
 
+import hashlib
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,6 +54,20 @@ def blob(value: object) -> bytes:
     return value
 
 
+def seal(record: bytes) -> bytes:
+    """A record with its checksum: SQLite looks at the form of its pages, not at what they say."""
+    return record + zlib.crc32(record).to_bytes(_SEAL_BYTES)
+
+
+def unsealed(kept: bytes) -> bytes | None:
+    """The record; None where a damage changed it. Raises TypeError where it put something else there."""
+    record = blob(kept)[:-_SEAL_BYTES]
+    return record if seal(record) == kept else None
+
+
+_SEAL_BYTES = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One read as it will be sent."""
@@ -68,6 +84,11 @@ class ImageRow:
     seq: int
     key: ImageKey
     jpeg: bytes
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is the picture that the read names; else a damage changed it."""
+        return hashlib.sha256(self.jpeg).hexdigest() == self.key.sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,17 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
-from edge_agent.outbox.bounds import insert_gap, remove_images
+from edge_agent.outbox.bounds import insert_gap, remove_damaged
 from edge_agent.outbox.file import Connection, connect, is_full, overwrite, sync
+from edge_agent.outbox.images import rows as image_rows
 from edge_agent.outbox.mended import UNREADABLE, Mended
-from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, Purge, is_age
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, Purge, blob, is_age, unsealed
 from edge_agent.outbox.schema import prepare
 
 MOST_FAILURES = 1_000
@@ -25,13 +27,11 @@ MOST_FAILURES = 1_000
 SKIPPED = 10_000
 """Places left out where the count itself is lost: none may be given to two reads."""
 
-UUID_BYTES = 16
-
 ROWS_AT_ONCE = 500
 """Of a table, in memory."""
 
 _LARGE = {
-    "reads": ("seq", "seq, id, revision, priority, appended_ms, appended_age_s, payload"),
+    "reads": ("seq", "seq, id, revision, priority, appended_ms, appended_age_s, sealed"),
     "images": ("seq", "seq, read_id, sha256, appended_ms, appended_age_s, jpeg"),
 }
 """Tables of many pages: where one is damaged, all are looked at."""
@@ -233,7 +233,7 @@ def _settle_images(new: Connection, old: "_Damaged", *, now_ms: int) -> int:
     if "images_due" in old.broken:  # the store may have their reads: they are sent until they are too old
         new.execute(f"INSERT OR IGNORE INTO images_due (seq) SELECT seq FROM images WHERE {alone}")
     lost = new.execute(f"SELECT seq FROM images WHERE {alone} AND seq NOT IN (SELECT seq FROM images_due)")
-    return remove_images(new, [seq for (seq,) in lost], GapReason.DAMAGED, now_ms=now_ms)
+    return remove_damaged(new, Missing.IMAGES, [seq for (seq,) in lost], now_ms=now_ms)
 
 
 def _counts(old: "_Damaged") -> list[tuple[int, str]]:
@@ -249,16 +249,17 @@ def _counts(old: "_Damaged") -> list[tuple[int, str]]:
 
 def _makes_sense(table: str, row: Sequence[Any]) -> bool:
     """Tell whether a row can be understood again: SQLite looks at pages and types, not at what they say."""
-    if table == "reads":
-        return isinstance(row[1], bytes) and len(row[1]) == UUID_BYTES
-    if table == "images":
-        _seq, read, digest, *_ = row
-        return isinstance(digest, bytes) and isinstance(read, bytes) and len(read) == UUID_BYTES
     try:
-        if table == "gaps":
-            Gap.of(row[2:])
-        elif table == "purges":
-            Purge.of(row[1:])
+        match table:
+            case "reads":
+                UUID(bytes=blob(row[1]))
+                return unsealed(row[-1]) is not None
+            case "images":
+                return all(one.is_sound for one in image_rows([(*row[:3], row[-1])]))
+            case "gaps":
+                Gap.of(row[2:])
+            case "purges":
+                Purge.of(row[1:])
     except (TypeError, ValueError, OverflowError):
         return False
     return True

@@ -14,8 +14,9 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import PLAIN, Connection, code_of, connect
+from edge_agent.outbox.rows import seal
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 _VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
 """Of the file's format, in its header, that a program needs to write and to read it."""
 
@@ -37,7 +38,7 @@ CREATE TABLE reads (
     priority INTEGER NOT NULL,
     appended_ms INTEGER NOT NULL,
     appended_age_s REAL NOT NULL,
-    payload BLOB NOT NULL,
+    {record} BLOB NOT NULL,
     UNIQUE (id, revision)
 ) STRICT;
 """
@@ -81,7 +82,7 @@ _BEHIND = "ALTER TABLE age ADD COLUMN behind_from INTEGER;"
 _KEPT = "CREATE TABLE kept (name TEXT PRIMARY KEY, since_age_s REAL NOT NULL) STRICT, WITHOUT ROWID;"
 # Tables are added at the end: of a file whose first page is lost it is known on which pages the others begin.
 _SCHEMA = f"""
-{_READS} {_BOUNDS} {_IMAGES} {_BEHIND}
+{_READS.format(record="sealed")} {_BOUNDS} {_IMAGES} {_BEHIND}
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
 CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
 INSERT INTO counter VALUES (0, '');
@@ -94,7 +95,7 @@ _STEPS = {
     2: f"""{_SET_ASIDE} {_READS_3}
         INSERT INTO reads SELECT seq, id, 0, payload, appended_ms FROM old_reads; DROP TABLE old_reads;""",
     # The outbox's age begins at its oldest read: what is here already grows old from when it came.
-    3: f"""{_SET_ASIDE} {_READS} {_BOUNDS}
+    3: f"""{_SET_ASIDE} {_READS.format(record="payload")} {_BOUNDS}
         INSERT INTO age SELECT 0.0, COALESCE(MIN(appended_ms), 0) / 1000.0 FROM old_reads;
         INSERT INTO reads SELECT seq, id, revision, 0, appended_ms, appended_ms / 1000.0 - (SELECT utc_s FROM age),
             payload FROM old_reads;
@@ -102,12 +103,14 @@ _STEPS = {
     4: _IMAGES,
     5: _BEHIND,
     6: _KEPT,
+    7: "ALTER TABLE reads RENAME COLUMN payload TO sealed; UPDATE reads SET sealed = seal(sealed);",
 }
 """How a file of each earlier version becomes one of the next."""
 
 
 def prepare(connection: Connection) -> None:
     """Make the tables, or bring those of an earlier version up to this one."""
+    connection.create_function("seal", 1, seal)
     if is_new(connection):
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     while (step := _STEPS.get(version := _version(connection))) is not None:

@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import ReadKey, counted
+from edge_agent.domain import GapReason, Missing, ReadKey, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
 from edge_agent.outbox.images import ALL as ALL_IMAGES
 from edge_agent.outbox.images import rows as image_rows
-from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, ImageRow, Purge, Row, blob, is_age, time
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, ImageRow, Purge, Row, blob, is_age, time, unsealed
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
 
 _PORTION = 200
@@ -100,15 +100,26 @@ def check_pages(path: Path, *, key: bytes | None = None) -> None:
 
 
 def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | ImageRow]:
-    """Every read, sent or not, every gap record and every picture, as read_status reads. Raises OutboxError."""
+    """Every read, sent or not, every gap record and every picture, as read_status reads. Raises OutboxError.
+
+    In place of a read or a picture that a damage changed comes a gap record.
+    """
     with _looking(path, key) as connection:
         if connection:
-            for seq, id_, revision, payload in _in_portions(
-                connection, "SELECT seq, id, revision, payload FROM reads"
+            for seq, id_, revision, sealed in _in_portions(
+                connection, "SELECT seq, id, revision, sealed FROM reads"
             ):
-                yield Row(seq=seq, key=ReadKey(UUID(bytes=blob(id_)), revision), payload=blob(payload))
-            yield from image_rows(_in_portions(connection, ALL_IMAGES))
+                if (record := unsealed(sealed)) is None:
+                    yield _lost(Missing.READS, seq)
+                else:
+                    yield Row(seq=seq, key=ReadKey(UUID(bytes=blob(id_)), revision), payload=record)
+            for image in image_rows(_in_portions(connection, ALL_IMAGES)):
+                yield image if image.is_sound else _lost(Missing.IMAGES, image.seq)
             yield from gaps(connection, only_unsent=False, limit=-1)  # last: also what left meanwhile is in them
+
+
+def _lost(what: Missing, seq: int) -> Gap:
+    return Gap(uuid4(), what, GapReason.DAMAGED, ((seq, seq),), reads=1, acknowledged=0, at=datetime.now(UTC))
 
 
 def _in_portions(connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:

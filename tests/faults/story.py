@@ -28,7 +28,7 @@ def contents_of(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - sqlcipher3
     Not what is set aside: that ends with the next start.
     """
     reads = connection.execute(
-        "SELECT reads.seq, id, revision, priority, payload, sent.seq IS NOT NULL FROM reads"
+        "SELECT reads.seq, id, revision, priority, sealed, sent.seq IS NOT NULL FROM reads"
         " LEFT JOIN sent USING (seq) ORDER BY reads.seq"
     )
     images = connection.execute(
@@ -38,8 +38,8 @@ def contents_of(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - sqlcipher3
     gaps = connection.execute("SELECT id, what, reason, ranges, reads, acknowledged, sent_at_s IS NULL FROM gaps")
     return {
         "reads": [
-            [seq, id_.hex(), revision, priority, sha256(payload).hexdigest()[:16], sent]
-            for seq, id_, revision, priority, payload, sent in reads
+            [seq, id_.hex(), revision, priority, sha256(sealed).hexdigest()[:16], sent]
+            for seq, id_, revision, priority, sealed, sent in reads
         ],
         "images": [
             [seq, read.hex(), digest.hex(), sha256(jpeg).hexdigest(), *marks]

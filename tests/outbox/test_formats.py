@@ -67,7 +67,10 @@ def test_the_format_before_the_clock_was_watched_is_taken_over(path: Path, clock
     with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=180)) as outbox:
         outbox.append([Note()])
     with closing(sqlite.connect(str(path))) as old:
-        old.executescript("ALTER TABLE age DROP COLUMN behind_from; DROP TABLE kept; PRAGMA user_version = 5;")
+        old.executescript(
+            "ALTER TABLE reads RENAME COLUMN sealed TO payload; ALTER TABLE age DROP COLUMN behind_from;"
+            " DROP TABLE kept; PRAGMA user_version = 5;"
+        )
     clock.seconds += 200
     with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=180)) as outbox:
         assert outbox.expire().reads == 1
@@ -114,9 +117,11 @@ def test_a_damaged_number_of_the_format_costs_nothing(path: Path, clock: Clock, 
 def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
-        outbox._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        outbox._connection.executescript(
+            f"ALTER TABLE reads ADD COLUMN more TEXT; PRAGMA user_version = {SCHEMA_VERSION + 1}"
+        )
     for key in (None, b"k" * 32):
-        with pytest.raises(OutboxUnusable, match="its format is 8, this program knows 7"):
+        with pytest.raises(OutboxUnusable, match="its format is 9, this program knows 8"):
             Outbox(path=path, now=clock, owner=OWNER, key=key).open()
     connection = sqlite.connect(str(path))
     assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)

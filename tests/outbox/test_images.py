@@ -186,7 +186,8 @@ def test_the_format_before_pictures_is_taken_over(path: Path, clock: Clock) -> N
         outbox.append([Note()])
     with closing(sqlite.connect(str(path))) as old:  # what that format lacked
         old.executescript(
-            "DROP TABLE images; DROP TABLE images_due; ALTER TABLE gaps DROP COLUMN what;"
+            "ALTER TABLE reads RENAME COLUMN sealed TO payload; DROP TABLE images; DROP TABLE images_due;"
+            " ALTER TABLE gaps DROP COLUMN what;"
             " ALTER TABLE purges DROP COLUMN what; ALTER TABLE age DROP COLUMN behind_from; DROP TABLE kept;"
             " PRAGMA user_version = 4;"
         )

@@ -219,7 +219,7 @@ def test_damage_that_shows_later_is_for_the_next_start(path: Path, clock: Clock)
         outbox.close()
 
 
-SEEN = "UPDATE reads SET payload = NULL WHERE seq = 8"
+SEEN = "UPDATE reads SET sealed = NULL WHERE seq = 8"
 """What SQLite itself takes for damage; what it does not notice must lie beside it to be looked at."""
 
 FORGED = {
@@ -229,7 +229,7 @@ FORGED = {
     "an owner that is none": "UPDATE counter SET owner = NULL",
     "an age that is none": "UPDATE age SET aged_s = NULL",
     "a read without a payload": "",
-    "a read whose id is none": "UPDATE reads SET id = x'00', payload = 'text' WHERE seq = 8",
+    "a read whose id is none": "UPDATE reads SET id = x'00', sealed = 'text' WHERE seq = 8",
     "a read whose id is short": "UPDATE reads SET id = x'00' WHERE seq = 8",
     "a gap record of no reason": "UPDATE gaps SET reason = 'x'",
     "a gap record of no number": "UPDATE gaps SET reads = 'x'",
@@ -410,7 +410,7 @@ def test_a_value_that_its_column_cannot_hold_is_said_to_be_a_damage(path: Path, 
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("UPDATE sqlite_master SET sql = REPLACE(sql, 'STRICT', '') WHERE name = 'reads'")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE reads SET payload = 1.5 WHERE seq = 7")
+        connection.execute("UPDATE reads SET sealed = 1.5 WHERE seq = 7")
     with pytest.raises(OutboxDamaged, match="is damaged"):
         list(contents(path))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.domain import GapReason
+from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxUnusable
-from edge_agent.outbox import Outbox, check_pages, contents
+from edge_agent.outbox import Gap, ImageRow, Outbox, Row, check_pages, contents
+from tests.outbox.test_images import FACE, deliver, pictured
 from tests.outbox.test_mending import filled, kept, overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -52,6 +53,61 @@ def test_a_damaged_name_of_the_owner_is_nobody_elses(path: Path, clock: Clock) -
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.status().owner == OWNER
         assert outbox.append([Note()]) == (21,)
+
+
+def flip(path: Path, words: bytes, bit: int = 0) -> None:
+    """Change one bit of the first character, wherever the words stand."""
+    content = path.read_bytes()
+    found = [k for k in range(len(content)) if content.startswith(words, k)]
+    assert found
+    for place in found:
+        overwrite(path, place, 1, content=bytes([content[place] ^ 1 << bit]))
+
+
+@pytest.mark.parametrize("was_sent", [False, True])
+def test_a_read_with_a_wrong_bit_is_never_sent_and_its_place_is_told(
+    path: Path, clock: Clock, was_sent: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append(pictured(9))
+        outbox.mark_sent([4] if was_sent else [])
+    flip(path, b"note 4")
+    check_pages(path)
+    found = list(contents(path))
+    assert [one.seq for one in found if isinstance(one, Row)] == [1, 2, 3, 5, 6, 7, 8, 9]
+    assert [(one.reason, one.ranges) for one in found if isinstance(one, Gap)] == [(GapReason.DAMAGED, ((4, 4),))]
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.resend()
+        assert [row.seq for row in outbox.take(limit=4)] == [1, 2, 3, 5]
+        (told,) = outbox.take_gaps(limit=9)
+        assert (told.what, told.reason, told.ranges, told.reads) == (Missing.READS, GapReason.DAMAGED, ((4, 4),), 1)
+        assert outbox.status().images == 8
+    assert "1 read damaged on the disk: not sent, the store is told which" in caplog.text
+
+
+def test_a_picture_with_a_wrong_bit_is_never_sent_and_its_read_is_told(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append(pictured(3))
+        deliver(outbox)
+    flip(path, FACE + bytes([1]), 6)
+    found = list(contents(path))
+    assert [one.seq for one in found if isinstance(one, ImageRow)] == [1, 3]
+    assert [(one.what, one.ranges) for one in found if isinstance(one, Gap)] == [(Missing.IMAGES, ((2, 2),))]
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert [row.seq for row in outbox.take_images(limit=2)] == [1, 3]
+        (told,) = outbox.take_gaps(limit=9)
+        assert (told.what, told.reason, told.ranges) == (Missing.IMAGES, GapReason.DAMAGED, ((2, 2),))
+
+
+def test_what_is_salvaged_is_what_was_kept(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append(pictured(40))
+    flip(path, b"note 7.")
+    flip(path, FACE + bytes([8]))
+    overwrite(path, 0, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == [k for k in range(1, 41) if k != 7]
+        assert outbox.status().images == 38
 
 
 @pytest.mark.parametrize("what", ["outbox.db", "outbox.db-wal"])

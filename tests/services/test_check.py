@@ -132,7 +132,9 @@ def test_an_outbox_that_the_service_mends_at_its_start_is_a_caution_and_no_fault
         pass
     assert car.cautions() == []
     with closing(sqlite.connect(str(outbox))) as old:
-        old.executescript("DROP TABLE kept; PRAGMA user_version = 6")
+        old.executescript(
+            "ALTER TABLE reads RENAME COLUMN sealed TO payload; DROP TABLE kept; PRAGMA user_version = 6"
+        )
     assert car.faults() == []
     assert car.cautions() == [
         f"outbox {outbox}: its format is 6, an earlier one: the service takes it over when it starts"
