@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import math
 import os
 import shutil
 import stat
@@ -192,7 +193,12 @@ def is_damage(error: Exception) -> bool:
 
 def is_full(directory: Path) -> bool:
     """Ask the disk itself: SQLite calls some of what a full disk refuses an I/O error."""
+    return free_bytes(directory) < _FULL_BELOW_BYTES
+
+
+def free_bytes(directory: Path) -> float:
+    """On its disk; infinite where the disk does not say."""
     try:
-        return shutil.disk_usage(directory).free < _FULL_BELOW_BYTES
+        return shutil.disk_usage(directory).free
     except OSError:
-        return False
+        return math.inf

@@ -16,7 +16,7 @@ from edge_agent.outbox.status import check_sense
 
 _log = logging.getLogger(__name__)
 
-_LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
+_LOG_PAGES, LOG_BYTES = 1000, 8 * 1024 * 1024
 """That the log may have, or a part of the quota: it takes its room on the disk too."""
 
 _LOG_PART = 8
@@ -74,7 +74,7 @@ def _connected(path: Path, key: bytes | None, bounds: Bounds) -> Connection:
             _prepare(connection, path)
             page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
             part_bytes = bounds.quota_bytes // _LOG_PART
-            connection.execute(f"PRAGMA journal_size_limit = {min(_LOG_BYTES, part_bytes)}")
+            connection.execute(f"PRAGMA journal_size_limit = {min(LOG_BYTES, part_bytes)}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, min(_LOG_PAGES, part_bytes // page_bytes))}")
             connection.execute(f"PRAGMA max_page_count = {bounds.most_pages(page_bytes)}")
             check_integrity(connection, path)

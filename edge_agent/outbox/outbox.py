@@ -35,8 +35,18 @@ from edge_agent.outbox.bounds import (
     remove_older,
 )
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
-from edge_agent.outbox.file import BUSY_S, Connection, explained, hand_over, in_place, is_empty, lock, note_count
-from edge_agent.outbox.opening import opened
+from edge_agent.outbox.file import (
+    BUSY_S,
+    Connection,
+    explained,
+    free_bytes,
+    hand_over,
+    in_place,
+    is_empty,
+    lock,
+    note_count,
+)
+from edge_agent.outbox.opening import LOG_BYTES, opened
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, seal, unsealed
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
@@ -392,10 +402,7 @@ class Outbox:
     def _overwrite(self) -> bool:
         """Let the log of what was written go too; False where another program reads, which is not waited for."""
         with self._use() as connection:
-            connection.execute("PRAGMA busy_timeout = 0")
-            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
-        return not is_busy
+            return _checkpoint(connection, "TRUNCATE")
 
     def _age_s(self, now: Stamp) -> float:
         if self._ages is None:
@@ -418,6 +425,9 @@ class Outbox:
                 return
             if self._files not in {None, in_place(self._path)}:  # what is written now, nobody would find again
                 raise OutboxDamaged(f"outbox {self._path}: was moved or deleted while in use: it begins anew")
+            if free_bytes(self._path.parent) < LOG_BYTES:  # what the log has already is room, from its beginning on
+                with suppress(sqlite.Error):  # the file itself may have to grow for that
+                    _checkpoint(connection, "RESTART")
             connection.execute("BEGIN IMMEDIATE")
             ages = self._ages
             try:
@@ -428,6 +438,16 @@ class Outbox:
                     connection.execute("ROLLBACK")
                 self._ages = ages
                 raise
+
+
+def _checkpoint(connection: Connection, mode: str) -> bool:
+    """Write the log into the file; False where another program reads, which is not waited for."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        is_busy, *_ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return not is_busy
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
 
 
 def _columns(key: ReadKey) -> tuple[bytes, int]:
