@@ -92,12 +92,12 @@ def test_a_disk_that_others_fill_takes_reads_again_once_there_is_room(tmp_path: 
     with disk_of(tmp_path / "state", 16) as disk:
         agent, store = SmallAgent(tmp_path, mosquitto.port), CentralStore(tmp_path, mosquitto)
         try:
-            store.start()
             agent.start()
             agent.reads_on(more=5)
             fill(disk / "filler")
             wait_until(lambda: "waiting in memory" in agent.log(), "the alarm")
             assert "the disk is full" in agent.log()
+            store.start()
             before = len(agent.offered())
             wait_until(lambda: len(agent.offered()) > before + 5, "the agent to read on")
             (disk / "filler").unlink()
@@ -132,6 +132,28 @@ def test_an_outbox_that_fills_up_by_itself_leaves_room_to_delete_and_every_place
             assert len(rows) > 2000
             assert outbox.receipted([row.key for row in rows]) == len(rows)
             assert outbox.status().pending == 0
+
+
+def test_a_disk_without_a_free_byte_takes_reads_as_long_as_the_store_lets_others_go(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    with disk_of(tmp_path / "state", 16) as disk:
+        agent, store = SmallAgent(tmp_path, mosquitto.port), CentralStore(tmp_path, mosquitto)
+        try:
+            store.start()
+            agent.start()
+            agent.reads_on(more=5)
+            wait_until(lambda: not owed(agent.committed(), store.database), "the first reads in the store")
+            fill(disk / "filler")
+            agent.reads_on(more=20)
+            offered, committed = set(agent.offered()), agent.committed()
+            wait_until(lambda: not owed(committed, store.database), "every committed read in the store")
+            agent.stop()
+            assert offered <= agent.committed().keys()
+            assert "the disk is full" not in agent.log()
+        finally:
+            agent.kill()
+            store.kill()
 
 
 def test_deletes_work_on_a_disk_without_a_free_byte_once_the_log_has_its_size(tmp_path: Path) -> None:
