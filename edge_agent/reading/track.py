@@ -59,7 +59,7 @@ class Given:
 
     id: UUID
     characters: CharacterProbabilities
-    evidence: float
+    support: float
     motion: Motion
     last: Stamp
     revision: int = 0

@@ -19,12 +19,12 @@ SAME_VEHICLE_WITHIN_S = 20.0
 SAME_PLACE_WITHIN_S, SAME_PLACE_ALIKE = 1.5, 0.6
 """A plate found anew where another was expected, within so long, with so much of its text: the same."""
 
-AGREED_FROM = 0.3
-"""What part of what the frames are sure of must say what they say together: less is a quarrel, not a reading
+AGREED_FROM = 0.4
+"""What part of its frames' weight must say what they say together: less is a quarrel, not a reading
 (docs/decisions/0010)."""
 
 CORRECTED_FROM = 1.5
-"""So many times the evidence of what was said makes another text a correction of it."""
+"""So many times the support of what was said makes another text a correction of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Tracker:
             track.given = given = Given(
                 id=self._new_id(track.best.stamp.utc),
                 characters=fused.characters,
-                evidence=fused.evidence,
+                support=fused.support,
                 motion=track.motion,
                 last=track.last,
             )
@@ -134,11 +134,11 @@ class Tracker:
             is_new, track.given = track.given is None, given
             given.last, given.motion = track.last, track.motion
             said = given.characters.plate_text(unsure_below=self._rules.unsure_below)
-            if text == said or fused.evidence < CORRECTED_FROM * given.evidence:
+            if text == said or fused.support < CORRECTED_FROM * given.support:
                 if is_new:
                     self._journal.refused(track.number, Refusal.READ_ALREADY, text=text, evidence=fused.evidence)
                 return
-            given.characters, given.evidence = fused.characters, fused.evidence
+            given.characters, given.support = fused.characters, fused.support
             given.revision += 1
         read = _read(track, fused, text=text, given=given)
         self._journal.given(track.number, read, evidence=fused.evidence)

@@ -31,7 +31,7 @@ _ROUND_COLUMNS = [1 + ALPHABET.index(one) for one in ROUND]
 
 FULL_WEIGHT_WIDTH_PX = 120.0
 LEAST_CONFIDENCE = 0.05
-SIZE_TRUST, SURE_TRUST = 4, 2
+SIZE_TRUST, SURE_TRUST = 6, 4
 """Exponents of a plate's size and of its weakest character's share in its weight: the many frames of a far plate
 must not outvote the few of a near one (training/LOG.md)."""
 
@@ -60,11 +60,13 @@ def ballot(reading: Reading) -> Ballot:
 class Fused:
     """What frames say together.
 
-    Evidence is how many frames' worth of them says just that, agreement what part of all they are sure of that is.
+    Evidence is how many frames' worth of them says just that, support the same by weight, agreement what part of
+    all their weight that is.
     """
 
     characters: CharacterProbabilities
     evidence: float
+    support: float
     agreement: float
 
 
@@ -84,11 +86,13 @@ def fuse(ballots: Sequence[Ballot]) -> Fused:
     shares /= shares.sum(axis=1, keepdims=True)
     said = shares.argmax(axis=1)
     aligned[:, :, _ROUND_COLUMNS] = aligned[:, :, _ROUND_COLUMNS].sum(axis=2, keepdims=True)
-    evidence = float(aligned[:, np.arange(len(said)), said].min(axis=1, initial=1.0).sum())
+    saying = aligned[:, np.arange(len(said)), said].min(axis=1, initial=1.0)
+    support = float(weights @ saying)
     return Fused(
         characters=CharacterProbabilities(shares[said > 0].astype(np.float32)),
-        evidence=evidence,
-        agreement=evidence / max(FLOOR, sum(one.characters.confidence for one in ballots)),
+        evidence=float(saying.sum()),
+        support=support,
+        agreement=support / float(weights.sum()),
     )
 
 

@@ -137,6 +137,26 @@ def test_frames_that_quarrel_are_no_read() -> None:
     )
 
 
+def test_guesses_from_far_make_no_quarrel_of_what_near_frames_agree_on() -> None:
+    guesses = ["TP322", "IP12Z", "1P22Z", "DMP127"]
+
+    def seen(at: float) -> list[Reading]:
+        if at < 2.5:
+            return [fakes.reading(guesses[round(at * RATE) % 4], share=0.35, width=50)]
+        return between(2.5, 2.9, at, fakes.reading("TNP222", share=0.85, width=100))
+
+    assert [read.text for _, read in drive(seen, seconds=5)] == ["TNP222"]
+
+
+def test_a_few_near_frames_correct_what_many_said_from_far() -> None:
+    def seen(at: float) -> list[Reading]:
+        far = fakes.reading("A8C123", share=0.8, width=50)
+        return between(0, 4, at, far) + between(4, 4.5, at, fakes.reading("ABC123", share=0.9, width=110))
+
+    reads = [read for _, read in drive(seen, seconds=7)]
+    assert [(read.text, read.revision) for read in reads] == [("A8C123", 0), ("ABC123", 1)]
+
+
 def test_a_passing_plate_is_not_credited_with_a_parked_one() -> None:
     def seen(at: float) -> list[Reading]:
         parked = fakes.reading("PARKED", x=300)
