@@ -11,7 +11,7 @@ class Refusal(StrEnum):
 
     ILLEGIBLE = "no character could be read"
     TOO_LITTLE = "too little evidence"
-    QUARREL = "its frames say different things"
+    QUARREL = "its frames are unsure or say different things"
     UNREADABLE = "too short, too long or half unreadable"
     NO_PLATE = "taken for a sign, not a plate"
     READ_ALREADY = "belongs to a pass that was read already"

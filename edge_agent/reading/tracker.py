@@ -20,7 +20,7 @@ SAME_PLACE_WITHIN_S, SAME_PLACE_ALIKE = 1.5, 0.6
 """A plate found anew where another was expected, within so long, with so much of its text: the same."""
 
 AGREED_FROM = 0.4
-"""What part of its frames' weight must say what they say together: less is a quarrel, not a reading
+"""What part of its frames' weight must say what they say together: less is doubt or a quarrel, not a reading
 (docs/decisions/0010)."""
 
 CORRECTED_FROM = 1.5
