@@ -55,6 +55,7 @@ FRESH = 0.2  # chance that a rendered plate is a new one
 RENDERED = 0.4
 EMPTY = 0.05  # pieces of pictures without plates: nothing to read
 SIGNS = 0.05  # rendered lettering that is no plate
+WORDS = 0.5  # of the photographs that say a word are passed over: on the road they are few
 SPLICED = 0.5  # of the photographs whose characters can be told apart
 LOOKALIKES = 0.6  # of those pieces, what the detector gives LEAST_CHANCE
 LEAST_CHANCE = 0.03
@@ -137,6 +138,8 @@ class Course:
     def _photographed(self, rng: np.random.Generator) -> tuple[Gray, Labelled]:
         group = self._groups[rng.choice(len(self._groups), p=self._shares)]
         one = group[rng.integers(len(group))]
+        while one.plate.text.isalpha() and rng.random() < WORDS:
+            one = group[rng.integers(len(group))]
         image, text, region = one.image, one.plate.text, one.plate.region
         if one.cut and rng.random() < SPLICED:
             image, text = spliced(image, one.box, text, one.cut, rng)

@@ -117,8 +117,7 @@ class Printer:
             canvas, dark = over_design(designs[int(rng.integers(len(designs)))], width, rng)
         else:
             canvas, dark = field(width, rng)
-        patterns = vocabulary.MX_PATTERNS if region == OTHER else vocabulary.US_PATTERNS
-        text = vocabulary.vanity(rng) if rng.random() < 0.18 else vocabulary.serial(patterns, rng)
+        text = _american_text(region, rng)
         height = PLATE_HEIGHT * rng.uniform(0.38, 0.62)
         top = (PLATE_HEIGHT - height) / 2 + PLATE_HEIGHT * rng.uniform(-0.05, 0.09)
         fill = min(rng.uniform(0.68, 0.95), rng.uniform(0.4, 0.5) + 0.085 * len(text))
@@ -374,6 +373,17 @@ def held_out_designs(folder: Path) -> list[tuple[Path, str]]:
 
 def _designs(folder: Path) -> list[tuple[Path, str]]:
     return [(p, f"us-{state.name}") for state in sorted((folder / "designs").glob("*")) for p in pictures_in(state)]
+
+
+def _american_text(region: str, rng: np.random.Generator) -> str:
+    kind = rng.random()
+    if kind < 0.12:
+        return vocabulary.vanity(rng)
+    if kind < 0.27:
+        return vocabulary.scrambled(rng)
+    if kind < 0.75 and region in STATES:
+        return vocabulary.state_serial(region, rng)
+    return vocabulary.serial(vocabulary.MX_PATTERNS if region == OTHER else vocabulary.US_PATTERNS, rng)
 
 
 def _tone(rng: np.random.Generator, *, on_dark: bool) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING
 
+from edge_agent.reading.formats import US_FORMATS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -72,6 +74,16 @@ SIGNS = _words(
 LETTERS = string.ascii_uppercase * 2 + "IIIIOOOQQDDDBSZGGVUWMN"
 DIGITS = string.digits * 2 + "11008852"
 VANITY = string.ascii_uppercase * 2 + string.digits
+
+
+def state_serial(state: str, rng: np.random.Generator) -> str:
+    """A serial as a state of the US issues them."""
+    return serial(US_FORMATS[state], rng)
+
+
+def scrambled(rng: np.random.Generator) -> str:
+    """Letters and digits in any order: what stands beside a character must not decide between B and 8."""
+    return "".join(one(LETTERS if rng.random() < 0.5 else DIGITS, rng) for _ in range(int(rng.integers(5, 8))))
 
 
 def vanity(rng: np.random.Generator) -> str:
