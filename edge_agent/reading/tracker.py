@@ -19,9 +19,9 @@ SAME_VEHICLE_WITHIN_S = 20.0
 SAME_PLACE_WITHIN_S, SAME_PLACE_ALIKE = 1.5, 0.6
 """A plate found anew where another was expected, within so long, with so much of its text: the same."""
 
-AGREED_FROM = 0.4
-"""What part of its frames' weight must say what they say together: less is doubt or a quarrel, not a reading
-(docs/decisions/0010)."""
+AGREED_FROM, CLEAR_PX = 0.4, 60.0
+"""What part of its frames' weight must say what they say together: less is doubt or a quarrel, not a reading. Of a
+plate that was never so wide as CLEAR_PX more, as far plates are often read wrong (docs/decisions/0010)."""
 
 CORRECTED_FROM = 1.5
 """So many times the support of what was said makes another text a correction of it."""
@@ -150,7 +150,7 @@ class Tracker:
             return Refusal.ILLEGIBLE
         if fused.evidence < self._rules.min_evidence:
             return Refusal.TOO_LITTLE
-        if fused.agreement < AGREED_FROM:
+        if fused.agreement < AGREED_FROM * max(1.0, CLEAR_PX / track.best.box.width):
             return Refusal.QUARREL
         if not text:
             return Refusal.UNREADABLE

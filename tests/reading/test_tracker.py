@@ -148,6 +148,12 @@ def test_guesses_from_far_make_no_quarrel_of_what_near_frames_agree_on() -> None
     assert [read.text for _, read in drive(seen, seconds=5)] == ["TNP222"]
 
 
+@pytest.mark.parametrize(("width", "is_read"), [(38, False), (70, True)])
+def test_of_a_plate_that_stays_far_more_must_agree(width: float, is_read: bool) -> None:
+    reads = drive(lambda at: between(0, 1, at, fakes.reading("ABC123", share=0.55, width=width)), seconds=4)
+    assert bool(reads) is is_read
+
+
 def test_a_few_near_frames_correct_what_many_said_from_far() -> None:
     def seen(at: float) -> list[Reading]:
         far = fakes.reading("A8C123", share=0.8, width=50)
