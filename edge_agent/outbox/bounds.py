@@ -101,14 +101,17 @@ def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_
     return leaving.account(GapReason.QUOTA, now_ms=now_ms)
 
 
-def remove_older(connection: Connection, reason: GapReason, *, age_s: float, now_ms: int) -> Gone:
-    """Delete what came up to such an age (s) of the outbox, and write down that it left, inside a transaction.
+def remove_older(
+    connection: Connection, reason: GapReason, *, age_s: float, older_than_s: float, now_ms: int
+) -> Gone:
+    """Delete what is so old (s) in an outbox of such an age (s), and write down that it left, inside a transaction.
 
     At most a PORTION of each kind.
     """
     leaving = _Leaving(connection)
-    if leaving.delete_reads(_older(connection, "reads", age_s)) < PORTION:  # else they take theirs along, next time
-        leaving.delete_images(_older(connection, "images", age_s))
+    # Reads take their pictures along: where there are more of them, pictures alone come next time.
+    if leaving.delete_reads(_older(connection, "reads", age_s, older_than_s)) < PORTION:
+        leaving.delete_images(_older(connection, "images", age_s, older_than_s))
     return leaving.account(reason, now_ms=now_ms)
 
 
@@ -119,10 +122,23 @@ def remove_damaged(connection: Connection, what: Missing, seqs: Sequence[int], *
     return sum(leaving.account(GapReason.DAMAGED, now_ms=now_ms))
 
 
-def _older(connection: Connection, table: str, age_s: float) -> list[int]:
-    """Nothing is older than what stands before it, so the search ends at the first that is younger."""
+def _older(connection: Connection, table: str, age_s: float, older_than_s: float) -> list[int]:
+    """Nothing is older than what stands before it, so the search ends at the first that is younger.
+
+    What came, by a damage, in the future is as old as what stands behind it; where all are asked for, it is one.
+    """
+    found: list[int] = []
+    of_the_future: list[int] = []
     rows = connection.execute(f"SELECT seq, appended_age_s FROM {table} ORDER BY seq LIMIT {PORTION}")
-    return [seq for seq, _ in itertools.takewhile(lambda row: row[1] <= age_s, rows)]
+    for seq, appended_age_s in rows:
+        if appended_age_s <= age_s - older_than_s:
+            found += [*of_the_future, seq]
+            of_the_future = []
+        elif appended_age_s <= age_s:
+            return found
+        else:
+            of_the_future.append(seq)
+    return found if older_than_s > 0 else found + of_the_future
 
 
 def _in_order_of_leaving(connection: Connection) -> Iterator[tuple[Missing, int, int]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import Now, counted
-from edge_agent.errors import OutboxDamaged
+from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
 from edge_agent.outbox.bounds import Bounds
 from edge_agent.outbox.file import Connection, code_of, connect, explained
@@ -91,4 +91,10 @@ def _prepare(connection: Connection, path: Path) -> None:
     except sqlite.Error as error:
         if code_of(error) == sqlite.SQLITE_ERROR:  # it has not what an earlier format had
             raise OutboxDamaged(f"outbox {path}: is damaged") from None
+        if code_of(error) == sqlite.SQLITE_FULL:
+            need_mb = 2 * path.stat().st_size // 1_000_000 + 1
+            raise OutboxError(
+                f"outbox {path}: to take it over from an earlier format needs {need_mb} MB free on its disk for a"
+                " while: make room"
+            ) from None
         raise

@@ -47,13 +47,13 @@ from edge_agent.outbox.file import (
     note_count,
 )
 from edge_agent.outbox.opening import LOG_BYTES, opened
-from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, seal, unsealed
+from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, seal
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
 _log = logging.getLogger(__name__)
 
 _PENDING = (
-    "SELECT seq, id, revision, sealed FROM reads WHERE seq > ?"
+    f"SELECT {Row.COLUMNS} FROM reads WHERE seq > ?"
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq)"
     " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq) ORDER BY seq LIMIT ?"
 )
@@ -158,8 +158,9 @@ class Outbox:
             seqs = tuple(range(last + 1, last + 1 + len(entries)))
             age_s = self._age_s(now)
             rows = [
-                (seq, *_columns(entry.key), int(entry.priority), _ms(now), age_s, seal(entry.encode(seq)))
+                (seq, *key, int(entry.priority), _ms(now), age_s, seal(entry.encode(seq), *key))
                 for seq, entry in zip(seqs, entries, strict=True)
+                for key in [_columns(entry.key)]
             ]
             pictures = [
                 (seq, entry.key.id, entry.image)
@@ -183,17 +184,14 @@ class Outbox:
 
         One that a damage changed leaves with a gap record: nobody can tell what it said.
         """
-        with self._use() as connection:
-            found = connection.execute(_PENDING, (after_seq, limit)).fetchall()
-        records = {seq: unsealed(sealed) for seq, _, _, sealed in found}
-        if damaged := [seq for seq, record in records.items() if record is None]:
+        while True:
+            with self._use() as connection:
+                found = connection.execute(_PENDING, (after_seq, limit)).fetchall()
+            rows = {row[0]: Row.of(row) for row in found}
+            damaged = [seq for seq, row in rows.items() if row is None]
+            if not damaged:
+                return [row for row in rows.values() if row is not None]
             self._remove_damaged(Missing.READS, damaged)
-            return self.take(limit=limit, after_seq=after_seq)
-        return [
-            Row(seq=seq, key=ReadKey(UUID(bytes=id_), revision), payload=record)
-            for seq, id_, revision, _ in found
-            if (record := records[seq]) is not None
-        ]
 
     def mark_sent(self, seqs: Sequence[int]) -> None:
         """Note that the broker acknowledged these reads; one that is gone or set aside stays so."""
@@ -266,12 +264,13 @@ class Outbox:
 
         One that a damage changed leaves with a gap record: no store would take it.
         """
-        with self._use() as connection:
-            found = images.due(connection, limit=limit, after_seq=after_seq)
-        if damaged := [row.seq for row in found if not row.is_sound]:
+        while True:
+            with self._use() as connection:
+                found = images.due(connection, limit=limit, after_seq=after_seq)
+            damaged = [row.seq for row in found if not row.is_sound]
+            if not damaged:
+                return found
             self._remove_damaged(Missing.IMAGES, damaged)
-            return self.take_images(limit=limit, after_seq=after_seq)
-        return found
 
     def mark_images_sent(self, seqs: Sequence[int]) -> None:
         """Note that the broker acknowledged the pictures of these places in the count."""
@@ -334,7 +333,7 @@ class Outbox:
                     self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
                     self._ages.save(connection, now)
                 age_s = self._age_s(now)
-                portion = remove_older(connection, reason, age_s=age_s - older_than_s, now_ms=_ms(now))
+                portion = remove_older(connection, reason, age_s=age_s, older_than_s=older_than_s, now_ms=_ms(now))
                 outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
             salvage.erase(outlived)
             is_overwritten = self._overwrite()  # also what receipts deleted

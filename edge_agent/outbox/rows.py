@@ -54,15 +54,9 @@ def blob(value: object) -> bytes:
     return value
 
 
-def seal(record: bytes) -> bytes:
-    """A record with its checksum: SQLite looks at the form of its pages, not at what they say."""
-    return record + zlib.crc32(record).to_bytes(_SEAL_BYTES)
-
-
-def unsealed(kept: bytes) -> bytes | None:
-    """The record; None where a damage changed it. Raises TypeError where it put something else there."""
-    record = blob(kept)[:-_SEAL_BYTES]
-    return record if seal(record) == kept else None
+def seal(record: bytes, id_: bytes, revision: int) -> bytes:
+    """A record with a checksum of it and its names: SQLite looks at the form of its pages, not at what they say."""
+    return record + zlib.crc32(record + id_ + str(revision).encode()).to_bytes(_SEAL_BYTES)
 
 
 _SEAL_BYTES = 4
@@ -75,6 +69,19 @@ class Row:
     seq: int
     key: ReadKey
     payload: bytes
+
+    COLUMNS: ClassVar = "seq, id, revision, sealed"
+
+    @classmethod
+    def of(cls, columns: Sequence[Any]) -> Self | None:
+        """From its COLUMNS; None where a damage changed what they say.
+
+        Raises TypeError or ValueError where it put something else there.
+        """
+        seq, id_, revision, sealed = columns
+        record = blob(sealed)[:-_SEAL_BYTES]
+        key = ReadKey(UUID(bytes=blob(id_)), revision)
+        return cls(seq, key, record) if seal(record, id_, revision) == sealed else None
 
 
 @dataclass(frozen=True, slots=True)

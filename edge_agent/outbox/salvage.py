@@ -8,7 +8,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from sqlcipher3 import dbapi2 as sqlite
 
@@ -18,7 +17,7 @@ from edge_agent.outbox.bounds import insert_gap, remove_damaged
 from edge_agent.outbox.file import Connection, connect, is_full, overwrite, sync
 from edge_agent.outbox.images import rows as image_rows
 from edge_agent.outbox.mended import UNREADABLE, Mended
-from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, Purge, blob, is_age, unsealed
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, Purge, Row, is_age
 from edge_agent.outbox.schema import prepare
 
 MOST_FAILURES = 1_000
@@ -252,8 +251,7 @@ def _makes_sense(table: str, row: Sequence[Any]) -> bool:
     try:
         match table:
             case "reads":
-                UUID(bytes=blob(row[1]))
-                return unsealed(row[-1]) is not None
+                return Row.of((*row[:3], row[-1])) is not None
             case "images":
                 return all(one.is_sound for one in image_rows([(*row[:3], row[-1])]))
             case "gaps":

@@ -103,14 +103,14 @@ _STEPS = {
     4: _IMAGES,
     5: _BEHIND,
     6: _KEPT,
-    7: "ALTER TABLE reads RENAME COLUMN payload TO sealed; UPDATE reads SET sealed = seal(sealed);",
+    7: "ALTER TABLE reads RENAME COLUMN payload TO sealed; UPDATE reads SET sealed = seal(sealed, id, revision);",
 }
 """How a file of each earlier version becomes one of the next."""
 
 
 def prepare(connection: Connection) -> None:
     """Make the tables, or bring those of an earlier version up to this one."""
-    connection.create_function("seal", 1, seal)
+    connection.create_function("seal", 3, seal)
     if is_new(connection):
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     while (step := _STEPS.get(version := _version(connection))) is not None:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import GapReason, Missing, ReadKey, counted
+from edge_agent.domain import GapReason, Missing, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
 from edge_agent.outbox.images import ALL as ALL_IMAGES
 from edge_agent.outbox.images import rows as image_rows
-from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, ImageRow, Purge, Row, blob, is_age, time, unsealed
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, ImageRow, Purge, Row, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
 
 _PORTION = 200
@@ -106,15 +106,16 @@ def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | Im
     """
     with _looking(path, key) as connection:
         if connection:
-            for seq, id_, revision, sealed in _in_portions(
-                connection, "SELECT seq, id, revision, sealed FROM reads"
-            ):
-                if (record := unsealed(sealed)) is None:
-                    yield _lost(Missing.READS, seq)
+            lost = set()
+            for columns in _in_portions(connection, f"SELECT {Row.COLUMNS} FROM reads"):
+                if (row := Row.of(columns)) is None:
+                    lost.add(columns[0])
+                    yield _lost(Missing.READS, columns[0])
                 else:
-                    yield Row(seq=seq, key=ReadKey(UUID(bytes=blob(id_)), revision), payload=record)
+                    yield row
             for image in image_rows(_in_portions(connection, ALL_IMAGES)):
-                yield image if image.is_sound else _lost(Missing.IMAGES, image.seq)
+                if image.seq not in lost:  # no store takes a picture without its read
+                    yield image if image.is_sound else _lost(Missing.IMAGES, image.seq)
             yield from gaps(connection, only_unsent=False, limit=-1)  # last: also what left meanwhile is in them
 
 

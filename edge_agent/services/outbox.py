@@ -17,6 +17,7 @@ from typing import IO
 from edge_agent import wiring
 from edge_agent.config.settings import AgentSettings
 from edge_agent.contract.image import image_record
+from edge_agent.contract.line import line_of
 from edge_agent.contract.receipt import decode_receipt
 from edge_agent.contract.topics import Topics
 from edge_agent.domain import Missing
@@ -101,7 +102,7 @@ def export(agent: AgentSettings, directory: Path) -> Written:
     counts: Counter[type] = Counter()
     with _whole(file, directory / f".{car}.part") as out, _encrypted(out, certificate) as write:
         for one in contents(path, key=key):
-            write(_line(one, topics) + b"\n")
+            write(line_of(_record(one, topics)))
             counts[type(one)] += 1
     return Written(
         file,
@@ -113,7 +114,7 @@ def export(agent: AgentSettings, directory: Path) -> Written:
     )
 
 
-def _line(one: Row | Gap | ImageRow, topics: Topics) -> bytes:
+def _record(one: Row | Gap | ImageRow, topics: Topics) -> bytes:
     match one:
         case Row():
             return one.payload

@@ -45,12 +45,31 @@ def find_gaps(held: Iterable[Span], records: Iterable[GapRecord]) -> list[Gap]:
 
 def without_place(records: Iterable[GapRecord]) -> list[str]:
     """Name the reads that never had a place in the count, a line for each vehicle and reason."""
-    return _counted("{} without a place in the count", (one for one in _of_reads(records) if not one.ranges))
+    counts: Counter[tuple[str, str, GapReason]] = Counter()
+    for record in _of_reads(records):
+        if not record.ranges:
+            counts[record.agency, record.vehicle, record.reason] += record.reads
+    return _told("{} without a place in the count", counts)
 
 
 def without_images(records: Iterable[GapRecord]) -> list[str]:
-    """Count the reads whose pictures alone will not come, a line for each vehicle and reason."""
-    return _counted("pictures of {} will not come", (one for one in records if one.what is Missing.IMAGES))
+    """Count the reads whose pictures alone will not come, a line for each vehicle and reason.
+
+    A record that went on has places of the one before it: each place counts once.
+    """
+    places: defaultdict[tuple[str, str, GapReason], list[tuple[int, int]]] = defaultdict(list)
+    for one in records:
+        if one.what is Missing.IMAGES and one.reads:  # else only some of them may be missing
+            places[one.agency, one.vehicle, one.reason] += one.ranges
+    return _told("pictures of {} will not come", {key: _distinct(one) for key, one in places.items()})
+
+
+def _distinct(ranges: Iterable[tuple[int, int]]) -> int:
+    count = end = 0
+    for first, last in sorted(ranges):
+        count += max(0, last - max(first - 1, end))
+        end = max(end, last)
+    return count
 
 
 def _of_reads(records: Iterable[GapRecord]) -> Iterator[GapRecord]:
@@ -58,10 +77,7 @@ def _of_reads(records: Iterable[GapRecord]) -> Iterator[GapRecord]:
     return (record for record in records if record.what is Missing.READS)
 
 
-def _counted(what: str, records: Iterable[GapRecord]) -> list[str]:
-    counts: Counter[tuple[str, str, GapReason]] = Counter()
-    for record in records:
-        counts[record.agency, record.vehicle, record.reason] += record.reads
+def _told(what: str, counts: Mapping[tuple[str, str, GapReason], int]) -> list[str]:
     return [
         f"{agency}/{vehicle}: {what.format(_reads(count))}: {reason}"
         for (agency, vehicle, reason), count in sorted(counts.items())

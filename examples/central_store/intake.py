@@ -5,6 +5,7 @@ import json
 from edge_agent.contract.explain import printable
 from edge_agent.contract.gap import decode_gap
 from edge_agent.contract.image import decode_image, image_record
+from edge_agent.contract.line import record_of
 from edge_agent.contract.record import decode_read
 from edge_agent.contract.topics import READS, Sender, sender
 from edge_agent.errors import ContractError
@@ -27,6 +28,10 @@ def from_broker(topic: str, payload: bytes, prefix: str) -> Arrived | Rejected:
 
 def from_line(line: bytes, source: str) -> Arrived | Rejected:
     """Read a line of an export: what it is stands in its schema, and whose it is in its names."""
+    try:
+        line = record_of(line)
+    except ContractError as error:
+        return _rejected(line, source, str(error))
     try:
         schema = json.loads(line)["schema"]
     except (ValueError, RecursionError, TypeError, LookupError):

@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from edge_agent.contract.topics import GAPS, IMAGES, READS, Topics, every_vehicle
@@ -144,7 +145,7 @@ class Store:
         self._trouble = reason
         self._window = 0
         for topic, names in self._in_flight.values():
-            self._owed.setdefault(topic, deque()).extendleft(reversed(names))
+            self._owe_again(topic, names)
         self._in_flight.clear()
         self._connect_at_s = time.monotonic() + self._backoff.next_s()
 
@@ -194,6 +195,9 @@ class Store:
         while sum(map(len, self._owed.values())) > _OWED_AT_MOST:  # those cars will send again, and get another
             self._owed.pop(next(iter(self._owed)))
 
+    def _owe_again(self, topic: str, names: Sequence[Key]) -> None:
+        self._owed.setdefault(topic, deque()).extendleft(reversed(names))
+
     def _send_receipts(self) -> None:
         """One receipt a vehicle names all it can: with many cars the broker's window would not do for more."""
         while self._owed and len(self._in_flight) < self._window:
@@ -203,5 +207,7 @@ class Store:
             if keys:
                 self._owed[topic] = keys  # behind the others
             mid = self._link.publish(Message(topic, receipt_of(named).encode()))
-            if mid is not None:
-                self._in_flight[mid] = (topic, named)
+            if mid is None:  # the connection is lost, and nobody has said so yet
+                self._owe_again(topic, named)
+                return
+            self._in_flight[mid] = (topic, named)

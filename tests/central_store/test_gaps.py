@@ -81,7 +81,8 @@ def test_pictures_that_will_not_come_are_listed_apart_and_explain_no_read() -> N
     records = [
         images((1, 9)),
         images((12, 12)),
-        images(reads=2),
+        images((12, 13)),
+        images((1, 99), reads=0),
         images((4, 4), reason=GapReason.EXPIRED),
         images((7, 7), topics=OTHER),
         images(topics=OTHER, reason=GapReason.EXPIRED),
@@ -94,7 +95,7 @@ def test_pictures_that_will_not_come_are_listed_apart_and_explain_no_read() -> N
     assert without_place(records) == []
     assert without_images(records) == [
         "hpd/car-1: pictures of 1 read will not come: expired",
-        "hpd/car-1: pictures of 12 reads will not come: quota",
+        "hpd/car-1: pictures of 11 reads will not come: quota",
         "hpd/car-2: pictures of 1 read will not come: quota",
     ]
 

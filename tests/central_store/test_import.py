@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from edge_agent.contract.image import image_record
+from edge_agent.contract.line import line_of
 from edge_agent.contract.receipt import Receipt, decode_receipt
 from edge_agent.contract.record import decode_read
 from edge_agent.contract.topics import Topics
@@ -75,6 +76,19 @@ def test_many_lines_give_receipts_of_a_hundred_names(place: Place, tmp_path: Pat
     assert take(place, path, more) == 0
     assert [len(receipt.keys) for receipt in receipts(path, CAR)] == [100] * 10 + [60]
     assert place.rows("SELECT count(*), max(seq) FROM reads") == [(1060, 1060)]
+
+
+def test_what_a_stick_changed_is_rejected_and_has_no_receipt(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = payload(1), payload(2, text="AB12CD3")
+    path = stick(tmp_path, line_of(good).rstrip(), line_of(bad).rstrip().replace(b"AB12CD3", b"AB12CD2"))
+    assert take(place, path) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"central store: {path}:2: is damaged: its checksum does not fit"
+    ]
+    assert place.rows("SELECT record FROM reads") in ([(good.decode(),)], [(json.loads(good),)])
+    assert [[str(id_) for id_ in one.ids] for one in receipts(path, CAR)] == [[id_of(good)]]
 
 
 def test_damaged_and_foreign_lines_are_named_and_the_others_stored(

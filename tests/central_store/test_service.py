@@ -150,6 +150,19 @@ def test_receipts_that_were_under_way_when_the_connection_was_lost_go_again(stor
     assert len(names["ids"]) == 2
 
 
+def test_a_receipt_that_finds_no_connection_is_still_owed(
+    store: Store, link: FakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = payload(1)
+    with monkeypatch.context() as lost:
+        lost.setattr(link, "publish", lambda _message: None)
+        link.events += received(read)
+        store.step()
+    link.events += [Disconnected("gone"), Connected(receive_maximum=100, maximum_packet_size=None)]
+    store.step()
+    assert link.receipts() == [(CAR.receipts, {"ids": [id_of(read)]})]
+
+
 @pytest.mark.parametrize("packet_bytes", [100, 1200, 4000])
 def test_receipts_fit_the_packets_that_the_broker_takes(store: Store, link: FakeLink, packet_bytes: int) -> None:
     link.events += [Connected(receive_maximum=200, maximum_packet_size=packet_bytes)]

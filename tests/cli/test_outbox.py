@@ -11,6 +11,7 @@ import pytest
 from edge_agent import host
 from edge_agent.contract.gap import decode_gap
 from edge_agent.contract.image import decode_image
+from edge_agent.contract.line import record_of
 from edge_agent.contract.receipt import Receipt
 from edge_agent.contract.record import decode_read, draft
 from edge_agent.domain import Jpeg
@@ -66,6 +67,10 @@ def car(tmp_path: Path) -> Car:
     return Car(tmp_path)
 
 
+def records(exported: bytes) -> list[bytes]:
+    return [record_of(line) for line in exported.splitlines()]
+
+
 def test_the_status_counts_beside_a_running_agent(car: Car) -> None:
     car.see(3)
     with car.outbox() as outbox:
@@ -91,7 +96,7 @@ def test_what_is_exported_is_what_would_be_sent_and_stays(car: Car) -> None:
     (file,) = car.stick.iterdir()
     assert done.stdout == f"{file}: 3 reads, 0 pictures, 1 gap record\n"
     assert file.stat().st_mode & 0o077 == 0
-    *reads, gap = file.read_bytes().splitlines()
+    *reads, gap = records(file.read_bytes())
     assert [decode_read(line).seq for line in reads] == [1, 2, 3]
     assert decode_gap(gap).ranges == ((2, 2),)
     assert (car.status()["pending"], car.status()["quarantined"], car.status()["gaps"]) == (2, 1, 1)
@@ -110,7 +115,7 @@ def test_what_a_killed_export_left_is_written_over_and_a_running_one_left_alone(
         assert list(car.stick.iterdir()) == [half]
     assert car.run("export", car.stick).returncode == 0
     (file,) = car.stick.iterdir()
-    assert decode_read(file.read_bytes()).seq == 1
+    assert decode_read(record_of(file.read_bytes())).seq == 1
 
 
 def test_an_export_follows_no_link_on_the_stick(car: Car, tmp_path: Path) -> None:
@@ -129,7 +134,7 @@ def test_pictures_are_exported_and_come_back_as_receipts(car: Car) -> None:
     done = car.run("export", car.stick)
     (file,) = car.stick.iterdir()
     assert done.stdout == f"{file}: 2 reads, 2 pictures, 0 gap records\n"
-    *reads, one, other = file.read_bytes().splitlines()
+    *reads, one, other = records(file.read_bytes())
     images = [decode_image(one), decode_image(other)]
     for line, image in zip(reads, images, strict=True):
         record = decode_read(line)
@@ -156,7 +161,7 @@ def test_an_export_is_of_the_vehicle_that_made_the_reads(car: Car) -> None:
     assert done.stderr.splitlines()[0] == f"edge-agent: warning: {changed}"
     (file,) = car.stick.iterdir()
     assert file.name.startswith("edge-agent-hpd-car-12-")
-    one, two, *images, gap = file.read_bytes().splitlines()
+    one, two, *images, gap = records(file.read_bytes())
     reads, account = [decode_read(line) for line in (one, two)], decode_gap(gap)
     pictures = [decode_image(image) for image in images]
     assert {(read.agency, read.vehicle) for read in reads} == {("hpd", "car-12")}
@@ -228,7 +233,7 @@ def test_an_export_is_encrypted_to_the_store(car: Car) -> None:
     assert file.suffix == ".cms"
     assert b"AB12CD3" not in file.read_bytes()
     command = ["openssl", "cms", "-decrypt", "-inform", "DER", "-in", str(file), "-inkey", str(key)]
-    lines = subprocess.run(command, check=True, capture_output=True).stdout.splitlines()
+    lines = records(subprocess.run(command, check=True, capture_output=True).stdout)
     assert [decode_read(line).seq for line in lines] == list(range(1, 51))
 
 

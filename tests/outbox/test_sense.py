@@ -6,7 +6,7 @@ import pytest
 
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxUnusable
-from edge_agent.outbox import Gap, ImageRow, Outbox, Row, check_pages, contents
+from edge_agent.outbox import Bounds, Gap, ImageRow, Outbox, Row, check_pages, contents
 from tests.outbox.test_images import FACE, deliver, pictured
 from tests.outbox.test_mending import filled, kept, overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
@@ -97,6 +97,34 @@ def test_a_picture_with_a_wrong_bit_is_never_sent_and_its_read_is_told(path: Pat
         assert [row.seq for row in outbox.take_images(limit=2)] == [1, 3]
         (told,) = outbox.take_gaps(limit=9)
         assert (told.what, told.reason, told.ranges) == (Missing.IMAGES, GapReason.DAMAGED, ((2, 2),))
+
+
+def test_thousands_of_damaged_reads_in_a_row_leave_one_gap_record(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note() for _ in range(2000)])
+        outbox._connection.execute("UPDATE reads SET sealed = x'00' WHERE seq < 2000")
+        assert [row.seq for row in outbox.take(limit=1)] == [2000]
+        assert [one.ranges for one in outbox.take_gaps(limit=9)] == [((1, 1999),)]
+
+
+def test_a_read_with_another_id_than_its_own_is_damaged(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note(), Note()])
+        outbox._connection.execute("UPDATE reads SET id = ? WHERE seq = 1", (bytes(16),))
+        assert [row.seq for row in outbox.take(limit=9)] == [2]
+
+
+def test_a_read_from_the_future_keeps_no_other_from_growing_old(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=10)) as outbox:
+        for _ in range(3):
+            outbox.append([Note()])
+            clock.seconds += 1
+        outbox._connection.execute("UPDATE reads SET appended_age_s = 7e305 WHERE seq != 2")
+        clock.seconds += 6
+        assert outbox.expire().reads == 0
+        clock.seconds += 5
+        assert outbox.expire().reads == 2
+        assert outbox.purge().reads == 1
 
 
 def test_what_is_salvaged_is_what_was_kept(path: Path, clock: Clock) -> None:
