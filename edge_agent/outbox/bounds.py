@@ -53,7 +53,7 @@ class Bounds:
 
 
 _SENT = (
-    "SELECT seq, LENGTH(sealed) + COALESCE(LENGTH(jpeg), 0)"
+    "SELECT seq, LENGTH(reads.sealed) + COALESCE(LENGTH(images.sealed), 0)"
     " FROM sent CROSS JOIN reads USING (seq) LEFT JOIN images USING (seq) ORDER BY seq"
 )
 _UNSENT = (
@@ -62,7 +62,7 @@ _UNSENT = (
 )
 _IN_ORDER_OF_LEAVING = (
     (Missing.READS, _SENT),
-    (Missing.IMAGES, "SELECT seq, LENGTH(jpeg) FROM images ORDER BY seq"),
+    (Missing.IMAGES, "SELECT seq, LENGTH(sealed) FROM images ORDER BY seq"),
     (Missing.READS, _UNSENT.format(0)),
     (Missing.READS, _UNSENT.format(1)),
 )

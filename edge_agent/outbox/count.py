@@ -3,7 +3,6 @@
 The file has it; a hint of it stands beside the file, in the lock, should the file be lost or be an old copy.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from edge_agent.domain import GapReason, Missing
@@ -17,17 +16,10 @@ from edge_agent.outbox.status import status, why_not_ours
 CURRENT = "SELECT last_seq, owner FROM counter ORDER BY rowid DESC LIMIT 1"
 """The count of whoever owns the outbox now; those of earlier owners stay, in case they come back."""
 
-_RENAME = """
-UPDATE counter SET owner = ?1 WHERE owner = ?2 AND NOT EXISTS (SELECT 1 FROM counter WHERE owner = ?1)
-"""
 
-
-def take_over(connection: Connection, lock_file: int, path: Path, owner: str) -> None:
+def take_over(connection: Connection, path: Path, owner: str) -> None:
     """Go on with the owner's count; what another owner has here must leave first. Raises OutboxUnusable."""
     found = status(connection)
-    # Another name at the very count of the hint is a damaged one; who was taken over from has a line still.
-    if counted(lock_file) == (found.last_seq, owner) and connection.execute(_RENAME, (owner, found.owner)).rowcount:
-        found = replace(found, owner=owner)
     if found.owner not in ("", owner):
         if wrong := why_not_ours(found, owner):
             raise OutboxUnusable(f"outbox {path}: {wrong}")

@@ -15,6 +15,7 @@ from typing import IO, Any
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxBusy, OutboxDamaged, OutboxError, StateDirectoryError
+from edge_agent.outbox.rows import checksum, seal
 
 Connection = Any
 """A connection of sqlcipher3, which publishes no types."""
@@ -43,10 +44,24 @@ def connect(path: Path, key: bytes | None, *, read_only: bool = False, unshared:
     mode = "?immutable=1" if unshared else "?mode=ro" if read_only else ""
     uri = path.resolve().as_uri() + mode
     connection = sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    _teach(connection)
     if key is not None:
         connection.execute("PRAGMA cipher_log_level = NONE")  # it would write past us, on stderr
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
     return connection
+
+
+def in_memory() -> Connection:
+    """A database of its own that no file holds."""
+    connection = sqlite.connect(":memory:")
+    _teach(connection)
+    return connection
+
+
+def _teach(connection: Connection) -> None:
+    """Give a connection the functions that the tables call."""
+    connection.create_function("checksum", -1, checksum, deterministic=True)
+    connection.create_function("seal", 3, seal)
 
 
 def in_place(path: Path) -> tuple[tuple[int, int], ...]:

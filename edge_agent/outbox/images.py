@@ -1,23 +1,22 @@
 """Pictures in the outbox: each goes when its read is with the store, and leaves with a receipt of its own."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from edge_agent.domain import GapReason, ImageKey, Missing
 from edge_agent.outbox.bounds import note_gap
 from edge_agent.outbox.file import Connection
-from edge_agent.outbox.rows import ImageRow, blob
+from edge_agent.outbox.rows import ImageRow, seal
 
 _DUE = (
-    "SELECT seq, read_id, sha256, jpeg FROM images_due JOIN images USING (seq)"
+    f"SELECT {ImageRow.COLUMNS} FROM images_due JOIN images USING (seq)"
     " WHERE seq > ? AND sent_at_s IS NULL AND NOT held ORDER BY seq LIMIT ?"
 )
-ALL = "SELECT seq, read_id, sha256, jpeg FROM images"
 
 
 def insert(connection: Connection, seq: int, read: UUID, jpeg: bytes, *, now_ms: int, age_s: float) -> None:
-    row = (seq, read.bytes, hashlib.sha256(jpeg).digest(), now_ms, age_s, jpeg)
+    row = (seq, read.bytes, hashlib.sha256(jpeg).digest(), now_ms, age_s, seal(jpeg, read.bytes, seq))
     connection.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
@@ -26,14 +25,9 @@ def let_go(connection: Connection, seqs: Iterable[tuple[int]]) -> None:
     connection.executemany("INSERT INTO images_due (seq) SELECT seq FROM images WHERE seq = ?", seqs)
 
 
-def due(connection: Connection, *, limit: int, after_seq: int) -> list[ImageRow]:
-    """The oldest pictures to be sent after a place in the count."""
-    return list(rows(connection.execute(_DUE, (after_seq, limit))))
-
-
-def rows(found: Iterable[tuple[int, bytes, bytes, bytes]]) -> Iterator[ImageRow]:
-    for seq, read, digest, jpeg in found:
-        yield ImageRow(seq=seq, key=ImageKey(UUID(bytes=blob(read)), blob(digest).hex()), jpeg=blob(jpeg))
+def due(connection: Connection, *, limit: int, after_seq: int) -> dict[int, ImageRow | None]:
+    """The oldest pictures to be sent after a place in the count, by it; None for one that a damage changed."""
+    return {row[0]: ImageRow.of(row) for row in connection.execute(_DUE, (after_seq, limit))}
 
 
 def mark_sent(connection: Connection, seqs: Sequence[int], *, at_s: float) -> None:

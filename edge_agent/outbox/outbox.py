@@ -106,7 +106,7 @@ class Outbox:
                 self._path, key=self._key, bounds=self._bounds, owner=self._owner, now=self._now
             )
             with self._transaction() as (connection, now):
-                take_over(connection, self._lock_file, self._path, self._owner)
+                take_over(connection, self._path, self._owner)
                 if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
                     _log.error(
                         "outbox %s: begins anew or is an old copy: the count was at %d at least; the store is told"
@@ -266,10 +266,10 @@ class Outbox:
         """
         while True:
             with self._use() as connection:
-                found = images.due(connection, limit=limit, after_seq=after_seq)
-            damaged = [row.seq for row in found if not row.is_sound]
+                rows = images.due(connection, limit=limit, after_seq=after_seq)
+            damaged = [seq for seq, row in rows.items() if row is None]
             if not damaged:
-                return found
+                return [row for row in rows.values() if row is not None]
             self._remove_damaged(Missing.IMAGES, damaged)
 
     def mark_images_sent(self, seqs: Sequence[int]) -> None:

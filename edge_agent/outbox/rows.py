@@ -33,6 +33,13 @@ HIGHEST_SEQ = 2**40
 """Of a count that makes sense."""
 
 AGE = "SELECT aged_s, utc_s FROM age"
+SUMMED = {
+    "age": "aged_s, utc_s, behind_from",
+    "counter": "last_seq, owner",
+    "gaps": "id, what, reason, ranges, reads, acknowledged, at_ms",
+}
+"""Columns of small tables that a checksum of their row goes over: a wrong bit in one would cost many reads."""
+
 LONGEST_S = 2.6e11
 """Until the last year of four digits."""
 
@@ -54,12 +61,21 @@ def blob(value: object) -> bytes:
     return value
 
 
-def seal(record: bytes, id_: bytes, revision: int) -> bytes:
-    """A record with a checksum of it and its names: SQLite looks at the form of its pages, not at what they say."""
-    return record + zlib.crc32(record + id_ + str(revision).encode()).to_bytes(_SEAL_BYTES)
+def seal(content: bytes, id_: bytes, number: int) -> bytes:
+    """Content with a checksum of it and its names: SQLite looks at the form of its pages, not at what they say."""
+    return content + zlib.crc32(content + id_ + str(number).encode()).to_bytes(_SEAL_BYTES)
+
+
+def checksum(*columns: object) -> int:
+    """Of what a row says, for SQLite to call: in which pieces it is told apart too."""
+    return zlib.crc32(repr(columns).encode())
 
 
 _SEAL_BYTES = 4
+
+
+def _unsealed(sealed: object) -> bytes:
+    return blob(sealed)[:-_SEAL_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,7 @@ class Row:
         Raises TypeError or ValueError where it put something else there.
         """
         seq, id_, revision, sealed = columns
-        record = blob(sealed)[:-_SEAL_BYTES]
+        record = _unsealed(sealed)
         key = ReadKey(UUID(bytes=blob(id_)), revision)
         return cls(seq, key, record) if seal(record, id_, revision) == sealed else None
 
@@ -92,10 +108,19 @@ class ImageRow:
     key: ImageKey
     jpeg: bytes
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether it is the picture that the read names; else a damage changed it."""
-        return hashlib.sha256(self.jpeg).hexdigest() == self.key.sha256
+    COLUMNS: ClassVar = "seq, read_id, sha256, sealed"
+
+    @classmethod
+    def of(cls, columns: Sequence[Any]) -> Self | None:
+        """From its COLUMNS; None where it is not the picture that its read names: a damage changed it.
+
+        Raises TypeError or ValueError where that put something else there.
+        """
+        seq, read, digest, sealed = columns
+        jpeg = _unsealed(sealed)
+        key = ImageKey(UUID(bytes=blob(read)), blob(digest).hex())
+        is_sound = seal(jpeg, read, seq) == sealed and hashlib.sha256(jpeg).digest() == digest
+        return cls(seq, key, jpeg) if is_sound else None
 
 
 @dataclass(frozen=True, slots=True)

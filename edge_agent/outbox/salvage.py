@@ -15,9 +15,8 @@ from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_damaged
 from edge_agent.outbox.file import Connection, connect, is_full, overwrite, sync
-from edge_agent.outbox.images import rows as image_rows
 from edge_agent.outbox.mended import UNREADABLE, Mended
-from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, Purge, Row, is_age
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal
 from edge_agent.outbox.schema import prepare
 
 MOST_FAILURES = 1_000
@@ -31,9 +30,12 @@ ROWS_AT_ONCE = 500
 
 _LARGE = {
     "reads": ("seq", "seq, id, revision, priority, appended_ms, appended_age_s, sealed"),
-    "images": ("seq", "seq, read_id, sha256, appended_ms, appended_age_s, jpeg"),
+    "images": ("seq", "seq, read_id, sha256, appended_ms, appended_age_s, sealed"),
 }
 """Tables of many pages: where one is damaged, all are looked at."""
+
+_UNSEALED = {"reads": ("payload", 2), "images": ("jpeg", 0)}
+"""The last column in earlier formats, without a checksum, and where the number stands that this is of too."""
 
 _SMALL = {
     "gaps": ("number", f"number, sent_at_s, {Gap.COLUMNS}"),
@@ -167,11 +169,11 @@ def _copy(mended: Mended, new: Connection, *, owner: str, now: Stamp) -> tuple[i
     old = _Damaged(mended)
     for table in (*_SMALL, *_LARGE):
         for row in _by_halves(old, table) if table in _SMALL else _in_order(old, table):
-            if not _insert(new, table, row):
+            if not _insert(new, table, old.as_now(table, row)):
                 old.broken.add(table)
     age, counts = _copy_age(new, old), _counts(old)
     if old.broken & set(_LARGE):
-        _copy_pages(mended, new)  # the last that is read: afterwards the copy is no outbox any more
+        _copy_pages(mended, old, new)  # the last that is read: afterwards the copy is no outbox any more
     now_ms = int(now.utc.timestamp() * 1000)
     images_left = _settle_images(new, old, now_ms=now_ms)
     reads, highest = new.execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM reads").fetchone()
@@ -183,20 +185,20 @@ def _copy(mended: Mended, new: Connection, *, owner: str, now: Stamp) -> tuple[i
     new.executemany("INSERT INTO counter VALUES (?, ?)", [*others, (last, whose)])
     if last:
         # Pictures can be missing of reads that are not: the store has those by now, or they lie on other pages.
-        missing = [Missing.READS, *([Missing.IMAGES] if "images" in old.broken else [])]
+        missing = [Missing.READS, *([Missing.IMAGES] if old.broken & {"images", "images_due"} else [])]
         for what in missing:
             insert_gap(new, [(1, last)], GapReason.DAMAGED, what=what, reads=0, acknowledged=0, now_ms=now_ms)
     (images,) = new.execute("SELECT COUNT(*) FROM images").fetchone()
     return int(reads), int(images), images_left
 
 
-def _copy_pages(mended: Mended, new: Connection) -> None:
+def _copy_pages(mended: Mended, old: "_Damaged", new: Connection) -> None:
     """Copy the rows of large tables that lie on any page; how many columns one has tells whose it is."""
     by_columns = {columns.count(","): table for table, (_, columns) in _LARGE.items()}
     for place, *values in mended.rows():
         columns = [one for one in values if one is not None]
         if table := by_columns.get(len(columns)):
-            _insert(new, table, (place, *columns))
+            _insert(new, table, old.as_now(table, (place, *columns)))
 
 
 def _insert(new: Connection, table: str, row: Sequence[Any]) -> bool:
@@ -216,9 +218,11 @@ def _copy_age(new: Connection, old: "_Damaged") -> float | None:
     for name, since_age_s in old.some("SELECT name, since_age_s FROM kept"):  # not in earlier formats
         with suppress(sqlite.IntegrityError):
             new.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (name, since_age_s))
-    for (behind_from,) in old.some("SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer'"):  # nor this
+    is_sound = old.is_sound("age")
+    behind = f"SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer' AND {is_sound}"  # nor this
+    for (behind_from,) in old.some(behind):
         new.execute("UPDATE age SET behind_from = ?", (behind_from,))
-    for aged_s, utc_s in old.some(AGE):
+    for aged_s, utc_s in old.some(f"{AGE} WHERE {is_sound}"):
         if is_age(aged_s, utc_s):
             new.execute("UPDATE age SET aged_s = ?, utc_s = ?", (aged_s, utc_s))
             return float(aged_s)
@@ -237,12 +241,13 @@ def _settle_images(new: Connection, old: "_Damaged", *, now_ms: int) -> int:
 
 def _counts(old: "_Damaged") -> list[tuple[int, str]]:
     """Give the count of every owner, the current one last; none where one of them makes no sense."""
-    rows = old.some("SELECT last_seq, owner FROM counter ORDER BY rowid")
+    rows = old.some(f"SELECT last_seq, owner, {old.is_sound('counter')} FROM counter ORDER BY rowid")
     sane = [
         (last, whose)
-        for last, whose in rows
-        if isinstance(last, int) and 0 <= last <= HIGHEST_SEQ and isinstance(whose, str) and UNREADABLE not in whose
-    ]
+        for last, whose, is_sound in rows
+        if is_sound and isinstance(last, int) and 0 <= last <= HIGHEST_SEQ
+        and isinstance(whose, str) and UNREADABLE not in whose
+    ]  # fmt: skip
     return sane if len(sane) == len(rows) else []
 
 
@@ -253,7 +258,7 @@ def _makes_sense(table: str, row: Sequence[Any]) -> bool:
             case "reads":
                 return Row.of((*row[:3], row[-1])) is not None
             case "images":
-                return all(one.is_sound for one in image_rows([(*row[:3], row[-1])]))
+                return ImageRow.of((*row[:3], row[-1])) is not None
             case "gaps":
                 Gap.of(row[2:])
             case "purges":
@@ -270,12 +275,36 @@ class _Damaged:
         self._mended = mended
         self.broken: set[str] = set()
         """Tables of which something could not be read."""
+        self._columns = self.some(
+            "SELECT of.name, c.name FROM sqlite_master AS of, pragma_table_xinfo(of.name) AS c"
+        )
 
     def ask(self, query: str, parameters: Sequence[int] = ()) -> list[tuple[Any, ...]]:
         """Give all rows. Raises sqlite.Error where one of their pages is damaged."""
         with closing(self._mended.connect()) as connection:
             rows: list[tuple[Any, ...]] = connection.execute(query, parameters).fetchall()
             return rows
+
+    def is_sound(self, table: str) -> str:
+        """What tells SQLite whether a row says what was written; of an earlier format, nothing does."""
+        return f"crc32 = checksum({SUMMED[table]})" if self._has(table, "crc32") else "TRUE"
+
+    def content(self, table: str) -> str:
+        """The last column of a large table."""
+        earlier, _ = _UNSEALED[table]
+        return earlier if self._has(table, earlier) else "sealed"
+
+    def as_now(self, table: str, row: Sequence[Any]) -> Sequence[Any]:
+        """A row as this format has it; one that makes no sense stays so."""
+        if table not in _UNSEALED or self.content(table) == "sealed":
+            return row
+        *others, content = row
+        id_, number = row[1], row[_UNSEALED[table][1]]
+        is_one = isinstance(content, bytes) and isinstance(id_, bytes)
+        return (*others, seal(content, id_, number)) if is_one else row
+
+    def _has(self, table: str, column: str) -> bool:
+        return (table, column) in self._columns
 
     def some(self, query: str) -> list[tuple[Any, ...]]:
         """Give all rows, or none."""
@@ -288,6 +317,7 @@ class _Damaged:
 def _in_order(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
     """Rows up to the first damaged page."""
     key, columns = _LARGE[table]
+    columns = columns.replace("sealed", old.content(table))
     query = f"SELECT {columns} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {ROWS_AT_ONCE}"
     rows: Sequence[Sequence[Any]] = [(-1,)]
     while rows:
@@ -303,7 +333,11 @@ def _in_order(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
 def _by_halves(old: _Damaged, table: str) -> Iterator[Sequence[Any]]:
     """Every row that can be reached: a range of keys that fails is halved until the damaged page stands alone."""
     key, columns = _SMALL[table]
-    query = f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key} LIMIT {ROWS_AT_ONCE}"
+    is_sound = old.is_sound(table) if table in SUMMED else "TRUE"
+    query = (
+        f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? AND {is_sound} ORDER BY {key}"
+        f" LIMIT {ROWS_AT_ONCE}"
+    )
     spans, failures = [(0, HIGHEST_SEQ)], 0
     while spans and failures < MOST_FAILURES:
         first, last = spans.pop()

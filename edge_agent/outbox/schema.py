@@ -13,10 +13,10 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
-from edge_agent.outbox.file import PLAIN, Connection, code_of, connect
-from edge_agent.outbox.rows import seal
+from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memory
+from edge_agent.outbox.rows import SUMMED
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 _VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
 """Of the file's format, in its header, that a program needs to write and to read it."""
 
@@ -42,6 +42,17 @@ CREATE TABLE reads (
     UNIQUE (id, revision)
 ) STRICT;
 """
+_PURGES = """
+CREATE TABLE purges (
+    number INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    {what}
+    reason TEXT NOT NULL,
+    reads INTEGER NOT NULL,
+    oldest_ms INTEGER NOT NULL,
+    newest_ms INTEGER NOT NULL
+) STRICT;
+"""
 _BOUNDS = """
 CREATE TABLE quarantined (seq INTEGER PRIMARY KEY, why TEXT NOT NULL) STRICT;
 CREATE TABLE gaps (
@@ -54,14 +65,7 @@ CREATE TABLE gaps (
     at_ms INTEGER NOT NULL,
     sent_at_s REAL
 ) STRICT;
-CREATE TABLE purges (
-    number INTEGER PRIMARY KEY,
-    at_ms INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    reads INTEGER NOT NULL,
-    oldest_ms INTEGER NOT NULL,
-    newest_ms INTEGER NOT NULL
-) STRICT;
+{purges}
 CREATE TABLE age (aged_s REAL NOT NULL, utc_s REAL NOT NULL) STRICT;
 """
 _IMAGES = """
@@ -71,23 +75,46 @@ CREATE TABLE images (
     sha256 BLOB NOT NULL,
     appended_ms INTEGER NOT NULL,
     appended_age_s REAL NOT NULL,
-    jpeg BLOB NOT NULL
+    {picture} BLOB NOT NULL
 ) STRICT;
 CREATE INDEX images_by_key ON images (read_id, sha256);
 CREATE TABLE images_due (seq INTEGER PRIMARY KEY, sent_at_s REAL, held INTEGER NOT NULL DEFAULT 0) STRICT;
-ALTER TABLE gaps ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
-ALTER TABLE purges ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
 """
-_BEHIND = "ALTER TABLE age ADD COLUMN behind_from INTEGER;"
 _KEPT = "CREATE TABLE kept (name TEXT PRIMARY KEY, since_age_s REAL NOT NULL) STRICT, WITHOUT ROWID;"
+_SUMMED = {
+    "gaps": """
+        number INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE,
+        what TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        ranges TEXT NOT NULL,
+        reads INTEGER NOT NULL,
+        acknowledged INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        sent_at_s REAL
+    """,
+    "age": "aged_s REAL NOT NULL, utc_s REAL NOT NULL, behind_from INTEGER",
+    "counter": "last_seq INTEGER NOT NULL, owner TEXT NOT NULL",
+}
+"""Tables whose rows carry a checksum, which SQLite itself writes."""
+
+
+def _summed(table: str) -> str:
+    crc32 = f"crc32 INTEGER NOT NULL AS (checksum({SUMMED[table]})) STORED"
+    return f"CREATE TABLE {table} ({_SUMMED[table]}, {crc32}) STRICT;"
+
+
 # Tables are added at the end: of a file whose first page is lost it is known on which pages the others begin.
 _SCHEMA = f"""
-{_READS.format(record="sealed")} {_BOUNDS} {_IMAGES} {_BEHIND}
+{_READS.format(record="sealed")}
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
-CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE quarantined (seq INTEGER PRIMARY KEY, why TEXT NOT NULL) STRICT;
+{_IMAGES.format(picture="sealed")}
+{_PURGES.format(what="what TEXT NOT NULL,")}
+{_KEPT}
+{_summed("gaps")} {_summed("age")} {_summed("counter")}
 INSERT INTO counter VALUES (0, '');
 INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);
-{_KEPT}
 """
 _SET_ASIDE = "ALTER TABLE reads RENAME TO old_reads;"
 _STEPS = {
@@ -95,22 +122,31 @@ _STEPS = {
     2: f"""{_SET_ASIDE} {_READS_3}
         INSERT INTO reads SELECT seq, id, 0, payload, appended_ms FROM old_reads; DROP TABLE old_reads;""",
     # The outbox's age begins at its oldest read: what is here already grows old from when it came.
-    3: f"""{_SET_ASIDE} {_READS.format(record="payload")} {_BOUNDS}
+    3: f"""{_SET_ASIDE} {_READS.format(record="payload")} {_BOUNDS.format(purges=_PURGES.format(what=""))}
         INSERT INTO age SELECT 0.0, COALESCE(MIN(appended_ms), 0) / 1000.0 FROM old_reads;
         INSERT INTO reads SELECT seq, id, revision, 0, appended_ms, appended_ms / 1000.0 - (SELECT utc_s FROM age),
             payload FROM old_reads;
         DROP TABLE old_reads;""",
-    4: _IMAGES,
-    5: _BEHIND,
+    4: f"""{_IMAGES.format(picture="jpeg")}
+        ALTER TABLE gaps ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
+        ALTER TABLE purges ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';""",
+    5: "ALTER TABLE age ADD COLUMN behind_from INTEGER;",
     6: _KEPT,
     7: "ALTER TABLE reads RENAME COLUMN payload TO sealed; UPDATE reads SET sealed = seal(sealed, id, revision);",
+    8: """ALTER TABLE images RENAME COLUMN jpeg TO sealed;
+        UPDATE images SET sealed = seal(sealed, read_id, seq);"""
+    + "".join(
+        f"""ALTER TABLE {table} RENAME TO old_{table}; {_summed(table)}
+        INSERT INTO {table} ({columns}) SELECT {columns} FROM old_{table} ORDER BY rowid;
+        DROP TABLE old_{table};"""
+        for table, columns in SUMMED.items()
+    ),
 }
 """How a file of each earlier version becomes one of the next."""
 
 
 def prepare(connection: Connection) -> None:
     """Make the tables, or bring those of an earlier version up to this one."""
-    connection.create_function("seal", 3, seal)
     if is_new(connection):
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     while (step := _STEPS.get(version := _version(connection))) is not None:
@@ -188,14 +224,14 @@ def _shape(connection: Connection) -> frozenset[tuple[object, ...]]:
     return frozenset(
         connection.execute(
             "SELECT of.type, of.tbl_name, of.name, c.name, c.type, c.pk FROM sqlite_master AS of"
-            " LEFT JOIN pragma_table_info(of.name) AS c"
+            " LEFT JOIN pragma_table_xinfo(of.name) AS c"
         ).fetchall()
     )
 
 
 @functools.cache
 def _new_shape() -> frozenset[tuple[object, ...]]:
-    with closing(sqlite.connect(":memory:")) as connection:
+    with closing(in_memory()) as connection:
         prepare(connection)
         return _shape(connection)
 

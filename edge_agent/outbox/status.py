@@ -14,9 +14,7 @@ from edge_agent.domain import GapReason, Missing, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
-from edge_agent.outbox.images import ALL as ALL_IMAGES
-from edge_agent.outbox.images import rows as image_rows
-from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, Gap, ImageRow, Purge, Row, is_age, time
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
 
 _PORTION = 200
@@ -113,9 +111,9 @@ def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | Im
                     yield _lost(Missing.READS, columns[0])
                 else:
                     yield row
-            for image in image_rows(_in_portions(connection, ALL_IMAGES)):
-                if image.seq not in lost:  # no store takes a picture without its read
-                    yield image if image.is_sound else _lost(Missing.IMAGES, image.seq)
+            for columns in _in_portions(connection, f"SELECT {ImageRow.COLUMNS} FROM images"):
+                if columns[0] not in lost:  # no store takes a picture without its read
+                    yield ImageRow.of(columns) or _lost(Missing.IMAGES, columns[0])
             yield from gaps(connection, only_unsent=False, limit=-1)  # last: also what left meanwhile is in them
 
 
@@ -189,7 +187,12 @@ def check_sense(connection: Connection, path: Path) -> None:
         gaps(connection, only_unsent=False, limit=-1)
         purges(connection)
         connection.execute("SELECT name FROM kept UNION ALL SELECT why FROM quarantined").fetchall()
-        makes_sense = found.last_seq <= HIGHEST_SEQ and is_age(*connection.execute(AGE).fetchone())
+        changed = [
+            connection.execute(f"SELECT COUNT(*) FROM {table} WHERE crc32 != checksum({columns})").fetchone()[0]
+            for table, columns in SUMMED.items()
+        ]
+        is_sane = found.last_seq <= HIGHEST_SEQ and is_age(*connection.execute(AGE).fetchone())
+        makes_sense = is_sane and not any(changed)
     except (TypeError, ValueError, OverflowError):
         makes_sense = False
     if not makes_sense:

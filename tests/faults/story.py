@@ -32,7 +32,7 @@ def contents_of(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - sqlcipher3
         " LEFT JOIN sent USING (seq) ORDER BY reads.seq"
     )
     images = connection.execute(
-        "SELECT images.seq, read_id, sha256, jpeg, images_due.seq IS NOT NULL, sent_at_s IS NOT NULL"
+        "SELECT images.seq, read_id, sha256, images.sealed, images_due.seq IS NOT NULL, sent_at_s IS NOT NULL"
         " FROM images LEFT JOIN images_due USING (seq) ORDER BY images.seq"
     )
     gaps = connection.execute("SELECT id, what, reason, ranges, reads, acknowledged, sent_at_s IS NULL FROM gaps")

@@ -11,18 +11,17 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxError
 from edge_agent.outbox import Outbox
+from edge_agent.outbox.schema import SCHEMA_VERSION
 from tests.faults.amount import amount
 from tests.faults.disk import MARKS, Disk, Operation, operations, shim, watched
 from tests.faults.story import BOUNDS, KEY, contents_of
-from tests.outbox.test_formats import FORMATS
+from tests.outbox.formats import earlier
 from tests.outbox.test_mending import overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -165,22 +164,12 @@ def test_these_cuts_find_what_less_syncing_loses(library: Path, tmp_path: Path, 
 
 def old_outbox(path: Path, version: int) -> list[list[object]]:
     """Make an outbox of an earlier format with forty reads; give what will be said of them."""
-    with closing(sqlite.connect(str(path))) as old:
-        old.executescript(FORMATS[version])
-        for seq in range(1, 41):
-            payload = f"note {seq}".encode() + b"." * 900
-            row = (seq, Note().key.id.bytes, payload, 1_780_000_000_000 + seq)
-            old.execute("INSERT INTO reads (seq, id, payload, appended_ms) VALUES (?, ?, ?, ?)", row)
-        old.execute("UPDATE counter SET last_seq = 40")
-        if version > 1:
-            old.execute("UPDATE counter SET owner = ?", (OWNER,))
-        old.execute(f"PRAGMA user_version = {version}")
-        old.commit()
-        return [[seq, id_.hex()] for seq, id_ in old.execute("SELECT seq, id FROM reads ORDER BY seq")]
+    notes = earlier(path, version, count=40, appended_ms=1_780_000_000_000)
+    return [[seq, note.key.id.hex] for seq, note in enumerate(notes, start=1)]
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "to be encrypted"])
-@pytest.mark.parametrize("version", FORMATS)
+@pytest.mark.parametrize("version", [1, 2, 3, SCHEMA_VERSION - 1])
 def test_a_cut_while_an_earlier_format_is_taken_over_loses_no_read(
     library: Path, tmp_path: Path, version: int, key: bytes | None
 ) -> None:

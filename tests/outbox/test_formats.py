@@ -7,73 +7,51 @@ from pathlib import Path
 import pytest
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.domain import GapReason
-from edge_agent.errors import OutboxDamaged, OutboxUnusable
-from edge_agent.outbox import Bounds, Outbox, read_status
+from edge_agent.domain import GapReason, Missing
+from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
+from edge_agent.outbox import Bounds, Outbox, check_pages, read_status
 from edge_agent.outbox.schema import SCHEMA_VERSION
+from tests.outbox.formats import earlier
+from tests.outbox.test_mending import overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
-FORMATS = {
-    1: """
-        CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, payload BLOB NOT NULL,
-            appended_ms INTEGER NOT NULL) STRICT;
-        CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
-        CREATE TABLE counter (last_seq INTEGER NOT NULL) STRICT;
-        INSERT INTO counter VALUES (1);
-    """,
-    2: """
-        CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, payload BLOB NOT NULL,
-            appended_ms INTEGER NOT NULL) STRICT;
-        CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
-        CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
-        INSERT INTO counter VALUES (1, 'hpd/car-1');
-    """,
-    3: """
-        CREATE TABLE reads (seq INTEGER PRIMARY KEY, id BLOB NOT NULL, payload BLOB NOT NULL,
-            appended_ms INTEGER NOT NULL, revision INTEGER NOT NULL DEFAULT 0, UNIQUE (id, revision)) STRICT;
-        CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
-        CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL DEFAULT '') STRICT;
-        INSERT INTO counter VALUES (1, 'hpd/car-1');
-    """,
-}
 
-
-@pytest.mark.parametrize("version", FORMATS)
-def test_an_outbox_of_an_earlier_format_is_taken_over_with_its_reads(
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_an_outbox_of_an_earlier_format_is_taken_over_with_all_it_holds(
     path: Path, clock: Clock, version: int
 ) -> None:
-    path.parent.mkdir(parents=True)
-    note = Note()
-    appended_ms = int((clock().utc - timedelta(days=2)).timestamp() * 1000)
-    with closing(sqlite.connect(str(path))) as old:
-        old.executescript(FORMATS[version])
-        old.execute(
-            "INSERT INTO reads (seq, id, payload, appended_ms) VALUES (1, ?, ?, ?)",
-            (note.key.id.bytes, b"waiting", appended_ms),
+    days_ago_ms = int((clock().utc - timedelta(days=2)).timestamp() * 1000)
+    notes = earlier(path, version, count=3, appended_ms=days_ago_ms)
+    with pytest.raises(OutboxOutdated, match=f"its format is {version}, an earlier one: the service takes it over"):
+        read_status(path)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=3 * 86400)) as outbox:
+        assert [(row.seq, row.key) for row in outbox.take(limit=9)] == [
+            (seq, note.key) for seq, note in enumerate(notes, start=1)
+        ]
+        assert outbox.append([Note()]) == (4,)
+        assert outbox.status().images == (3 if version > 4 else 0)
+        assert [(gap.reason, gap.what, gap.reads) for gap in outbox.take_gaps(limit=9)] == (
+            [(GapReason.NOT_WRITTEN, Missing.READS, 3)] if version > 3 else []
         )
-        old.execute(f"PRAGMA user_version = {version}")
-        old.commit()
-    bounds = Bounds(keep_s=3 * 86400)
-    with Outbox(path=path, now=clock, owner="hpd/car-1", bounds=bounds) as outbox:
-        assert [(row.seq, row.key, row.payload) for row in outbox.take(limit=9)] == [(1, note.key, b"waiting")]
-        assert outbox.append([Note()]) == (2,)
         assert outbox.expire().reads == 0
+        outbox.receipted([notes[0].key])
+        assert [row.key.read for row in outbox.take_images(limit=9)] == [notes[0].key.id] * (version > 4)
         clock.seconds += 1.5 * 86400
-        assert outbox.expire().reads == 1
-        assert [row.seq for row in outbox.take(limit=9)] == [2]
+        assert outbox.expire().reads == 2
+        assert [row.seq for row in outbox.take(limit=9)] == [4]
+    check_pages(path)
 
 
-def test_the_format_before_the_clock_was_watched_is_taken_over(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=180)) as outbox:
-        outbox.append([Note()])
-    with closing(sqlite.connect(str(path))) as old:
-        old.executescript(
-            "ALTER TABLE reads RENAME COLUMN sealed TO payload; ALTER TABLE age DROP COLUMN behind_from;"
-            " DROP TABLE kept; PRAGMA user_version = 5;"
-        )
-    clock.seconds += 200
-    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=180)) as outbox:
-        assert outbox.expire().reads == 1
+@pytest.mark.parametrize("version", range(4, SCHEMA_VERSION))
+def test_a_damaged_outbox_of_an_earlier_format_is_salvaged(path: Path, clock: Clock, version: int) -> None:
+    earlier(path, version, count=400, appended_ms=int(clock().utc.timestamp() * 1000))
+    overwrite(path, path.stat().st_size // 2 // 4096 * 4096, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        saved = [row.seq for row in outbox.take(limit=999)]
+        assert len(saved) > 380
+        assert outbox.status().images > (380 if version > 4 else -1)
+        assert {one.reason for one in outbox.take_gaps(limit=9)} == {GapReason.NOT_WRITTEN, GapReason.DAMAGED}
+        assert outbox.append([Note()]) == (401,)
 
 
 @pytest.mark.parametrize("key", [None, b"k" * 32], ids=["plain", "with a key"])
@@ -121,7 +99,9 @@ def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
             f"ALTER TABLE reads ADD COLUMN more TEXT; PRAGMA user_version = {SCHEMA_VERSION + 1}"
         )
     for key in (None, b"k" * 32):
-        with pytest.raises(OutboxUnusable, match="its format is 9, this program knows 8"):
+        with pytest.raises(
+            OutboxUnusable, match=f"its format is {SCHEMA_VERSION + 1}, this program knows {SCHEMA_VERSION}"
+        ):
             Outbox(path=path, now=clock, owner=OWNER, key=key).open()
     connection = sqlite.connect(str(path))
     assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)

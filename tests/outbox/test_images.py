@@ -2,15 +2,13 @@
 
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, Missing
-from edge_agent.errors import OutboxOutdated, OutboxUnusable
-from edge_agent.outbox import Bounds, ImageRow, Outbox, contents, read_status
+from edge_agent.errors import OutboxUnusable
+from edge_agent.outbox import Bounds, ImageRow, Outbox, contents
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 KEY = b"k" * 32
@@ -176,26 +174,3 @@ def test_pictures_are_due_by_their_reads_where_a_damage_took_which_are(path: Pat
         assert [row.seq for row in outbox.take_images(limit=99)] == [1, 2, 3, 4, 5]
         outbox.receipted([note.key for note in notes[5:]])
         assert len(outbox.take_images(limit=99)) == 15
-
-
-def test_the_format_before_pictures_is_taken_over(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.append([Note(), Note()])
-        outbox.quarantine(1, why="too large")
-        outbox.purge()
-        outbox.append([Note()])
-    with closing(sqlite.connect(str(path))) as old:  # what that format lacked
-        old.executescript(
-            "ALTER TABLE reads RENAME COLUMN sealed TO payload; DROP TABLE images; DROP TABLE images_due;"
-            " ALTER TABLE gaps DROP COLUMN what;"
-            " ALTER TABLE purges DROP COLUMN what; ALTER TABLE age DROP COLUMN behind_from; DROP TABLE kept;"
-            " PRAGMA user_version = 4;"
-        )
-    with pytest.raises(OutboxOutdated, match="its format is 4, an earlier one: the service takes it over"):
-        read_status(path)
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.append(pictured(1))
-        assert [row.seq for row in outbox.take(limit=9)] == [3, 4]
-        assert [gap.what for gap in outbox.take_gaps(limit=9)] == [Missing.READS] * 2
-        assert [one.what for one in outbox.purges()] == [Missing.READS]
-        assert outbox.status().images == 1

@@ -10,6 +10,7 @@ import pytest
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable, StateDirectoryError
 from edge_agent.outbox import Bounds, Outbox, check_pages, contents, read_status
+from edge_agent.outbox.file import Connection, connect
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 KEY = b"k" * 32
@@ -150,7 +151,7 @@ def test_what_only_the_log_holds_is_saved_too(path: Path, clock: Clock) -> None:
 def test_where_many_pages_are_damaged_the_others_are_read(path: Path, clock: Clock, key: bytes | None) -> None:
     filled(path, clock, count=3000, key=key)
     pages = path.stat().st_size // 4096
-    for first in range(5, pages, 4):  # among them pages of the tree's inside
+    for first in range(6, pages, 4):  # among them pages of the tree's inside
         overwrite(path, first * 4096, 4096)
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         assert 2100 < len(outbox.take(limit=9999)) < 2400
@@ -241,18 +242,18 @@ FORGED = {
 
 def forge(path: Path, change: str) -> None:
     """Write what SQLite would refuse, as a bad page may hold it."""
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(connect(path, None)) as connection:
         tables = connection.execute("SELECT sql, name FROM sqlite_master WHERE type = 'table'").fetchall()
         write_schema(
-            connection, [(sql.replace(" NOT NULL", "").replace(" STRICT", ""), name) for sql, name in tables]
+            connection, [(sql.replace(" NOT NULL", "").replace(") STRICT", ")"), name) for sql, name in tables]
         )
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(connect(path, None)) as connection:
         connection.execute(change)
         connection.execute(SEEN)
         write_schema(connection, tables)
 
 
-def write_schema(connection: sqlite3.Connection, tables: list[tuple[str, str]]) -> None:
+def write_schema(connection: Connection, tables: list[tuple[str, str]]) -> None:
     connection.execute("PRAGMA writable_schema = ON")
     connection.executemany("UPDATE sqlite_master SET sql = ? WHERE name = ?", tables)
     connection.commit()

@@ -1,5 +1,6 @@
 """Files whose form is right and whose words are not, and files that are taken away while in use."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxUnusable
 from edge_agent.outbox import Bounds, Gap, ImageRow, Outbox, Row, check_pages, contents
+from edge_agent.outbox.file import connect
+from edge_agent.outbox.salvage import SKIPPED
 from tests.outbox.test_images import FACE, deliver, pictured
 from tests.outbox.test_mending import filled, kept, overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
@@ -52,7 +55,40 @@ def test_a_damaged_name_of_the_owner_is_nobody_elses(path: Path, clock: Clock) -
     overwrite(path, place, 1, content=bytes([OWNER.encode()[0] ^ 1]))
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.status().owner == OWNER
-        assert outbox.append([Note()]) == (21,)
+        assert outbox.append([Note()]) == (20 + SKIPPED + 1,)
+
+
+CHANGED = {
+    "the age": "UPDATE age SET aged_s = aged_s + 67108864",
+    "the time at that age": "UPDATE age SET utc_s = utc_s - 67108864",
+    "the count, up": "UPDATE counter SET last_seq = last_seq + 1048576",
+    "the count, down": "UPDATE counter SET last_seq = last_seq - 1",
+    "a gap record's places": "UPDATE gaps SET ranges = '[[4, 5]]'",
+    "a gap record's number": "UPDATE gaps SET reads = reads + 1024",
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_a_wrong_bit_that_makes_sense_costs_no_read(path: Path, clock: Clock, what: str) -> None:
+    bounds = Bounds(keep_s=600)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        outbox.append([Note() for _ in range(5)])
+        outbox.quarantine(5, why="too large")
+    with closing(connect(path, None)) as connection:
+        change = CHANGED[what]
+        (before,) = connection.execute(f"SELECT crc32 FROM {change.split()[1]}").fetchone()  # noqa: S608
+        connection.create_function("checksum", -1, lambda *_: before, deterministic=True)
+        connection.execute(change)
+    with pytest.raises(OutboxDamaged):
+        check_pages(path)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=bounds) as outbox:
+        assert outbox.expire().reads == 0
+        assert [row.seq for row in outbox.take(limit=9)] == [1, 2, 3, 4, 5]
+        assert 5 < outbox.append([Note()])[0] <= 5 + SKIPPED + 1
+        for gap in outbox.take_gaps(limit=9):
+            assert gap.reads == 1 or (gap.reason, gap.ranges[0][0]) == (GapReason.DAMAGED, 1)
+        clock.seconds += 601
+        assert outbox.expire().reads == 6
 
 
 def flip(path: Path, words: bytes, bit: int = 0) -> None:

@@ -1,10 +1,8 @@
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent import host
 from edge_agent.config.loader import inspect
@@ -13,6 +11,7 @@ from edge_agent.outbox import Outbox
 from edge_agent.services.check import cautions, faults
 from tests.config.certificates import Authority
 from tests.contract.reads import CLOCK, SOURCE, make_read
+from tests.outbox.formats import earlier
 
 
 class Car:
@@ -131,10 +130,8 @@ def test_an_outbox_that_the_service_mends_at_its_start_is_a_caution_and_no_fault
     with Outbox(path=outbox, now=host.now, owner="test/car-1"):
         pass
     assert car.cautions() == []
-    with closing(sqlite.connect(str(outbox))) as old:
-        old.executescript(
-            "ALTER TABLE reads RENAME COLUMN sealed TO payload; DROP TABLE kept; PRAGMA user_version = 6"
-        )
+    outbox.unlink()
+    earlier(outbox, 6, count=1, appended_ms=1_780_000_000_000)
     assert car.faults() == []
     assert car.cautions() == [
         f"outbox {outbox}: its format is 6, an earlier one: the service takes it over when it starts"
