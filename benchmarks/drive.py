@@ -16,7 +16,7 @@ import cv2
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import cars, machine, plot, readers, recordings, street
+from benchmarks import cars, drive_plot, machine, plot, readers, recordings, street
 from benchmarks.approach import scene
 from benchmarks.figures import Row, part, share, show
 from benchmarks.options import OneLineParser
@@ -130,7 +130,7 @@ def _street(options: argparse.Namespace, console: Console) -> None:
         lines = [Row(name, street.passes_row(passes)) for name, passes in groups.items() if passes]
         show(f"all drives, {title}", list(street.PASS_COLUMNS), lines, console)
     if options.plot:
-        plot.drives(outcomes, options.plot)
+        drive_plot.drives(outcomes, options.plot)
     if options.peer:
         found = street.beside(options.peer, seconds=options.seconds, seed=options.seed)
         lines = [Row(name, (f"{captured:.3f}", f"{right:.3f}")) for name, captured, right in found]

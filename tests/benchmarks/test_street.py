@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from benchmarks import drive, plot, street
+from benchmarks import drive, drive_plot, street
 from edge_agent.camera.sim.light import Light
 from edge_agent.camera.sim.truth import Sighting, VehicleTruth
 from edge_agent.domain import Box, Read
@@ -72,10 +72,10 @@ def test_a_drive_is_read_and_drawn(tmp_path: Path) -> None:
     assert sum(found.right.values()) == sum(found.plates.values()) == 1
     pytest.importorskip("matplotlib", reason="the plot needs matplotlib (the training extra)")
     outcomes = {one: found for axis in street.VARIED.values() for one in axis}
-    plot.drives(outcomes, tmp_path / "drive.svg")
+    drive_plot.drives(outcomes, tmp_path / "drive.svg")
     assert b"closing speed" in (tmp_path / "drive.svg").read_bytes()
     with pytest.raises(EdgeAgentError, match="cannot be written"):
-        plot.drives(outcomes, tmp_path / "no" / "drive.svg")
+        drive_plot.drives(outcomes, tmp_path / "no" / "drive.svg")
 
 
 @pytest.mark.parametrize("light", Light)
