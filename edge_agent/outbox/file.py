@@ -29,7 +29,7 @@ PLAIN = b"SQLite format 3\0"
 
 FULL = "the disk is full: make room on it first"
 IRREGULAR = "is no regular file: move it away"
-_FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
+FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _ZEROS = bytes(1 << 20)
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
 _DAMAGED_SAYS = ("unsupported file format", "Could not decode to UTF-8")
@@ -191,7 +191,8 @@ def explained(path: Path, key: bytes | None = None) -> Iterator[None]:
                 f"outbox {path}: {what}; the file was left as it is, and the service saves what it can when it"
                 " starts"
             ) from None
-        raise OutboxError(f"outbox {path}: {FULL if is_full(path.parent) else error}") from None
+        is_no_room = code_of(error) == sqlite.SQLITE_FULL or is_full(path.parent)
+        raise OutboxError(f"outbox {path}: {FULL if is_no_room else error}") from None
 
 
 def code_of(error: Exception) -> int:
@@ -208,7 +209,7 @@ def is_damage(error: Exception) -> bool:
 
 def is_full(directory: Path) -> bool:
     """Ask the disk itself: SQLite calls some of what a full disk refuses an I/O error."""
-    return free_bytes(directory) < _FULL_BELOW_BYTES
+    return free_bytes(directory) < FULL_BELOW_BYTES
 
 
 def free_bytes(directory: Path) -> float:

@@ -48,6 +48,15 @@ def read_log(path: Path) -> Log:
         return Log({}, is_damaged=False)
 
 
+def is_unused(path: Path) -> bool:
+    """Whether nothing was written into a log since it was emptied: it may keep room on the disk, of zeros."""
+    try:
+        with path.open("rb") as file:
+            return not any(file.read(_HEADER.size))
+    except OSError:
+        return True
+
+
 def _read(file: IO[bytes]) -> Log:
     header, start = file.read(_HEADER.size), _HEADER.size
     whole = iter(lambda: file.read(_FRAME.size + PAGE_BYTES), b"")  # one by one: what a reader held up may be large

@@ -8,7 +8,6 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import Now, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
-from edge_agent.outbox.bounds import Bounds
 from edge_agent.outbox.file import Connection, code_of, connect, explained
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.schema import check_header, check_integrity, check_ours, look, prepare
@@ -16,22 +15,17 @@ from edge_agent.outbox.status import check_sense
 
 _log = logging.getLogger(__name__)
 
-_LOG_PAGES, LOG_BYTES = 1000, 8 * 1024 * 1024
-"""That the log may have, or a part of the quota: it takes its room on the disk too."""
 
-_LOG_PART = 8
-
-
-def opened(path: Path, *, key: bytes | None, bounds: Bounds, owner: str, now: Now) -> Connection:
+def opened(path: Path, *, key: bytes | None, owner: str, now: Now) -> Connection:
     """A connection to a sound file of this format, encrypted where there is a key. Raises OutboxError."""
     salvage.finish(path)
     if encryption.key_of(path, key) is None and key is not None:
-        _sound(path, None, bounds=bounds, owner=owner, now=now).close()
+        _sound(path, None, owner=owner, now=now).close()
         encryption.encrypt(path, key)
     if key is not None and (in_clear := [one for one in salvage.kept_beside(path) if _is_in_clear(one)]):
         salvage.erase(in_clear)
         _log.warning("outbox %s: damaged files beside it were in clear: erased", path)
-    return _sound(path, key, bounds=bounds, owner=owner, now=now)
+    return _sound(path, key, owner=owner, now=now)
 
 
 def _is_in_clear(kept: Path) -> bool:
@@ -44,11 +38,11 @@ def _is_in_clear(kept: Path) -> bool:
         return False
 
 
-def _sound(path: Path, key: bytes | None, *, bounds: Bounds, owner: str, now: Now) -> Connection:
+def _sound(path: Path, key: bytes | None, *, owner: str, now: Now) -> Connection:
     """A connection; a damaged file is salvaged first."""
     try:
         if not read_log(path.with_name(f"{path.name}-wal")).is_damaged:
-            return _connected(path, key, bounds)
+            return _connected(path, key)
     except OutboxDamaged:
         pass
     found = salvage.salvage(path, key, salt=encryption.salt_of(path), owner=owner, now=now())
@@ -58,10 +52,10 @@ def _sound(path: Path, key: bytes | None, *, bounds: Bounds, owner: str, now: No
         " damaged file is kept as %s", path,
         counted(found.reads, "read"), counted(found.images, "picture"), left, found.kept,
     )  # fmt: skip
-    return _connected(path, key, bounds)
+    return _connected(path, key)
 
 
-def _connected(path: Path, key: bytes | None, bounds: Bounds) -> Connection:
+def _connected(path: Path, key: bytes | None) -> Connection:
     with explained(path, key):
         check_header(path)
         look(path, key)
@@ -72,11 +66,6 @@ def _connected(path: Path, key: bytes | None, bounds: Bounds) -> Connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
             _prepare(connection, path)
-            page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
-            part_bytes = bounds.quota_bytes // _LOG_PART
-            connection.execute(f"PRAGMA journal_size_limit = {min(LOG_BYTES, part_bytes)}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, min(_LOG_PAGES, part_bytes // page_bytes))}")
-            connection.execute(f"PRAGMA max_page_count = {bounds.most_pages(page_bytes)}")
             check_integrity(connection, path)
             check_sense(connection, path)
         except BaseException:

@@ -36,17 +36,16 @@ from edge_agent.outbox.bounds import (
 )
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import (
-    BUSY_S,
     Connection,
     explained,
-    free_bytes,
     hand_over,
     in_place,
     is_empty,
     lock,
     note_count,
 )
-from edge_agent.outbox.opening import LOG_BYTES, opened
+from edge_agent.outbox.opening import opened
+from edge_agent.outbox.room import Room
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, seal
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
@@ -80,6 +79,7 @@ class Outbox:
         self._lock_file: int | None = None
         self._connection: Connection = None  # until it is open
         self._files: tuple[tuple[int, int], ...] | None = None  # that it writes into
+        self._room: Room | None = None
         self._ages: Ages | None = None
         self._left: Counter[tuple[str, GapReason]] = Counter()
         self._tell_at_s = -math.inf
@@ -102,9 +102,7 @@ class Outbox:
         self._lock_file = lock(self._path)
         try:
             self._keep_to_the_disk()
-            self._connection = opened(
-                self._path, key=self._key, bounds=self._bounds, owner=self._owner, now=self._now
-            )
+            self._connection = opened(self._path, key=self._key, owner=self._owner, now=self._now)
             with self._transaction() as (connection, now):
                 take_over(connection, self._path, self._owner)
                 if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
@@ -117,6 +115,8 @@ class Outbox:
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
                 connection.execute("UPDATE images_due SET held = 0")
                 self._ages = Ages(connection, now)
+            with explained(self._path, self._key):
+                self._room = Room(self._connection, self._path, self._bounds)
             encryption.confirm(self._path, self._key)
             hand_over(self._path)
             self._files = in_place(self._path)
@@ -141,7 +141,7 @@ class Outbox:
                 with suppress(sqlite.Error):
                     note(self._connection, self._lock_file)
                 self._connection.close()
-                self._connection = self._files = None
+                self._connection = self._files = self._room = None
             if self._lock_file is not None:
                 os.close(self._lock_file)  # gives the lock back as well
                 self._lock_file = None
@@ -336,7 +336,8 @@ class Outbox:
                 portion = remove_older(connection, reason, age_s=age_s, older_than_s=older_than_s, now_ms=_ms(now))
                 outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
             salvage.erase(outlived)
-            is_overwritten = self._overwrite()  # also what receipts deleted
+            with self._use():
+                is_overwritten = self._room is None or self._room.overwrite()  # also what receipts deleted
             gone = Gone(gone.reads + portion.reads, gone.images + portion.images)
             if not portion.may_be_more or now.monotonic_s >= until_s:
                 return gone, is_overwritten
@@ -398,11 +399,6 @@ class Outbox:
         _log.warning("outbox %s: left it unconfirmed, the store is told which: %s", self._path, left)
         self._left.clear()
 
-    def _overwrite(self) -> bool:
-        """Let the log of what was written go too; False where another program reads, which is not waited for."""
-        with self._use() as connection:
-            return _checkpoint(connection, "TRUNCATE")
-
     def _age_s(self, now: Stamp) -> float:
         if self._ages is None:
             raise OutboxError(f"outbox {self._path}: is not open")
@@ -424,9 +420,8 @@ class Outbox:
                 return
             if self._files not in {None, in_place(self._path)}:  # what is written now, nobody would find again
                 raise OutboxDamaged(f"outbox {self._path}: was moved or deleted while in use: it begins anew")
-            if free_bytes(self._path.parent) < LOG_BYTES:  # what the log has already is room, from its beginning on
-                with suppress(sqlite.Error):  # the file itself may have to grow for that
-                    _checkpoint(connection, "RESTART")
+            if self._room is not None:
+                self._room.before_writing()
             connection.execute("BEGIN IMMEDIATE")
             ages = self._ages
             try:
@@ -437,16 +432,6 @@ class Outbox:
                     connection.execute("ROLLBACK")
                 self._ages = ages
                 raise
-
-
-def _checkpoint(connection: Connection, mode: str) -> bool:
-    """Write the log into the file; False where another program reads, which is not waited for."""
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        is_busy, *_ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        return not is_busy
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
 
 
 def _columns(key: ReadKey) -> tuple[bytes, int]:

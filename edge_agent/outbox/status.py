@@ -13,7 +13,8 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
-from edge_agent.outbox.file import Connection, connect, explained, is_empty, is_full, why_unreadable
+from edge_agent.outbox.file import Connection, connect, explained, is_full, why_unreadable
+from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
 
@@ -160,7 +161,7 @@ def _reading(path: Path, key: bytes | None) -> Connection:
     except sqlite.Error:
         connection.close()
         log = path.with_name(f"{path.name}-wal")
-        if not is_full(path.parent) or (log.exists() and not is_empty(log)):
+        if not is_full(path.parent) or not is_unused(log):
             raise
         return connect(path, key, unshared=True)
     return connection

@@ -134,6 +134,29 @@ def test_an_outbox_that_fills_up_by_itself_leaves_room_to_delete_and_every_place
             assert outbox.status().pending == 0
 
 
+def test_an_outbox_on_a_disk_without_a_free_byte_can_let_its_reads_go_and_take_as_many(tmp_path: Path) -> None:
+    with (
+        disk_of(tmp_path / "state", 16) as disk,
+        Outbox(path=disk / "outbox.db", now=Clock(), owner=OWNER) as outbox,
+    ):
+        waiting = [Note(size=900) for _ in range(2000)]
+        outbox.append(waiting)
+        outbox.expire()  # which empties the log
+        fill(disk / "filler")
+        with pytest.raises(OutboxError, match="the disk is full: make room on it first"):
+            for _ in range(2000):
+                outbox.append([Note(size=900)])
+        left = [row.key for row in outbox.take(limit=9999)]
+        for start in range(0, len(left), 100):
+            assert outbox.receipted(left[start : start + 100]) == len(left[start : start + 100])
+            outbox.expire()
+        for _ in range(20):
+            outbox.append([Note(size=900) for _ in range(50)])
+        (disk / "filler").unlink()
+        outbox.append([Note(size=900) for _ in range(3000)])
+        assert outbox.status().pending == 4000
+
+
 def test_a_disk_without_a_free_byte_takes_reads_as_long_as_the_store_lets_others_go(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:

@@ -153,13 +153,14 @@ def test_what_is_old_leaves_in_portions_of_which_the_log_is_small(
             outbox.append([Note(size=900) for _ in range(1000)])
         outbox.expire()
         whole = path.stat().st_size
-        overwrite = outbox._overwrite
+        assert outbox._room is not None
+        overwrite = outbox._room.overwrite
 
         def watched() -> bool:
             logs.append(path.with_name(f"{path.name}-wal").stat().st_size)
             return overwrite()
 
-        monkeypatch.setattr(outbox, "_overwrite", watched)
+        monkeypatch.setattr(outbox._room, "overwrite", watched)
         clock.seconds += 200
         assert outbox.expire().reads == 5000
         assert [one[:3] for one in told(outbox)] == [("expired", ((1, 5000),), 5000)]
