@@ -20,6 +20,16 @@ def insert(connection: Connection, seq: int, read: UUID, jpeg: bytes, *, now_ms:
     connection.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
+def settle(connection: Connection) -> None:
+    """Make just the pictures due whose reads are gone: a damage may have changed a mark; and try all again."""
+    connection.execute(
+        "DELETE FROM images_due WHERE seq NOT IN (SELECT seq FROM images) OR seq IN (SELECT seq FROM reads)"
+    )
+    alone = "SELECT seq, 0 FROM images WHERE seq NOT IN (SELECT seq FROM reads)"
+    connection.execute(f"INSERT OR IGNORE INTO images_due (seq, held) {alone}")
+    connection.execute("UPDATE images_due SET held = 0")
+
+
 def let_go(connection: Connection, seqs: Iterable[tuple[int]]) -> None:
     """Make the pictures of reads that the store has ready to be sent."""
     connection.executemany("INSERT INTO images_due (seq) SELECT seq FROM images WHERE seq = ?", seqs)

@@ -43,6 +43,8 @@ class Mended:
         self._source = path
         self.path = path.with_name(f"{path.name}.mending")
         self._key = key
+        self.begins_anew = False
+        """Whether its first page could not be read, and another one stands there."""
         if key is not None and self._begins(path):
             with path.open("rb") as file:
                 salt = file.read(SALT_BYTES)
@@ -132,7 +134,8 @@ class Mended:
                 file.seek((number - 1) * PAGE_BYTES)
                 file.write(page)
             file.truncate(size // PAGE_BYTES * PAGE_BYTES)
-        if not self._begins(self.path):
+        self.begins_anew = not self._begins(self.path)
+        if self.begins_anew:
             with self.path.open("rb+") as file:
                 file.write(self._first)
 

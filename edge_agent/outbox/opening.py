@@ -16,6 +16,10 @@ from edge_agent.outbox.status import check_sense
 _log = logging.getLogger(__name__)
 
 
+_NOT_AS_IT_WAS = {sqlite.SQLITE_ERROR, sqlite.SQLITE_CONSTRAINT, sqlite.SQLITE_MISMATCH}
+"""That a file has not what an earlier format had, or something else there."""
+
+
 def opened(path: Path, *, key: bytes | None, owner: str, now: Now) -> Connection:
     """A connection to a sound file of this format, encrypted where there is a key. Raises OutboxError."""
     salvage.finish(path)
@@ -78,7 +82,7 @@ def _prepare(connection: Connection, path: Path) -> None:
     try:
         prepare(connection)
     except sqlite.Error as error:
-        if code_of(error) == sqlite.SQLITE_ERROR:  # it has not what an earlier format had
+        if code_of(error) in _NOT_AS_IT_WAS:
             raise OutboxDamaged(f"outbox {path}: is damaged") from None
         if code_of(error) == sqlite.SQLITE_FULL:
             need_mb = 2 * path.stat().st_size // 1_000_000 + 1

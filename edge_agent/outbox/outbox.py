@@ -46,7 +46,7 @@ from edge_agent.outbox.file import (
 )
 from edge_agent.outbox.opening import opened
 from edge_agent.outbox.room import Room
-from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, seal
+from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, place_of, seal
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
 _log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Outbox:
                 elif was_empty:
                     _log.warning("outbox %s: was a file of 0 bytes: begins anew", self._path)
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
-                connection.execute("UPDATE images_due SET held = 0")
+                images.settle(connection)
                 self._ages = Ages(connection, now)
             with explained(self._path, self._key):
                 self._room = Room(self._connection, self._path, self._bounds)
@@ -158,7 +158,14 @@ class Outbox:
             seqs = tuple(range(last + 1, last + 1 + len(entries)))
             age_s = self._age_s(now)
             rows = [
-                (seq, *key, int(entry.priority), _ms(now), age_s, seal(entry.encode(seq), *key))
+                (
+                    seq,
+                    *key,
+                    int(entry.priority),
+                    _ms(now),
+                    age_s,
+                    seal(entry.encode(seq), key[0], place_of(entry.key, seq)),
+                )
                 for seq, entry in zip(seqs, entries, strict=True)
                 for key in [_columns(entry.key)]
             ]

@@ -61,9 +61,14 @@ def blob(value: object) -> bytes:
     return value
 
 
-def seal(content: bytes, id_: bytes, number: int) -> bytes:
+def seal(content: bytes, id_: bytes, place: object) -> bytes:
     """Content with a checksum of it and its names: SQLite looks at the form of its pages, not at what they say."""
-    return content + zlib.crc32(content + id_ + str(number).encode()).to_bytes(_SEAL_BYTES)
+    return content + zlib.crc32(content + id_ + str(place).encode()).to_bytes(_SEAL_BYTES)
+
+
+def place_of(key: ReadKey, seq: int) -> str:
+    """What a read's checksum goes over beside its id: another row's place would be as good as its own."""
+    return f"{key.revision} {seq}"
 
 
 def checksum(*columns: object) -> int:
@@ -74,7 +79,8 @@ def checksum(*columns: object) -> int:
 _SEAL_BYTES = 4
 
 
-def _unsealed(sealed: object) -> bytes:
+def unsealed(sealed: object) -> bytes:
+    """Content without its checksum. Raises TypeError where a damage put something else there."""
     return blob(sealed)[:-_SEAL_BYTES]
 
 
@@ -95,9 +101,9 @@ class Row:
         Raises TypeError or ValueError where it put something else there.
         """
         seq, id_, revision, sealed = columns
-        record = _unsealed(sealed)
+        record = unsealed(sealed)
         key = ReadKey(UUID(bytes=blob(id_)), revision)
-        return cls(seq, key, record) if seal(record, id_, revision) == sealed else None
+        return cls(seq, key, record) if seal(record, id_, place_of(key, seq)) == sealed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,7 @@ class ImageRow:
         Raises TypeError or ValueError where that put something else there.
         """
         seq, read, digest, sealed = columns
-        jpeg = _unsealed(sealed)
+        jpeg = unsealed(sealed)
         key = ImageKey(UUID(bytes=blob(read)), blob(digest).hex())
         is_sound = seal(jpeg, read, seq) == sealed and hashlib.sha256(jpeg).digest() == digest
         return cls(seq, key, jpeg) if is_sound else None

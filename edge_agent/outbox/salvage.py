@@ -16,7 +16,7 @@ from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_damaged
 from edge_agent.outbox.file import Connection, connect, is_full, overwrite, sync
 from edge_agent.outbox.mended import UNREADABLE, Mended
-from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal
+from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal, unsealed
 from edge_agent.outbox.schema import prepare
 
 MOST_FAILURES = 1_000
@@ -34,8 +34,8 @@ _LARGE = {
 }
 """Tables of many pages: where one is damaged, all are looked at."""
 
-_UNSEALED = {"reads": ("payload", 2), "images": ("jpeg", 0)}
-"""The last column in earlier formats, without a checksum, and where the number stands that this is of too."""
+_UNSEALED = {"reads": "payload", "images": "jpeg"}
+"""The last column in earlier formats, without a checksum."""
 
 _SMALL = {
     "gaps": ("number", f"number, sent_at_s, {Gap.COLUMNS}"),
@@ -193,12 +193,20 @@ def _copy(mended: Mended, new: Connection, *, owner: str, now: Stamp) -> tuple[i
 
 
 def _copy_pages(mended: Mended, old: "_Damaged", new: Connection) -> None:
-    """Copy the rows of large tables that lie on any page; how many columns one has tells whose it is."""
+    """Copy the rows of large tables that lie on any page."""
+    if mended.begins_anew:  # what its first page said of its format is lost
+        old.is_unsealed = not any(_makes_sense(table, old.as_now(table, row)) for table, row in _on_pages(mended))
+    for table, row in _on_pages(mended):
+        _insert(new, table, old.as_now(table, row))
+
+
+def _on_pages(mended: Mended) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Rows of large tables on any page; how many columns one has tells whose it is."""
     by_columns = {columns.count(","): table for table, (_, columns) in _LARGE.items()}
     for place, *values in mended.rows():
         columns = [one for one in values if one is not None]
         if table := by_columns.get(len(columns)):
-            _insert(new, table, old.as_now(table, (place, *columns)))
+            yield table, (place, *columns)
 
 
 def _insert(new: Connection, table: str, row: Sequence[Any]) -> bool:
@@ -275,6 +283,8 @@ class _Damaged:
         self._mended = mended
         self.broken: set[str] = set()
         """Tables of which something could not be read."""
+        self.is_unsealed = False
+        """Whether it is of a format without checksums and does not say so."""
         self._columns = self.some(
             "SELECT of.name, c.name FROM sqlite_master AS of, pragma_table_xinfo(of.name) AS c"
         )
@@ -291,17 +301,22 @@ class _Damaged:
 
     def content(self, table: str) -> str:
         """The last column of a large table."""
-        earlier, _ = _UNSEALED[table]
-        return earlier if self._has(table, earlier) else "sealed"
+        return _UNSEALED[table] if self._has(table, _UNSEALED[table]) else "sealed"
 
     def as_now(self, table: str, row: Sequence[Any]) -> Sequence[Any]:
         """A row as this format has it; one that makes no sense stays so."""
-        if table not in _UNSEALED or self.content(table) == "sealed":
+        if table not in _UNSEALED:
             return row
-        *others, content = row
-        id_, number = row[1], row[_UNSEALED[table][1]]
-        is_one = isinstance(content, bytes) and isinstance(id_, bytes)
-        return (*others, seal(content, id_, number)) if is_one else row
+        seq, id_, *others, content = row
+        if not (isinstance(content, bytes) and isinstance(id_, bytes)):
+            return row
+        if self.content(table) != "sealed" or self.is_unsealed:
+            record = content
+        elif table == "reads" and seal(unsealed(content), id_, others[0]) == content:  # as format 8 did
+            record = unsealed(content)
+        else:
+            return row
+        return (seq, id_, *others, seal(record, id_, f"{others[0]} {seq}" if table == "reads" else seq))
 
     def _has(self, table: str, column: str) -> bool:
         return (table, column) in self._columns

@@ -17,19 +17,10 @@ from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memor
 from edge_agent.outbox.rows import SUMMED
 
 SCHEMA_VERSION = 9
+_SEALED_FROM = 8
 _VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
 """Of the file's format, in its header, that a program needs to write and to read it."""
 
-_READS_3 = """
-CREATE TABLE reads (
-    seq INTEGER PRIMARY KEY,
-    id BLOB NOT NULL,
-    revision INTEGER NOT NULL,
-    payload BLOB NOT NULL,
-    appended_ms INTEGER NOT NULL,
-    UNIQUE (id, revision)
-) STRICT;
-"""
 _READS = """
 CREATE TABLE reads (
     seq INTEGER PRIMARY KEY,
@@ -38,35 +29,9 @@ CREATE TABLE reads (
     priority INTEGER NOT NULL,
     appended_ms INTEGER NOT NULL,
     appended_age_s REAL NOT NULL,
-    {record} BLOB NOT NULL,
+    sealed BLOB NOT NULL,
     UNIQUE (id, revision)
 ) STRICT;
-"""
-_PURGES = """
-CREATE TABLE purges (
-    number INTEGER PRIMARY KEY,
-    at_ms INTEGER NOT NULL,
-    {what}
-    reason TEXT NOT NULL,
-    reads INTEGER NOT NULL,
-    oldest_ms INTEGER NOT NULL,
-    newest_ms INTEGER NOT NULL
-) STRICT;
-"""
-_BOUNDS = """
-CREATE TABLE quarantined (seq INTEGER PRIMARY KEY, why TEXT NOT NULL) STRICT;
-CREATE TABLE gaps (
-    number INTEGER PRIMARY KEY,
-    id BLOB NOT NULL UNIQUE,
-    reason TEXT NOT NULL,
-    ranges TEXT NOT NULL,
-    reads INTEGER NOT NULL,
-    acknowledged INTEGER NOT NULL,
-    at_ms INTEGER NOT NULL,
-    sent_at_s REAL
-) STRICT;
-{purges}
-CREATE TABLE age (aged_s REAL NOT NULL, utc_s REAL NOT NULL) STRICT;
 """
 _IMAGES = """
 CREATE TABLE images (
@@ -81,66 +46,88 @@ CREATE INDEX images_by_key ON images (read_id, sha256);
 CREATE TABLE images_due (seq INTEGER PRIMARY KEY, sent_at_s REAL, held INTEGER NOT NULL DEFAULT 0) STRICT;
 """
 _KEPT = "CREATE TABLE kept (name TEXT PRIMARY KEY, since_age_s REAL NOT NULL) STRICT, WITHOUT ROWID;"
-_SUMMED = {
-    "gaps": """
-        number INTEGER PRIMARY KEY,
-        id BLOB NOT NULL UNIQUE,
-        what TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        ranges TEXT NOT NULL,
-        reads INTEGER NOT NULL,
-        acknowledged INTEGER NOT NULL,
-        at_ms INTEGER NOT NULL,
-        sent_at_s REAL
-    """,
-    "age": "aged_s REAL NOT NULL, utc_s REAL NOT NULL, behind_from INTEGER",
-    "counter": "last_seq INTEGER NOT NULL, owner TEXT NOT NULL",
-}
-"""Tables whose rows carry a checksum, which SQLite itself writes."""
 
 
-def _summed(table: str) -> str:
-    crc32 = f"crc32 INTEGER NOT NULL AS (checksum({SUMMED[table]})) STORED"
-    return f"CREATE TABLE {table} ({_SUMMED[table]}, {crc32}) STRICT;"
+def _crc32(table: str) -> str:
+    return f"crc32 INTEGER NOT NULL AS (checksum({SUMMED[table]})) STORED"
 
 
 # Tables are added at the end: of a file whose first page is lost it is known on which pages the others begin.
-_SCHEMA = f"""
-{_READS.format(record="sealed")}
+_TABLES = f"""
+{_READS}
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
 CREATE TABLE quarantined (seq INTEGER PRIMARY KEY, why TEXT NOT NULL) STRICT;
+CREATE TABLE gaps (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    what TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    ranges TEXT NOT NULL,
+    reads INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    sent_at_s REAL,
+    {_crc32("gaps")}
+) STRICT;
+CREATE TABLE purges (
+    number INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    what TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    reads INTEGER NOT NULL,
+    oldest_ms INTEGER NOT NULL,
+    newest_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE age (aged_s REAL NOT NULL, utc_s REAL NOT NULL, behind_from INTEGER, {_crc32("age")}) STRICT;
+CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL, {_crc32("counter")}) STRICT;
 {_IMAGES.format(picture="sealed")}
-{_PURGES.format(what="what TEXT NOT NULL,")}
 {_KEPT}
-{_summed("gaps")} {_summed("age")} {_summed("counter")}
-INSERT INTO counter VALUES (0, '');
-INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);
 """
-_SET_ASIDE = "ALTER TABLE reads RENAME TO old_reads;"
+_SCHEMA = f"{_TABLES} INSERT INTO counter VALUES (0, ''); INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);"
+
+_UNSEALED = "SUBSTR(sealed, 1, LENGTH(sealed) - 4)"
+_COPIED = {
+    "reads": (
+        "seq, id, revision, priority, appended_ms, appended_age_s, sealed",
+        {
+            "sealed": f"CASE WHEN seal({_UNSEALED}, id, revision) = sealed"
+            f" THEN seal({_UNSEALED}, id, revision || ' ' || seq) ELSE sealed END"
+        },
+    ),
+    "sent": ("seq, at_s", {}),
+    "quarantined": ("seq, why", {}),
+    "gaps": ("number, id, what, reason, ranges, reads, acknowledged, at_ms, sent_at_s", {}),
+    "purges": ("number, at_ms, what, reason, reads, oldest_ms, newest_ms", {}),
+    "age": ("aged_s, utc_s, behind_from", {}),
+    "counter": ("last_seq, owner", {}),
+    "images": (
+        "seq, read_id, sha256, appended_ms, appended_age_s, sealed",
+        {"sealed": "seal(jpeg, read_id, seq)"},
+    ),
+    "images_due": ("seq, sent_at_s, held", {}),
+    "kept": ("name, since_age_s", {}),
+}
+"""Columns of every table, and what becomes one of them that has another name or content in format 8."""
+
+
+def _copied(table: str) -> str:
+    columns, made = _COPIED[table]
+    old = ", ".join(made.get(one, one) for one in columns.split(", "))
+    return f"INSERT INTO {table} ({columns}) SELECT {old} FROM old_{table}; DROP TABLE old_{table};"
+
+
 _STEPS = {
-    1: "ALTER TABLE counter ADD COLUMN owner TEXT NOT NULL DEFAULT '';",
-    2: f"""{_SET_ASIDE} {_READS_3}
-        INSERT INTO reads SELECT seq, id, 0, payload, appended_ms FROM old_reads; DROP TABLE old_reads;""",
-    # The outbox's age begins at its oldest read: what is here already grows old from when it came.
-    3: f"""{_SET_ASIDE} {_READS.format(record="payload")} {_BOUNDS.format(purges=_PURGES.format(what=""))}
-        INSERT INTO age SELECT 0.0, COALESCE(MIN(appended_ms), 0) / 1000.0 FROM old_reads;
-        INSERT INTO reads SELECT seq, id, revision, 0, appended_ms, appended_ms / 1000.0 - (SELECT utc_s FROM age),
-            payload FROM old_reads;
-        DROP TABLE old_reads;""",
     4: f"""{_IMAGES.format(picture="jpeg")}
         ALTER TABLE gaps ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
         ALTER TABLE purges ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';""",
     5: "ALTER TABLE age ADD COLUMN behind_from INTEGER;",
     6: _KEPT,
     7: "ALTER TABLE reads RENAME COLUMN payload TO sealed; UPDATE reads SET sealed = seal(sealed, id, revision);",
-    8: """ALTER TABLE images RENAME COLUMN jpeg TO sealed;
-        UPDATE images SET sealed = seal(sealed, read_id, seq);"""
-    + "".join(
-        f"""ALTER TABLE {table} RENAME TO old_{table}; {_summed(table)}
-        INSERT INTO {table} ({columns}) SELECT {columns} FROM old_{table} ORDER BY rowid;
-        DROP TABLE old_{table};"""
-        for table, columns in SUMMED.items()
-    ),
+    # All tables anew: whatever format a file began with, its schema is the same to the letter from here on.
+    8: "DROP INDEX images_by_key;"
+    + "".join(f"ALTER TABLE {table} RENAME TO old_{table};" for table in _COPIED)
+    + _TABLES
+    + "".join(_copied(table) for table in _COPIED),
 }
 """How a file of each earlier version becomes one of the next."""
 
@@ -159,8 +146,23 @@ def is_new(connection: Connection) -> bool:
 
 
 def is_ours(connection: Connection) -> bool:
-    """Tell whether the tables are those of an outbox of this format; of an earlier one, whether it says so."""
-    return _shape(connection) == _new_shape() or _version(connection) in _STEPS
+    """Tell whether the tables are those of an outbox; of an earlier format, whether its reads can be asked for."""
+    if _schema(connection) == _new_schema():
+        return True
+    if (version := _version(connection)) not in _STEPS:
+        return False
+    record = "payload" if version < _SEALED_FROM else "sealed"
+    try:
+        for query in (
+            f"SELECT seq, id, revision, priority, appended_ms, appended_age_s, {record} FROM reads LIMIT 0",
+            "SELECT last_seq, owner FROM counter LIMIT 0",
+        ):
+            connection.execute(query)
+    except sqlite.Error as error:
+        if code_of(error) != sqlite.SQLITE_ERROR:
+            raise
+        return False
+    return True
 
 
 def look(path: Path, key: bytes | None) -> None:
@@ -188,26 +190,31 @@ def check_integrity(connection: Connection, path: Path) -> None:
 
 
 def check_ours(connection: Connection, path: Path) -> None:
-    """Raise OutboxUnusable for a file of another program or of a later version, before anything is changed.
+    """Raise OutboxUnusable for a file of another program or version, before anything is changed.
 
-    Raises OutboxDamaged for one whose number of its format and whose tables do not go together: another format has
-    others.
+    Raises OutboxDamaged for one whose number of its format and whose schema do not go together: another format has
+    another.
     """
     if is_new(connection):
         return
-    version, shape, new = _version(connection), _shape(connection), _new_shape()
-    if shape == new:
+    version, found, new = _version(connection), _schema(connection), _new_schema()
+    if found == new:
         is_damaged = version < SCHEMA_VERSION or (version ^ SCHEMA_VERSION).bit_count() == 1
     else:
-        is_damaged = version == SCHEMA_VERSION and 2 * len(shape & new) > len(new)
+        is_damaged = version == SCHEMA_VERSION and 2 * len(found & new) > len(new)
     if is_damaged:
         raise OutboxDamaged(f"outbox {path}: is damaged")
-    tables = {table for _, table, *_ in shape}
+    tables = {name for _, name, _ in found}
     if version == 0 or not tables >= {"reads", "counter"}:
         raise OutboxUnusable(f"outbox {path}: is a database of another program; the file was left as it is")
     if version > SCHEMA_VERSION:
         raise OutboxUnusable(
             f"outbox {path}: its format is {version}, this program knows {SCHEMA_VERSION}: use its own"
+        )
+    if version < min(_STEPS):
+        raise OutboxUnusable(
+            f"outbox {path}: its format is {version}, older than any that this program takes over: let the program"
+            " that wrote it deliver what is in it, or move the file away"
         )
 
 
@@ -219,21 +226,16 @@ def check_current(connection: Connection, path: Path) -> None:
         )
 
 
-def _shape(connection: Connection) -> frozenset[tuple[object, ...]]:
-    """Tables and indexes by name, each with a table's columns."""
-    return frozenset(
-        connection.execute(
-            "SELECT of.type, of.tbl_name, of.name, c.name, c.type, c.pk FROM sqlite_master AS of"
-            " LEFT JOIN pragma_table_xinfo(of.name) AS c"
-        ).fetchall()
-    )
+def _schema(connection: Connection) -> frozenset[tuple[object, ...]]:
+    """Tables and indexes, with the text that makes each."""
+    return frozenset(connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall())
 
 
 @functools.cache
-def _new_shape() -> frozenset[tuple[object, ...]]:
+def _new_schema() -> frozenset[tuple[object, ...]]:
     with closing(in_memory()) as connection:
         prepare(connection)
-        return _shape(connection)
+        return _schema(connection)
 
 
 def _version(connection: Connection) -> int:
