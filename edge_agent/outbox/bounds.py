@@ -16,8 +16,8 @@ from edge_agent.outbox.file import Connection
 MOST_OF_DISK = 0.5
 """That the outbox may fill: on a full disk even deletes fail."""
 
-PORTION = 2000
-"""Reads, or pictures, that leave in one transaction: its log takes as much of the disk as they do."""
+PORTION, PORTION_BYTES = 2000, 4_000_000
+"""Reads, or pictures, that leave in one transaction, and their bytes: its log takes as much of the disk as they."""
 
 _LEAVE_FREE, _LEAVE_FREE_BYTES = 0.05, 1_000_000
 """Of the quota, and at most: made free at once, so that a full outbox does not stop to delete for each read."""
@@ -60,6 +60,10 @@ _UNSENT = (
     "SELECT seq, LENGTH(sealed) FROM reads"
     " WHERE priority = {} AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq) ORDER BY seq"
 )
+_BYTES = {
+    "reads": "LENGTH(sealed) + COALESCE((SELECT LENGTH(sealed) FROM images WHERE images.seq = reads.seq), 0)",
+    "images": "LENGTH(sealed)",
+}
 _IN_ORDER_OF_LEAVING = (
     (Missing.READS, _SENT),
     (Missing.IMAGES, "SELECT seq, LENGTH(sealed) FROM images ORDER BY seq"),
@@ -77,18 +81,20 @@ class Gone(NamedTuple):
 
     @property
     def may_be_more(self) -> bool:
-        """Whether it was a whole PORTION."""
-        return max(self) >= PORTION
+        """Whether it was a portion of what leaves."""
+        return any(self)
 
 
-def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_ms: int) -> Gone:
-    """Delete what must leave for so many bytes to fit, inside a transaction."""
+def make_room(
+    connection: Connection, bounds: Bounds, *, needed_bytes: int, now_ms: int, most_bytes: float = math.inf
+) -> Gone:
+    """Delete what must leave for so many bytes to fit, inside a transaction; about so many bytes at most."""
     if _used_bytes(connection) + needed_bytes <= bounds.quota_bytes:
         return Gone()
     leave_free = min(_LEAVE_FREE * bounds.quota_bytes, _LEAVE_FREE_BYTES)
     target = max(0, int(bounds.quota_bytes - leave_free) - needed_bytes)
     leaving = _Leaving(connection)
-    while (excess := _used_bytes(connection) - target) > 0:
+    while (excess := min(_used_bytes(connection) - target, most_bytes)) > 0:
         places: dict[Missing, list[int]] = {Missing.READS: [], Missing.IMAGES: []}
         for what, seq, size in _in_order_of_leaving(connection):
             places[what].append(seq)
@@ -96,7 +102,8 @@ def make_room(connection: Connection, bounds: Bounds, *, needed_bytes: int, now_
             if excess <= 0:
                 break
         # Pages come free as a whole: it may take more than one turn.
-        if not leaving.delete_reads(places[Missing.READS]) + leaving.delete_images(places[Missing.IMAGES]):
+        gone = leaving.delete_reads(places[Missing.READS]) + leaving.delete_images(places[Missing.IMAGES])
+        if not gone or most_bytes < math.inf:
             break
     return leaving.account(GapReason.QUOTA, now_ms=now_ms)
 
@@ -106,11 +113,11 @@ def remove_older(
 ) -> Gone:
     """Delete what is so old (s) in an outbox of such an age (s), and write down that it left, inside a transaction.
 
-    At most a PORTION of each kind.
+    At most a portion of one kind.
     """
     leaving = _Leaving(connection)
-    # Reads take their pictures along: where there are more of them, pictures alone come next time.
-    if leaving.delete_reads(_older(connection, "reads", age_s, older_than_s)) < PORTION:
+    # Reads take their pictures along; pictures alone come when no read is left to go.
+    if not leaving.delete_reads(_older(connection, "reads", age_s, older_than_s)):
         leaving.delete_images(_older(connection, "images", age_s, older_than_s))
     return leaving.account(reason, now_ms=now_ms)
 
@@ -129,8 +136,14 @@ def _older(connection: Connection, table: str, age_s: float, older_than_s: float
     """
     found: list[int] = []
     of_the_future: list[int] = []
-    rows = connection.execute(f"SELECT seq, appended_age_s FROM {table} ORDER BY seq LIMIT {PORTION}")
-    for seq, appended_age_s in rows:
+    rows = connection.execute(
+        f"SELECT seq, appended_age_s, {_BYTES[table]} FROM {table} ORDER BY seq LIMIT {PORTION}"
+    )
+    bytes_left = PORTION_BYTES
+    for seq, appended_age_s, size in rows:
+        if bytes_left <= 0:
+            break
+        bytes_left -= size
         if appended_age_s <= age_s - older_than_s:
             found += [*of_the_future, seq]
             of_the_future = []

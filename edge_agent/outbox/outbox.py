@@ -25,6 +25,7 @@ from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import (
+    PORTION_BYTES,
     ROW_OVERHEAD_BYTES,
     Bounds,
     Gone,
@@ -117,6 +118,7 @@ class Outbox:
                 self._ages = Ages(connection, now)
             with explained(self._path, self._key):
                 self._room = Room(self._connection, self._path, self._bounds)
+            self._keep_to_the_quota()
             encryption.confirm(self._path, self._key)
             hand_over(self._path)
             self._files = in_place(self._path)
@@ -133,6 +135,19 @@ class Outbox:
             )  # fmt: skip
         self._bounds = bounds
 
+    def _keep_to_the_quota(self) -> None:
+        """Let go what a lower quota than before has no room for, a portion at a time."""
+        gone = Gone(1)
+        while gone.may_be_more:
+            with self._transaction() as (connection, now):
+                gone = make_room(
+                    connection, self._bounds, needed_bytes=0, now_ms=_ms(now), most_bytes=PORTION_BYTES
+                )
+            if self._room is not None:
+                with self._use():
+                    self._room.overwrite()
+            self._tell(GapReason.QUOTA, gone, now)
+
     def close(self) -> None:
         if self._left:
             self._tell_left()
@@ -141,6 +156,8 @@ class Outbox:
                 with suppress(sqlite.Error):
                     note(self._connection, self._lock_file)
                 self._connection.close()
+                if self._room is not None:
+                    self._room.close()
                 self._connection = self._files = self._room = None
             if self._lock_file is not None:
                 os.close(self._lock_file)  # gives the lock back as well
@@ -177,6 +194,8 @@ class Outbox:
             contents = [row[-1] for row in rows] + [jpeg for *_, jpeg in pictures]
             needed = sum(len(one) + ROW_OVERHEAD_BYTES for one in contents)
             left = make_room(connection, self._bounds, needed_bytes=needed, now_ms=_ms(now))
+            if self._room is not None:
+                self._room.grow(needed)
             connection.executemany("INSERT INTO reads VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             for picture in pictures:
                 images.insert(connection, *picture, now_ms=_ms(now), age_s=age_s)

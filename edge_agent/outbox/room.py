@@ -1,7 +1,8 @@
 """Room on the disk: on one that others have filled, receipts must still be able to let reads go.
 
-Whatever is written, deletes too, takes room in the log first. So the log keeps some while it is empty; and on a
-disk that is nearly full the file grows by no more than fits, for a log that cannot be written into it stays full.
+Whatever is written, deletes too, takes room in the log first, and what the log holds leaves it for the file alone.
+So the log keeps some room while it is empty, and the file has its own before a commit makes it grow: on a disk that
+is nearly full it grows no further than that. Then the log can always be written into it, and begin anew.
 """
 
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox.bounds import Bounds
-from edge_agent.outbox.file import BUSY_S, FULL_BELOW_BYTES, Connection, free_bytes
+from edge_agent.outbox.file import BUSY_S, Connection, free_bytes
 from edge_agent.outbox.log import is_unused
 
 _LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
@@ -21,6 +22,9 @@ _LOG_PART = 8
 _KEPT_BYTES = 2 * 1024 * 1024
 """That an empty log keeps, or what it may have: the deletes of some hundred reads."""
 
+_SPARE_BYTES, _FILLED = 64 * 1024, 1.25
+"""For marks and gap records, and what content takes in pages that are not quite full."""
+
 
 class Room:
     """Bounds an outbox's file and its log. Every method can raise sqlite.Error."""
@@ -29,6 +33,8 @@ class Room:
         self._connection = connection
         self._directory = path.parent
         self._log = path.with_name(f"{path.name}-wal")
+        # Open as long as the connection is: to close any descriptor of a file ends SQLite's locks on it.
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
         part_bytes = bounds.quota_bytes // _LOG_PART
         self._kept_bytes = min(_KEPT_BYTES, part_bytes)
@@ -36,22 +42,33 @@ class Room:
         pages = max(1, min(_LOG_PAGES, part_bytes // self._page_bytes))
         connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         self._most_pages = bounds.most_pages(self._page_bytes)
-        self._grow_to(self._most_pages)
+        connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
         self._is_low = False
         self._keep()
 
+    def close(self) -> None:
+        """After the connection."""
+        os.close(self._file)
+
     def before_writing(self) -> None:
-        """On a disk that is nearly full, begin the log anew, and let the file grow by no more than fits."""
-        if free_bytes(self._directory) < _LOG_BYTES:
-            self._is_low = True
-            with suppress(sqlite.Error):  # the file itself may have to grow for that
+        """Begin the log anew on a disk that is nearly full, and give the file its room."""
+        self._is_low = free_bytes(self._directory) < _LOG_BYTES
+        if self._is_low:
+            with suppress(sqlite.Error):  # another program may be reading
                 _checkpoint(self._connection, "RESTART")
-            pages = int(self._connection.execute("PRAGMA page_count").fetchone()[0])
-            more = max(0, int(free_bytes(self._directory)) - FULL_BELOW_BYTES) // self._page_bytes
-            self._grow_to(min(self._most_pages, pages + more))
-        elif self._is_low:
-            self._is_low = False
-            self._grow_to(self._most_pages)
+        self.grow(0)
+
+    def grow(self, needed_bytes: int) -> None:
+        """Give the file room for so much more; on a disk that is nearly full it grows by what it got alone."""
+        used = int(self._connection.execute("PRAGMA page_count").fetchone()[0]) * self._page_bytes
+        needed = used + int(_FILLED * needed_bytes)
+        if os.fstat(self._file).st_size < needed + _SPARE_BYTES:
+            for spare_bytes in (self._kept_bytes, _SPARE_BYTES, 0):  # many commits' at once, where it can be
+                _extend(self._file, needed + spare_bytes)
+        pages = os.fstat(self._file).st_size // self._page_bytes
+        self._connection.execute(
+            f"PRAGMA max_page_count = {min(self._most_pages, pages) if self._is_low else self._most_pages}"
+        )
 
     def overwrite(self) -> bool:
         """Let the log of what was written go; False where another program reads, which is not waited for."""
@@ -62,18 +79,19 @@ class Room:
         self._keep()
         return True
 
-    def _grow_to(self, pages: int) -> None:
-        self._connection.execute(f"PRAGMA max_page_count = {pages}")
-
     def _keep(self) -> None:
         """Give the log its room before it is needed: SQLite takes zeros for the end of a log, or for none."""
-        with suppress(OSError):  # the next time
+        with suppress(OSError):  # it is not there yet
             file = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                if os.fstat(file).st_size < self._kept_bytes:
-                    os.posix_fallocate(file, 0, self._kept_bytes)
-            finally:
-                os.close(file)
+            _extend(file, self._kept_bytes)
+            os.close(file)
+
+
+def _extend(file: int, size: int) -> None:
+    """Let a file have so many bytes on the disk, where it has room: until then, the next time."""
+    if (there := os.fstat(file).st_size) < size:
+        with suppress(OSError):
+            os.posix_fallocate(file, there, size - there)
 
 
 def _checkpoint(connection: Connection, mode: str) -> bool:

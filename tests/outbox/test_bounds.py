@@ -10,6 +10,7 @@ import pytest
 from edge_agent.domain import GapReason, Missing
 from edge_agent.outbox import Bounds, Outbox
 from edge_agent.outbox.bounds import RANGES_A_RECORD, ranges
+from edge_agent.outbox.room import Room
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 DAY_S = 86400.0
@@ -164,8 +165,30 @@ def test_what_is_old_leaves_in_portions_of_which_the_log_is_small(
         clock.seconds += 200
         assert outbox.expire().reads == 5000
         assert [one[:3] for one in told(outbox)] == [("expired", ((1, 5000),), 5000)]
-    assert len(logs) == 3
+    assert len(logs) == 4
     assert max(logs) < whole * 0.6
+
+
+def test_what_a_lower_quota_has_no_room_for_leaves_in_portions(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        for _ in range(10):
+            outbox.append([Note(image=bytes(20_000)) for _ in range(100)])
+    logs = []
+    overwrite = Room.overwrite
+
+    def watched(room: Room) -> bool:
+        logs.append(path.with_name(f"{path.name}-wal").stat().st_size)
+        return overwrite(room)
+
+    monkeypatch.setattr(Room, "overwrite", watched)
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=2_000_000)) as outbox:
+        assert outbox.status().images < 100
+        assert outbox.status().pending == 1000
+        assert places(outbox) == set(range(1, 1001 - outbox.status().images))
+    assert len(logs) > 4
+    assert max(logs) < 10_000_000
 
 
 def test_pictures_leave_with_their_reads_in_whatever_portion(path: Path, clock: Clock) -> None:
