@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -70,6 +71,7 @@ def main() -> NoReturn:
     """Run a command; what went wrong is a line on stderr and the exit status of its kind."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # until here __main__ had it end at once
     logging.basicConfig(format="edge-agent: %(message)s")
+    threading.excepthook = _thread_ended
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
@@ -85,6 +87,14 @@ def main() -> NoReturn:
     if status == INTERRUPTED:
         say("interrupted")
     sys.exit(status)
+
+
+def _thread_ended(failed: threading.ExceptHookArgs) -> None:
+    """Log why a thread ended: a line where it is a known trouble; who watches the threads goes on from there."""
+    if isinstance(failed.exc_value, EdgeAgentError):
+        logging.getLogger(__name__).error("%s", failed.exc_value)
+    else:
+        threading.__excepthook__(failed)
 
 
 def _log(level: str) -> None:

@@ -28,7 +28,9 @@ PLAIN = b"SQLite format 3\0"
 """What a file that is not encrypted begins with."""
 
 FULL = "the disk is full: make room on it first"
+QUOTA_FULL = "has no room for what must be written: let state.quota_mb be more"
 IRREGULAR = "is no regular file: move it away"
+NEARLY_FULL_BELOW_BYTES = 8 * 1024 * 1024
 FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _ZEROS = bytes(1 << 20)
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
@@ -191,8 +193,10 @@ def explained(path: Path, key: bytes | None = None) -> Iterator[None]:
                 f"outbox {path}: {what}; the file was left as it is, and the service saves what it can when it"
                 " starts"
             ) from None
-        is_no_room = code_of(error) == sqlite.SQLITE_FULL or is_full(path.parent)
-        raise OutboxError(f"outbox {path}: {FULL if is_no_room else error}") from None
+        what = FULL if is_full(path.parent) else str(error)
+        if code_of(error) == sqlite.SQLITE_FULL:  # of its pages, which the room on the disk bounds as well
+            what = FULL if free_bytes(path.parent) < NEARLY_FULL_BELOW_BYTES else QUOTA_FULL
+        raise OutboxError(f"outbox {path}: {what}") from None
 
 
 def code_of(error: Exception) -> int:

@@ -147,6 +147,8 @@ class Outbox:
                 with self._use():
                     self._room.overwrite()
             self._tell(GapReason.QUOTA, gone, now)
+        if self._room is not None:
+            self._room.shrink()
 
     def close(self) -> None:
         if self._left:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox.bounds import Bounds
-from edge_agent.outbox.file import BUSY_S, Connection, free_bytes
+from edge_agent.outbox.file import BUSY_S, NEARLY_FULL_BELOW_BYTES, Connection, free_bytes
 from edge_agent.outbox.log import is_unused
 
 _LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
@@ -52,7 +52,7 @@ class Room:
 
     def before_writing(self) -> None:
         """Begin the log anew on a disk that is nearly full, and give the file its room."""
-        self._is_low = free_bytes(self._directory) < _LOG_BYTES
+        self._is_low = free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
         if self._is_low:
             with suppress(sqlite.Error):  # another program may be reading
                 _checkpoint(self._connection, "RESTART")
@@ -69,6 +69,14 @@ class Room:
         self._connection.execute(
             f"PRAGMA max_page_count = {min(self._most_pages, pages) if self._is_low else self._most_pages}"
         )
+
+    def shrink(self) -> None:
+        """Give back what a lower quota than before leaves unused of the file; it needs room for a while."""
+        if int(self._connection.execute("PRAGMA page_count").fetchone()[0]) > self._most_pages:
+            with suppress(sqlite.Error):  # no room, or another program reads: it may stay as large as it is
+                self._connection.execute("VACUUM")
+            self.overwrite()
+            self.grow(0)
 
     def overwrite(self) -> bool:
         """Let the log of what was written go; False where another program reads, which is not waited for."""

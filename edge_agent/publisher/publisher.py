@@ -34,6 +34,9 @@ _HEALTH_S = 60.0
 _SOON_S = 5.0  # at most between two tries, as a broker or a store that restarts is back in seconds
 _LONG_OUTAGE_S = 300.0  # of pauses; a whole fleet has much to send then, and comes back over longer ones
 
+_GAPS, _OUTBOX, _OTHERS = "gap records", "the outbox", "the others"
+"""What a complaint is about."""
+
 
 class Publisher:
     """Runs on one thread; notify(), progress_s and counters are for the others.
@@ -89,6 +92,7 @@ class Publisher:
         self._confirmed = 0
         """Reads, when some were late last."""
         self._problem: str | None = None
+        self._told: dict[str, str] = {}  # of what the log has which complaint: two of them may take turns
         self._deaf: str | None = None  # why no receipt can come, although reads are sent
         self.progress_s = monotonic()
         self._schedule.after(0, self._link.connect)
@@ -235,6 +239,7 @@ class Publisher:
 
     def _settle(self) -> None:
         if self._ledger.settle():
+            self._told.pop(_OUTBOX, None)
             self._patience_s = self._resend_after_s
             self._deaf = None
             self._outgoing.images_again()
@@ -259,6 +264,7 @@ class Publisher:
         self._connected_s = self._monotonic()
         self._outgoing.ahead.forget()
         self._problem = None
+        self._told.clear()
         self._announce()
         self._schedule.after(0, self._begin)
         self._schedule.after(0, self._tell_health)
@@ -319,7 +325,8 @@ class Publisher:
         elif isinstance(message.what, ImageRow):
             self._image_refused(message.what, event)
         elif isinstance(message.what, Gap):
-            self._complain(f"nobody takes {self._topics.gaps} ({event.reason}): check the broker's rules and store")
+            problem = f"nobody takes {self._topics.gaps} ({event.reason}): check the broker's rules and store"
+            self._complain(problem, about=_GAPS)
             self._schedule.after(self._retry_s(event.code), self._outgoing.send_gaps)
         elif event.code != NOBODY:
             self._complain(f"the broker refuses {message.what} ({event.reason}): check its rules")
@@ -337,6 +344,7 @@ class Publisher:
         for pause in (self._reconnect, self._pause, self._unwanted):
             pause.reset()
         self._problem = None
+        self._told.pop(_GAPS if isinstance(message.what, Gap) else _OTHERS, None)
         if self._outgoing.reads_refused:  # no longer: what was refused before can go at once
             _log.info("the broker takes reads again")
             self._outgoing.reads_refused = False
@@ -379,11 +387,11 @@ class Publisher:
         """Wait for the outbox to heal; what could not be written down will be sent and receipted again."""
         if isinstance(error, OutboxDamaged):  # the next start salvages it
             raise error
-        self._complain(str(error))
+        self._complain(str(error), about=_OUTBOX)
         if self._resume not in self._schedule:
             self._schedule.after(self._pause.next_s(), self._resume)
 
-    def _complain(self, problem: str) -> None:
-        if problem != self._problem:
+    def _complain(self, problem: str, *, about: str = _OTHERS) -> None:
+        if problem != self._told.get(about):
             _log.warning("%s", problem)
-        self._problem = problem
+        self._problem = self._told[about] = problem

@@ -1,9 +1,12 @@
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from edge_agent import __version__
+from edge_agent.cli.main import _thread_ended
+from edge_agent.errors import OutboxDamaged
 from tests.cli.program import ROOT, edge_agent
 
 KEY = b"k" * 32
@@ -219,3 +222,12 @@ def test_outbox_status_without_an_outbox_is_one_line(configuration: Path) -> Non
     assert done.returncode == 1
     assert "there is no such file" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_why_a_thread_ended_is_a_line_where_it_is_a_known_trouble(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error in (OutboxDamaged("outbox x: is damaged"), ZeroDivisionError("of ours")):
+        _thread_ended(threading.ExceptHookArgs((type(error), error, None, None)))
+    assert caplog.messages == ["outbox x: is damaged"]
+    assert "ZeroDivisionError: of ours" in capsys.readouterr().err

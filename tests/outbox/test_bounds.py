@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge_agent.domain import GapReason, Missing
-from edge_agent.outbox import Bounds, Outbox
+from edge_agent.outbox import Bounds, Outbox, check_pages
 from edge_agent.outbox.bounds import RANGES_A_RECORD, ranges
 from edge_agent.outbox.room import Room
 from tests.outbox.test_outbox import OWNER, Clock, Note
@@ -187,6 +187,8 @@ def test_what_a_lower_quota_has_no_room_for_leaves_in_portions(
         assert outbox.status().images < 100
         assert outbox.status().pending == 1000
         assert places(outbox) == set(range(1, 1001 - outbox.status().images))
+        assert path.stat().st_size < 2_500_000
+    check_pages(path)
     assert len(logs) > 4
     assert max(logs) < 10_000_000
 

@@ -143,13 +143,13 @@ def test_the_same_read_twice_is_an_error_and_changes_nothing(outbox: Outbox) -> 
     assert outbox.append([Note()]) == (2,)
 
 
-def test_a_full_disk_takes_nothing_half_and_heals_by_receipts(outbox: Outbox) -> None:
+def test_a_full_outbox_takes_nothing_half_and_heals_by_receipts(outbox: Outbox) -> None:
     notes = [Note(size=1000) for _ in range(40)]
     outbox.append(notes)
     pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
     assert outbox._room is not None
-    outbox._room._most_pages = pages  # SQLite does then what it does when the disk ends there
-    with pytest.raises(OutboxError, match="full"):
+    outbox._room._most_pages = pages
+    with pytest.raises(OutboxError, match="has no room for what must be written: let state.quota_mb be more"):
         outbox.append([Note(size=1000) for _ in range(40)])
     assert outbox.status().last_seq == 40
     assert outbox.receipted([note.key for note in notes]) == 40

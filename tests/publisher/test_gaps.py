@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from edge_agent.contract.gap import GapRecord, decode_gap
 from edge_agent.mqtt import (
     Acknowledged,
@@ -66,3 +68,23 @@ def test_a_gap_record_that_nobody_takes_yet_goes_again_in_seconds(chain: Chain) 
     assert len(gaps(chain)) == 1
     chain.run(3)
     assert len(gaps(chain)) == 2
+
+
+def test_where_nobody_takes_reads_nor_gap_records_each_is_said_once(
+    chain: Chain, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain.outbox.not_written(3)
+    chain.append()
+    chain.connect()
+    for _ in range(10):
+        chain.link.answer(0x10)
+        chain.run(6)
+    told = [message for message in caplog.messages if message.startswith("nobody takes")]
+    assert len(told) == 2
+    chain.link.answer()
+    chain.run(6)
+    chain.append()
+    chain.run()
+    chain.link.answer(0x10)
+    chain.run()
+    assert len([message for message in caplog.messages if message.startswith("nobody takes")]) == 3
