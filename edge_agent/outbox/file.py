@@ -114,6 +114,21 @@ def lock(path: Path) -> int:
     return lock_file
 
 
+def is_in_use(path: Path) -> bool:
+    """Tell whether a process has the outbox's lock."""
+    try:
+        lock_file = os.open(path.with_suffix(".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock_file)
+    return False
+
+
 def note_count(lock_file: int, seq: int, owner: str) -> None:
     """Write beside our process number how far an owner's count is: a hint, should the outbox's file be lost."""
     with suppress(OSError):  # a full disk keeps out the hint, not the agent

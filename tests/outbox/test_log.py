@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import Outbox
+from edge_agent.errors import OutboxDamaged
+from edge_agent.outbox import Outbox, contents, read_status
 from tests.outbox.test_mending import KEY, Plate, kept, overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -37,6 +38,9 @@ def test_a_damaged_frame_of_the_log_costs_no_more_than_its_page(
     log = path.with_name("outbox.db-wal")
     overwrite(log, int(written_bytes(log) * place), 1)
     damaged = log.read_bytes()
+    for look in (read_status, lambda path, *, key: list(contents(path, key=key))):
+        with pytest.raises(OutboxDamaged, match="the service saves what it can when it starts"):
+            look(path, key=key)
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         assert len(outbox.take(limit=99)) >= 58
         assert [gap.ranges for gap in outbox.take_gaps(limit=9)] == [((1, 60),)]

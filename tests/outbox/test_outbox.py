@@ -149,7 +149,7 @@ def test_a_full_outbox_takes_nothing_half_and_heals_by_receipts(outbox: Outbox) 
     pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
     assert outbox._room is not None
     outbox._room._most_pages = pages
-    with pytest.raises(OutboxError, match="has no room for what must be written: let state.quota_mb be more"):
+    with pytest.raises(OutboxError, match=r"has no room for what must be written: let state\.quota_mb be more"):
         outbox.append([Note(size=1000) for _ in range(40)])
     assert outbox.status().last_seq == 40
     assert outbox.receipted([note.key for note in notes]) == 40
