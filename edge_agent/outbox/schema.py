@@ -42,9 +42,9 @@ CREATE TABLE images (
     appended_age_s REAL NOT NULL,
     {picture} BLOB NOT NULL
 ) STRICT;
-CREATE INDEX images_by_key ON images (read_id, sha256);
 CREATE TABLE images_due (seq INTEGER PRIMARY KEY, sent_at_s REAL, held INTEGER NOT NULL DEFAULT 0) STRICT;
 """
+_INDEX = "CREATE INDEX images_by_key ON images (read_id, sha256);"
 _KEPT = "CREATE TABLE kept (name TEXT PRIMARY KEY, since_age_s REAL NOT NULL) STRICT, WITHOUT ROWID;"
 
 
@@ -52,7 +52,8 @@ def _crc32(table: str) -> str:
     return f"crc32 INTEGER NOT NULL AS (checksum({SUMMED[table]})) STORED"
 
 
-# Tables are added at the end: of a file whose first page is lost it is known on which pages the others begin.
+# Tables are added at the end, and the index is last, as VACUUM makes them: of a file whose first page is lost it is
+# known on which pages the others begin.
 _TABLES = f"""
 {_READS}
 CREATE TABLE sent (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL) STRICT;
@@ -82,6 +83,7 @@ CREATE TABLE age (aged_s REAL NOT NULL, utc_s REAL NOT NULL, behind_from INTEGER
 CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL, {_crc32("counter")}) STRICT;
 {_IMAGES.format(picture="sealed")}
 {_KEPT}
+{_INDEX}
 """
 _SCHEMA = f"{_TABLES} INSERT INTO counter VALUES (0, ''); INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);"
 
@@ -117,7 +119,7 @@ def _copied(table: str) -> str:
 
 
 _STEPS = {
-    4: f"""{_IMAGES.format(picture="jpeg")}
+    4: f"""{_IMAGES.format(picture="jpeg")} {_INDEX}
         ALTER TABLE gaps ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
         ALTER TABLE purges ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';""",
     5: "ALTER TABLE age ADD COLUMN behind_from INTEGER;",
@@ -138,6 +140,8 @@ def prepare(connection: Connection) -> None:
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     while (step := _STEPS.get(version := _version(connection))) is not None:
         connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
+        if version + 1 == SCHEMA_VERSION:
+            connection.execute("VACUUM")
 
 
 def is_new(connection: Connection) -> bool:

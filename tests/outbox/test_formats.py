@@ -77,6 +77,21 @@ def test_an_outbox_of_an_earlier_format_whose_first_page_is_lost_is_salvaged(
         assert GapReason.DAMAGED in {one.reason for one in outbox.take_gaps(limit=9)}
 
 
+@pytest.mark.parametrize("version", range(4, SCHEMA_VERSION + 1))
+def test_what_was_taken_over_lies_where_a_new_file_has_it(path: Path, clock: Clock, version: int) -> None:
+    if version < SCHEMA_VERSION:
+        earlier(path, version, count=100, appended_ms=int(clock().utc.timestamp() * 1000))
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        last = outbox.append([Note() for _ in range(100)])[-1]
+        outbox.quarantine(last, why="too large")
+        outbox.not_written(5)
+    overwrite(path, 0, 4096)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (last + 1,)
+        reasons = {one.reason: one.reads for one in outbox.take_gaps(limit=9)}
+        assert reasons.keys() == {GapReason.NOT_WRITTEN, GapReason.QUARANTINED, GapReason.DAMAGED}
+
+
 def test_a_format_that_is_too_old_is_refused_and_left_alone(path: Path, clock: Clock) -> None:
     earlier(path, 4, count=3, appended_ms=1_780_000_000_000)
     with closing(sqlite.connect(str(path))) as old:
