@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -45,6 +44,7 @@ from edge_agent.outbox.file import (
     lock,
     note_count,
 )
+from edge_agent.outbox.left import Left
 from edge_agent.outbox.opening import opened
 from edge_agent.outbox.room import Room
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, place_of, seal
@@ -57,9 +57,7 @@ _PENDING = (
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.seq = reads.seq)"
     " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq) ORDER BY seq LIMIT ?"
 )
-TELL_EVERY_S = 600.0
 EXPIRE_WITHIN_S = 5.0
-WHY = {GapReason.EXPIRED: "older than they may be kept", GapReason.QUOTA: "there was no room for all"}
 
 
 class Outbox:
@@ -82,8 +80,7 @@ class Outbox:
         self._files: tuple[tuple[int, int], ...] | None = None  # that it writes into
         self._room: Room | None = None
         self._ages: Ages | None = None
-        self._left: Counter[tuple[str, GapReason]] = Counter()
-        self._tell_at_s = -math.inf
+        self._left = Left(path)
 
     def __enter__(self) -> Self:
         self.open()
@@ -146,13 +143,12 @@ class Outbox:
             if self._room is not None:
                 with self._use():
                     self._room.overwrite()
-            self._tell(GapReason.QUOTA, gone, now)
+            self._left.note(GapReason.QUOTA, gone, now)
         if self._room is not None:
             self._room.shrink()
 
     def close(self) -> None:
-        if self._left:
-            self._tell_left()
+        self._left.tell()
         with self._guard:
             if self._connection is not None:
                 with suppress(sqlite.Error):
@@ -204,7 +200,7 @@ class Outbox:
             connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (last + len(entries), owner))
         if self._lock_file is not None:  # only now: a hint that is ahead costs places of the count
             note_count(self._lock_file, last + len(entries), owner)
-        self._tell(GapReason.QUOTA, left, now)
+        self._left.note(GapReason.QUOTA, left, now)
         return seqs
 
     def take(self, *, limit: int, after_seq: int = 0) -> list[Row]:
@@ -336,7 +332,7 @@ class Outbox:
         It takes no longer than EXPIRE_WITHIN_S: what is left is for the next time.
         """
         gone, _ = self._remove(GapReason.EXPIRED, older_than_s=self._bounds.keep_s, within_s=EXPIRE_WITHIN_S)
-        self._tell(GapReason.EXPIRED, gone, self._now())
+        self._left.note(GapReason.EXPIRED, gone, self._now())
         return gone
 
     def purge(self, *, older_than_s: float = 0.0) -> Gone:
@@ -412,20 +408,6 @@ class Outbox:
         """The purge log, oldest first."""
         with self._use() as connection:
             return purges(connection)
-
-    def _tell(self, reason: GapReason, gone: Gone, now: Stamp) -> None:
-        """Log what left unconfirmed: at once, then at most each TELL_EVERY_S; the store is told of each."""
-        for what, count in (("read", gone.reads), ("picture", gone.images)):
-            if count:
-                self._left[what, reason] += count
-        if self._left and now.monotonic_s >= self._tell_at_s:
-            self._tell_at_s = now.monotonic_s + TELL_EVERY_S
-            self._tell_left()
-
-    def _tell_left(self) -> None:
-        left = ", ".join(f"{counted(count, what)} ({WHY[one]})" for (what, one), count in self._left.items())
-        _log.warning("outbox %s: left it unconfirmed, the store is told which: %s", self._path, left)
-        self._left.clear()
 
     def _age_s(self, now: Stamp) -> float:
         if self._ages is None:
