@@ -11,13 +11,13 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from edge_agent.domain import GapReason, Missing
-from edge_agent.outbox.file import Connection
+from edge_agent.outbox.file import Connection, used_bytes
 
 MOST_OF_DISK = 0.5
 """That the outbox may fill: on a full disk even deletes fail."""
 
-PORTION, PORTION_BYTES = 2000, 4_000_000
-"""Reads, or pictures, that leave in one transaction, and their bytes: its log takes as much of the disk as they."""
+PORTION, PORTION_BYTES = 1000, 500_000
+"""Reads, or pictures, that leave in one transaction, and their bytes: the log always has room for twice as much."""
 
 _LEAVE_FREE, _LEAVE_FREE_BYTES = 0.05, 1_000_000
 """Of the quota, and at most: made free at once, so that a full outbox does not stop to delete for each read."""
@@ -89,12 +89,12 @@ def make_room(
     connection: Connection, bounds: Bounds, *, needed_bytes: int, now_ms: int, most_bytes: float = math.inf
 ) -> Gone:
     """Delete what must leave for so many bytes to fit, inside a transaction; about so many bytes at most."""
-    if _used_bytes(connection) + needed_bytes <= bounds.quota_bytes:
+    if used_bytes(connection) + needed_bytes <= bounds.quota_bytes:
         return Gone()
     leave_free = min(_LEAVE_FREE * bounds.quota_bytes, _LEAVE_FREE_BYTES)
     target = max(0, int(bounds.quota_bytes - leave_free) - needed_bytes)
     leaving = _Leaving(connection)
-    while (excess := min(_used_bytes(connection) - target, most_bytes)) > 0:
+    while (excess := min(used_bytes(connection) - target, most_bytes)) > 0:
         places: dict[Missing, list[int]] = {Missing.READS: [], Missing.IMAGES: []}
         for what, seq, size in _in_order_of_leaving(connection):
             places[what].append(seq)
@@ -314,12 +314,3 @@ def joined(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             out.append((first, last))
     return out
-
-
-def _used_bytes(connection: Connection) -> int:
-    """What is used of the file: pages that a delete gave back are free for the next ones."""
-    (used,) = connection.execute(
-        "SELECT (page_count - freelist_count) * page_size"
-        " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-    ).fetchone()
-    return int(used)

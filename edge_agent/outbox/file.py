@@ -32,6 +32,7 @@ QUOTA_FULL = "has no room for what must be written: let state.quota_mb be more"
 IRREGULAR = "is no regular file: move it away"
 NEARLY_FULL_BELOW_BYTES = 8 * 1024 * 1024
 FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
+_VACUUM_BYTES = 50_000_000
 _ZEROS = bytes(1 << 20)
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
 _DAMAGED_SAYS = ("unsupported file format", "Could not decode to UTF-8")
@@ -64,6 +65,24 @@ def _teach(connection: Connection) -> None:
     """Give a connection the functions that the tables call."""
     connection.create_function("checksum", -1, checksum, deterministic=True)
     connection.create_function("seal", 3, seal)
+
+
+def in_order(connection: Connection) -> None:
+    """Write a file anew that holds no more than _VACUUM_BYTES, its tables in their order and without unused pages.
+
+    SQLCipher keeps what it writes meanwhile in memory: no plain copy may lie on the disk.
+    """
+    if used_bytes(connection) <= _VACUUM_BYTES:
+        connection.execute("VACUUM")
+
+
+def used_bytes(connection: Connection) -> int:
+    """What is used of the file: pages that a delete gave back are free for the next ones."""
+    (used,) = connection.execute(
+        "SELECT (page_count - freelist_count) * page_size"
+        " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    ).fetchone()
+    return int(used)
 
 
 def in_place(path: Path) -> tuple[tuple[int, int], ...]:

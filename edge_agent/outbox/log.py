@@ -48,6 +48,11 @@ def read_log(path: Path) -> Log:
         return Log({}, is_damaged=False)
 
 
+def log_bytes(frames: int, page_bytes: int) -> int:
+    """How many bytes of a log so many frames take, with its header."""
+    return _HEADER.size + frames * (_FRAME.size + page_bytes)
+
+
 def is_unused(path: Path) -> bool:
     """Whether nothing was written into a log since it was emptied: it may keep room on the disk, of zeros."""
     try:

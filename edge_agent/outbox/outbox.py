@@ -58,6 +58,8 @@ _PENDING = (
     " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq) ORDER BY seq LIMIT ?"
 )
 EXPIRE_WITHIN_S = 5.0
+RECEIPTS_AT_ONCE = 100
+"""For the log that is kept on a full disk."""
 
 
 class Outbox:
@@ -264,16 +266,19 @@ class Outbox:
         A pending read stays. A place that was never given out deletes nothing and returns None: such a receipt
         means the count of another outbox.
         """
-        with self._transaction() as (connection, _):
-            last, _owner = connection.execute(CURRENT).fetchone()
-            if seq > last:
-                return None
-            gone = connection.execute(
-                "DELETE FROM reads WHERE seq IN (SELECT seq FROM sent WHERE seq <= ?) RETURNING seq", (seq,)
-            ).fetchall()
-            connection.execute("DELETE FROM sent WHERE seq <= ?", (seq,))
-            images.let_go(connection, gone)
-            return len(gone)
+        gone, portion = 0, None
+        while portion is None or portion:
+            with self._transaction() as (connection, _):
+                last, _owner = connection.execute(CURRENT).fetchone()
+                if seq > last:
+                    return None
+                sent = connection.execute("SELECT seq FROM sent WHERE seq <= ? LIMIT ?", (seq, RECEIPTS_AT_ONCE))
+                portion = sent.fetchall()
+                connection.executemany("DELETE FROM reads WHERE seq = ?", portion)
+                connection.executemany("DELETE FROM sent WHERE seq = ?", portion)
+                images.let_go(connection, portion)
+                gone += len(portion)
+        return gone
 
     @contextmanager
     def together(self) -> Iterator[None]:

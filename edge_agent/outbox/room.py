@@ -12,15 +12,15 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox.bounds import Bounds
-from edge_agent.outbox.file import BUSY_S, NEARLY_FULL_BELOW_BYTES, Connection, free_bytes
-from edge_agent.outbox.log import is_unused
+from edge_agent.outbox.file import BUSY_S, NEARLY_FULL_BELOW_BYTES, Connection, free_bytes, in_order
+from edge_agent.outbox.log import is_unused, log_bytes
 
 _LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
 """That the log may have, or a part of the quota: it takes its room on the disk too."""
 
 _LOG_PART = 8
-_KEPT_BYTES = 2 * 1024 * 1024
-"""That an empty log keeps, or what it may have: the deletes of some hundred reads."""
+_KEPT_BYTES = (1024 * 1024, 2 * 1024 * 1024)
+"""That an empty log keeps at least and at most: what leaves at once must fit twice."""
 
 _SPARE_BYTES, _FILLED = 64 * 1024, 1.25
 """For marks and gap records, and what content takes in pages that are not quite full."""
@@ -37,8 +37,9 @@ class Room:
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
         part_bytes = bounds.quota_bytes // _LOG_PART
-        self._kept_bytes = min(_KEPT_BYTES, part_bytes)
-        connection.execute(f"PRAGMA journal_size_limit = {min(_LOG_BYTES, part_bytes)}")
+        least_bytes, most_bytes = _KEPT_BYTES
+        self._kept_bytes = max(least_bytes, min(most_bytes, part_bytes))
+        connection.execute(f"PRAGMA journal_size_limit = {max(least_bytes, min(_LOG_BYTES, part_bytes))}")
         pages = max(1, min(_LOG_PAGES, part_bytes // self._page_bytes))
         connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         self._most_pages = bounds.most_pages(self._page_bytes)
@@ -64,7 +65,7 @@ class Room:
         needed = used + int(_FILLED * needed_bytes)
         if os.fstat(self._file).st_size < needed + _SPARE_BYTES:
             for spare_bytes in (self._kept_bytes, _SPARE_BYTES, 0):  # many commits' at once, where it can be
-                _extend(self._file, needed + spare_bytes)
+                _extend(self._file, max(needed, min(needed + spare_bytes, self._most_pages * self._page_bytes)))
         pages = os.fstat(self._file).st_size // self._page_bytes
         self._connection.execute(
             f"PRAGMA max_page_count = {min(self._most_pages, pages) if self._is_low else self._most_pages}"
@@ -74,7 +75,7 @@ class Room:
         """Give back what a lower quota than before leaves unused of the file; it needs room for a while."""
         if int(self._connection.execute("PRAGMA page_count").fetchone()[0]) > self._most_pages:
             with suppress(sqlite.Error):  # no room, or another program reads: it may stay as large as it is
-                self._connection.execute("VACUUM")
+                in_order(self._connection)
             self.overwrite()
             self.grow(0)
 
@@ -82,9 +83,27 @@ class Room:
         """Let the log of what was written go; False where another program reads, which is not waited for."""
         if is_unused(self._log):
             return True
-        if not _checkpoint(self._connection, "TRUNCATE"):
+        if free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES:
+            return self._overwrite_in_place()
+        is_empty, _ = _checkpoint(self._connection, "TRUNCATE")
+        if is_empty:
+            self._keep()
+        return is_empty
+
+    def _overwrite_in_place(self) -> bool:
+        """Fill a log that begins anew with zeros behind its first pages: others would take what it lets go."""
+        is_written_back, frames_before = _checkpoint(self._connection, "RESTART")
+        if not is_written_back:
             return False
-        self._keep()
+        self._connection.execute("UPDATE age SET aged_s = aged_s")
+        _, frames = _checkpoint(self._connection, "PASSIVE")
+        begin, end = (log_bytes(count, self._page_bytes) for count in (frames, frames_before))
+        if begin < end:
+            with self._log.open("rb+") as file:
+                file.seek(begin)
+                file.write(bytes(end - begin))
+                file.flush()
+                os.fsync(file.fileno())
         return True
 
     def _keep(self) -> None:
@@ -102,11 +121,14 @@ def _extend(file: int, size: int) -> None:
             os.posix_fallocate(file, there, size - there)
 
 
-def _checkpoint(connection: Connection, mode: str) -> bool:
-    """Write the log into the file; False where another program reads, which is not waited for."""
+def _checkpoint(connection: Connection, mode: str) -> tuple[bool, int]:
+    """Write the log into the file, and tell whether that went, and how many frames the log had.
+
+    Where another program reads it does not, and is not waited for.
+    """
     connection.execute("PRAGMA busy_timeout = 0")
     try:
-        is_busy, *_ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        return not is_busy
+        is_busy, frames, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return not is_busy, int(frames)
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")

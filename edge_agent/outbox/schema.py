@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
-from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memory
+from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memory, in_order
 from edge_agent.outbox.rows import SUMMED
 
 SCHEMA_VERSION = 9
@@ -141,7 +141,7 @@ def prepare(connection: Connection) -> None:
     while (step := _STEPS.get(version := _version(connection))) is not None:
         connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
         if version + 1 == SCHEMA_VERSION:
-            connection.execute("VACUUM")
+            in_order(connection)
 
 
 def is_new(connection: Connection) -> bool:

@@ -18,6 +18,9 @@ _log = logging.getLogger(__name__)
 Confirm = Literal["store", "broker"]
 """Whose word deletes a read: the central store's receipt, or just the broker's acknowledgement."""
 
+RECEIPTS_AT_ONCE, IMAGES_AT_ONCE = 100, 10
+"""That one commit lets go: what the outbox's log takes for it must be there on a full disk too."""
+
 
 class Settles(Protocol):
     """What the ledger needs from the outbox."""
@@ -33,7 +36,7 @@ class Settles(Protocol):
 
 
 class Ledger:
-    """Collects news, and writes it down in one commit."""
+    """Collects news, and writes it down in one commit, or in some where much leaves."""
 
     def __init__(self, *, outbox: Settles, receipts_topic: str, confirm: Confirm, tally: Counter[str]) -> None:
         self._outbox = outbox
@@ -106,9 +109,13 @@ class Ledger:
             self._outbox.mark_gaps_sent(gaps_sent)
             self._outbox.gaps_receipted(gaps)
             self._outbox.mark_images_sent(images_sent)
-            images_gone = self._outbox.images_receipted(images)
-            gone = self._outbox.receipted(keys)
-            through = self._outbox.receipted_through(through_seq)
+            images_gone = self._outbox.images_receipted(images[:IMAGES_AT_ONCE])
+            gone = self._outbox.receipted(keys[:RECEIPTS_AT_ONCE])
+        for start in range(IMAGES_AT_ONCE, len(images), IMAGES_AT_ONCE):
+            images_gone += self._outbox.images_receipted(images[start : start + IMAGES_AT_ONCE])
+        for start in range(RECEIPTS_AT_ONCE, len(keys), RECEIPTS_AT_ONCE):
+            gone += self._outbox.receipted(keys[start : start + RECEIPTS_AT_ONCE])
+        through = self._outbox.receipted_through(through_seq) if through_seq else 0
         self._unknown(len(receipted) - gone)
         if through is None:
             self._bad(f"receipt: through_seq {through_seq} is beyond the last read of this outbox")

@@ -165,8 +165,8 @@ def test_what_is_old_leaves_in_portions_of_which_the_log_is_small(
         clock.seconds += 200
         assert outbox.expire().reads == 5000
         assert [one[:3] for one in told(outbox)] == [("expired", ((1, 5000),), 5000)]
-    assert len(logs) == 4
-    assert max(logs) < whole * 0.6
+    assert len(logs) > 9
+    assert max(logs) <= max(whole * 0.2, 2 * 1024 * 1024)
 
 
 def test_what_a_lower_quota_has_no_room_for_leaves_in_portions(
@@ -190,7 +190,7 @@ def test_what_a_lower_quota_has_no_room_for_leaves_in_portions(
         assert path.stat().st_size < 2_500_000
     check_pages(path)
     assert len(logs) > 4
-    assert max(logs) < 10_000_000
+    assert max(logs) < 3_000_000
 
 
 def test_pictures_leave_with_their_reads_in_whatever_portion(path: Path, clock: Clock) -> None:
@@ -211,7 +211,7 @@ def test_the_outbox_takes_no_more_than_half_of_its_disk(
         for _ in range(30):
             outbox.append([Note(size=900) for _ in range(100)])
         assert outbox.status().pending < 2000
-        assert sum(file.stat().st_size for file in path.parent.iterdir()) < 4_000_000
+        assert path.stat().st_size < 3_000_000
     assert caplog.messages[0].endswith(
         "takes 2 MB at most, half of its disk, and not the 1000 MB of state.quota_mb"
     )

@@ -8,7 +8,7 @@ import pytest
 from edge_agent.outbox import Bounds, Outbox
 from edge_agent.outbox.file import connect, overwrite
 from tests.outbox.test_mending import PLATE, Plate
-from tests.outbox.test_outbox import OWNER, Clock
+from tests.outbox.test_outbox import OWNER, Clock, Note
 
 
 def in_clear(path: Path) -> bool:
@@ -23,6 +23,30 @@ def test_what_a_receipt_deleted_is_overwritten_while_the_service_runs(path: Path
         assert in_clear(path)
         outbox.expire()
         assert not in_clear(path)
+
+
+def test_on_a_disk_that_is_nearly_full_the_log_is_overwritten_and_keeps_its_room(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = [Plate() for _ in range(200)]
+    log = path.with_name("outbox.db-wal")
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        monkeypatch.setattr("edge_agent.outbox.room.free_bytes", lambda _: 1_000_000)
+        for note in notes:
+            outbox.append([note])
+        kept = log.stat().st_size
+        for start in range(0, 200, 50):
+            outbox.receipted([note.key for note in notes[start : start + 50]])
+        assert in_clear(path)
+        outbox.expire()
+        assert not in_clear(path)
+        assert log.stat().st_size == kept >= 1_000_000
+        outbox.append([Note()])
+        copies = {file: file.read_bytes() for file in path.parent.iterdir()}
+    for file, content in copies.items():  # as a kill leaves them
+        file.write_bytes(content)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert [row.seq for row in outbox.take(limit=9)] == [201]
 
 
 def test_what_expired_beside_a_reader_is_overwritten_when_that_has_ended(path: Path, clock: Clock) -> None:
