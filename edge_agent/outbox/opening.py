@@ -1,6 +1,7 @@
 """How the outbox's file is opened: a damaged one is salvaged, a plain one encrypted once there is a key."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
@@ -8,9 +9,17 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import Now, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
-from edge_agent.outbox.file import Connection, code_of, connect, explained
+from edge_agent.outbox.file import Connection, code_of, connect, explained, free_bytes
 from edge_agent.outbox.log import read_log
-from edge_agent.outbox.schema import check_header, check_integrity, check_ours, look, prepare
+from edge_agent.outbox.schema import (
+    check_header,
+    check_integrity,
+    check_ours,
+    is_outdated,
+    look,
+    prepare,
+    put_in_order,
+)
 from edge_agent.outbox.status import check_sense
 
 _log = logging.getLogger(__name__)
@@ -18,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 _NOT_AS_IT_WAS = {sqlite.SQLITE_ERROR, sqlite.SQLITE_CONSTRAINT, sqlite.SQLITE_MISMATCH}
 """That a file has not what an earlier format had, or something else there."""
+
+
+_COPIES = 3
+"""Of its size that a file takes while it is taken over, at most: the new tables, and both in the log."""
 
 
 def opened(path: Path, *, key: bytes | None, owner: str, now: Now) -> Connection:
@@ -80,14 +93,15 @@ def _connected(path: Path, key: bytes | None) -> Connection:
 
 def _prepare(connection: Connection, path: Path) -> None:
     try:
+        if is_outdated(connection) and free_bytes(path.parent) < (needed := _COPIES * path.stat().st_size):
+            raise OutboxError(
+                f"outbox {path}: to take it over from an earlier format needs {needed // 1_000_000 + 1} MB free on"
+                " its disk for a while: make room"
+            )
         prepare(connection)
+        with suppress(sqlite.Error):  # no room, or another program reads: at the next start
+            put_in_order(connection)
     except sqlite.Error as error:
         if code_of(error) in _NOT_AS_IT_WAS:
             raise OutboxDamaged(f"outbox {path}: is damaged") from None
-        if code_of(error) == sqlite.SQLITE_FULL:
-            need_mb = 2 * path.stat().st_size // 1_000_000 + 1
-            raise OutboxError(
-                f"outbox {path}: to take it over from an earlier format needs {need_mb} MB free on its disk for a"
-                " while: make room"
-            ) from None
         raise

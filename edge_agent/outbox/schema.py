@@ -87,6 +87,7 @@ CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL, {_crc32("c
 """
 _SCHEMA = f"{_TABLES} INSERT INTO counter VALUES (0, ''); INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);"
 
+_OF_ITS_READ = "COALESCE((SELECT id FROM reads WHERE reads.seq = old_images.seq), read_id)"
 _UNSEALED = "SUBSTR(sealed, 1, LENGTH(sealed) - 4)"
 _COPIED = {
     "reads": (
@@ -104,7 +105,7 @@ _COPIED = {
     "counter": ("last_seq, owner", {}),
     "images": (
         "seq, read_id, sha256, appended_ms, appended_age_s, sealed",
-        {"sealed": "seal(jpeg, read_id, seq)"},
+        {"read_id": _OF_ITS_READ, "sealed": f"seal(jpeg, {_OF_ITS_READ}, seq)"},
     ),
     "images_due": ("seq, sent_at_s, held", {}),
     "kept": ("name, since_age_s", {}),
@@ -140,8 +141,12 @@ def prepare(connection: Connection) -> None:
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     while (step := _STEPS.get(version := _version(connection))) is not None:
         connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
-        if version + 1 == SCHEMA_VERSION:
-            in_order(connection)
+
+
+def put_in_order(connection: Connection) -> None:
+    """Let each table begin on the page where a new file has it: it is found there when the first page is lost."""
+    if _beginnings(connection) != _new_beginnings():
+        in_order(connection)
 
 
 def is_new(connection: Connection) -> bool:
@@ -222,6 +227,11 @@ def check_ours(connection: Connection, path: Path) -> None:
         )
 
 
+def is_outdated(connection: Connection) -> bool:
+    """Tell whether it is of an earlier format that can be taken over."""
+    return _version(connection) in _STEPS
+
+
 def check_current(connection: Connection, path: Path) -> None:
     """Raise OutboxOutdated for a file of an earlier version, which can be taken over but not read."""
     if (version := _version(connection)) < SCHEMA_VERSION:
@@ -240,6 +250,17 @@ def _new_schema() -> frozenset[tuple[object, ...]]:
     with closing(in_memory()) as connection:
         prepare(connection)
         return _schema(connection)
+
+
+def _beginnings(connection: Connection) -> frozenset[tuple[object, ...]]:
+    return frozenset(connection.execute("SELECT name, rootpage FROM sqlite_master").fetchall())
+
+
+@functools.cache
+def _new_beginnings() -> frozenset[tuple[object, ...]]:
+    with closing(in_memory()) as connection:
+        prepare(connection)
+        return _beginnings(connection)
 
 
 def _version(connection: Connection) -> int:

@@ -9,7 +9,7 @@ import pytest
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, Missing
-from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
+from edge_agent.errors import OutboxDamaged, OutboxError, OutboxOutdated, OutboxUnusable
 from edge_agent.outbox import Bounds, Outbox, check_pages, read_status
 from edge_agent.outbox.schema import SCHEMA_VERSION
 from tests.outbox.formats import earlier
@@ -90,6 +90,18 @@ def test_what_was_taken_over_lies_where_a_new_file_has_it(path: Path, clock: Clo
         assert outbox.append([Note()]) == (last + 1,)
         reasons = {one.reason: one.reads for one in outbox.take_gaps(limit=9)}
         assert reasons.keys() == {GapReason.NOT_WRITTEN, GapReason.QUARANTINED, GapReason.DAMAGED}
+
+
+def test_a_take_over_without_room_says_how_much_it_needs_and_changes_nothing(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier(path, 8, count=2000, appended_ms=1_780_000_000_000)
+    before = path.read_bytes()
+    monkeypatch.setattr("edge_agent.outbox.opening.free_bytes", lambda _: 1_000_000)
+    told = r"to take it over from an earlier format needs \d MB free on its disk for a while: make room"
+    with pytest.raises(OutboxError, match=told):
+        Outbox(path=path, now=clock, owner=OWNER).open()
+    assert path.read_bytes() == before
 
 
 def test_a_format_that_is_too_old_is_refused_and_left_alone(path: Path, clock: Clock) -> None:
