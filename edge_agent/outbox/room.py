@@ -45,6 +45,8 @@ class Room:
         self._most_pages = bounds.most_pages(self._page_bytes)
         connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
         self._is_low = False
+        self._written_bytes = 0
+        """Of the log, since it was overwritten in place: it may have begun anew many times."""
         self._keep()
 
     def close(self) -> None:
@@ -53,10 +55,12 @@ class Room:
 
     def before_writing(self) -> None:
         """Begin the log anew on a disk that is nearly full, and give the file its room."""
-        self._is_low = free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
+        was_low, self._is_low = self._is_low, free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
         if self._is_low:
+            if not was_low:
+                self._written_bytes = self._log.stat().st_size
             with suppress(sqlite.Error):  # another program may be reading
-                _checkpoint(self._connection, "RESTART")
+                self._begin_log_anew()
         self.grow(0)
 
     def grow(self, needed_bytes: int) -> None:
@@ -92,19 +96,25 @@ class Room:
 
     def _overwrite_in_place(self) -> bool:
         """Fill a log that begins anew with zeros behind its first pages: others would take what it lets go."""
-        is_written_back, frames_before = _checkpoint(self._connection, "RESTART")
-        if not is_written_back:
+        if not self._begin_log_anew():
             return False
         self._connection.execute("UPDATE age SET aged_s = aged_s")
         _, frames = _checkpoint(self._connection, "PASSIVE")
-        begin, end = (log_bytes(count, self._page_bytes) for count in (frames, frames_before))
-        if begin < end:
+        begin = log_bytes(frames, self._page_bytes)
+        if begin < self._written_bytes:
             with self._log.open("rb+") as file:
                 file.seek(begin)
-                file.write(bytes(end - begin))
+                file.write(bytes(self._written_bytes - begin))
                 file.flush()
                 os.fsync(file.fileno())
+        self._written_bytes = begin
         return True
+
+    def _begin_log_anew(self) -> bool:
+        """Write the log into the file, so that the next commit begins it; False where another program reads."""
+        went, frames = _checkpoint(self._connection, "RESTART")
+        self._written_bytes = max(self._written_bytes, log_bytes(frames, self._page_bytes))
+        return went
 
     def _keep(self) -> None:
         """Give the log its room before it is needed: SQLite takes zeros for the end of a log, or for none."""
