@@ -57,8 +57,8 @@ class Room:
         """Begin the log anew on a disk that is nearly full, and give the file its room."""
         was_low, self._is_low = self._is_low, free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
         if self._is_low:
-            if not was_low:
-                self._written_bytes = self._log.stat().st_size
+            with suppress(OSError):  # it was taken away: the write will say so
+                self._written_bytes = self._written_bytes if was_low else self._log.stat().st_size
             with suppress(sqlite.Error):  # another program may be reading
                 self._begin_log_anew()
         self.grow(0)
