@@ -113,12 +113,12 @@ def remove_older(
 ) -> Gone:
     """Delete what is so old (s) in an outbox of such an age (s), and write down that it left, inside a transaction.
 
-    At most a portion of one kind.
+    At most a portion; reads take their pictures along, so pictures alone come after them.
     """
     leaving = _Leaving(connection)
-    # Reads take their pictures along; pictures alone come when no read is left to go.
-    if not leaving.delete_reads(_older(connection, "reads", age_s, older_than_s)):
-        leaving.delete_images(_older(connection, "images", age_s, older_than_s))
+    reads, bytes_left = _older(connection, "reads", age_s, older_than_s, PORTION_BYTES)
+    leaving.delete_reads(reads)
+    leaving.delete_images(_older(connection, "images", age_s, older_than_s, bytes_left)[0])
     return leaving.account(reason, now_ms=now_ms)
 
 
@@ -129,29 +129,32 @@ def remove_damaged(connection: Connection, what: Missing, seqs: Sequence[int], *
     return sum(leaving.account(GapReason.DAMAGED, now_ms=now_ms))
 
 
-def _older(connection: Connection, table: str, age_s: float, older_than_s: float) -> list[int]:
-    """Nothing is older than what stands before it, so the search ends at the first that is younger.
+def _older(
+    connection: Connection, table: str, age_s: float, older_than_s: float, most_bytes: int
+) -> tuple[list[int], int]:
+    """Give what is so old, and how many of so many bytes it leaves: none where there may be more.
 
-    What came, by a damage, in the future is as old as what stands behind it; where all are asked for, it is one.
+    Nothing is older than what stands before it, so the search ends at the first that is younger. What came, by a
+    damage, in the future is as old as what stands behind it; where all are asked for, it is one.
     """
     found: list[int] = []
     of_the_future: list[int] = []
     rows = connection.execute(
         f"SELECT seq, appended_age_s, {_BYTES[table]} FROM {table} ORDER BY seq LIMIT {PORTION}"
-    )
-    bytes_left = PORTION_BYTES
+    ).fetchall()
     for seq, appended_age_s, size in rows:
-        if bytes_left <= 0:
+        if most_bytes <= 0:
             break
-        bytes_left -= size
+        most_bytes -= size
         if appended_age_s <= age_s - older_than_s:
             found += [*of_the_future, seq]
             of_the_future = []
         elif appended_age_s <= age_s:
-            return found
+            return found, max(0, most_bytes)
         else:
             of_the_future.append(seq)
-    return found if older_than_s > 0 else found + of_the_future
+    bytes_left = max(0, most_bytes) if len(rows) < PORTION else 0
+    return (found if older_than_s > 0 else found + of_the_future), bytes_left
 
 
 def _in_order_of_leaving(connection: Connection) -> Iterator[tuple[Missing, int, int]]:

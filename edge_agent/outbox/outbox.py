@@ -43,6 +43,7 @@ from edge_agent.outbox.file import (
     is_empty,
     lock,
     note_count,
+    used_bytes,
 )
 from edge_agent.outbox.left import Left
 from edge_agent.outbox.opening import opened
@@ -135,9 +136,9 @@ class Outbox:
         self._bounds = bounds
 
     def _keep_to_the_quota(self) -> None:
-        """Let go what a lower quota than before has no room for, a portion at a time."""
+        """Let go what a lower quota than before has no room for, portion by portion; the last by the next append."""
         gone = Gone(1)
-        while gone.may_be_more:
+        while gone.may_be_more and used_bytes(self._connection) > self._bounds.quota_bytes + PORTION_BYTES:
             with self._transaction() as (connection, now):
                 gone = make_room(
                     connection, self._bounds, needed_bytes=0, now_ms=_ms(now), most_bytes=PORTION_BYTES
