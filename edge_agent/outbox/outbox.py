@@ -136,7 +136,7 @@ class Outbox:
         self._bounds = bounds
 
     def _keep_to_the_quota(self) -> None:
-        """Let go what a lower quota than before has no room for, portion by portion; the last by the next append."""
+        """Let go what a lower quota than before has no room for, portion by portion; the rest by an append."""
         gone = Gone(1)
         while gone.may_be_more and used_bytes(self._connection) > self._bounds.quota_bytes + PORTION_BYTES:
             with self._transaction() as (connection, now):
