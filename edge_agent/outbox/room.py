@@ -101,12 +101,15 @@ class Room:
         self._connection.execute("UPDATE age SET aged_s = aged_s")
         _, frames = _checkpoint(self._connection, "PASSIVE")
         begin = log_bytes(frames, self._page_bytes)
-        if begin < self._written_bytes:
+        try:
             with self._log.open("rb+") as file:
+                end = min(self._written_bytes, os.fstat(file.fileno()).st_size)  # SQLite may have cut it
                 file.seek(begin)
-                file.write(bytes(self._written_bytes - begin))
+                file.write(bytes(max(0, end - begin)))
                 file.flush()
                 os.fsync(file.fileno())
+        except OSError:  # the next time
+            return False
         self._written_bytes = begin
         return True
 
