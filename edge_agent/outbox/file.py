@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +52,18 @@ def connect(path: Path, key: bytes | None, *, read_only: bool = False, unshared:
         connection.execute("PRAGMA cipher_log_level = NONE")  # it would write past us, on stderr
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
     return connection
+
+
+def close(connection: Connection, path: Path, key: bytes | None) -> None:
+    """Close a connection that may write; the log stays, and the room on the disk that it has for the next one.
+
+    SQLite deletes the log with the last connection that can lock the file for itself: one that only reads cannot.
+    """
+    with ExitStack() as last:
+        with suppress(sqlite.Error):  # a file that cannot be read
+            reading = last.enter_context(closing(connect(path, key, read_only=True)))
+            reading.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        connection.close()
 
 
 def in_memory() -> Connection:

@@ -9,7 +9,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import Now, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
-from edge_agent.outbox.file import Connection, code_of, connect, explained, free_bytes
+from edge_agent.outbox.file import Connection, close, code_of, connect, explained, free_bytes
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.schema import (
     check_header,
@@ -86,7 +86,7 @@ def _connected(path: Path, key: bytes | None) -> Connection:
             check_integrity(connection, path)
             check_sense(connection, path)
         except BaseException:
-            connection.close()
+            close(connection, path, key)
             raise
         return connection
 

@@ -37,6 +37,7 @@ from edge_agent.outbox.bounds import (
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import (
     Connection,
+    close,
     explained,
     hand_over,
     in_place,
@@ -104,6 +105,8 @@ class Outbox:
         try:
             self._keep_to_the_disk()
             self._connection = opened(self._path, key=self._key, owner=self._owner, now=self._now)
+            with explained(self._path, self._key):
+                self._room = Room(self._connection, self._path, self._bounds)
             with self._transaction() as (connection, now):
                 take_over(connection, self._path, self._owner)
                 if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
@@ -116,8 +119,6 @@ class Outbox:
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
                 images.settle(connection)
                 self._ages = Ages(connection, now)
-            with explained(self._path, self._key):
-                self._room = Room(self._connection, self._path, self._bounds)
             self._keep_to_the_quota()
             encryption.confirm(self._path, self._key)
             hand_over(self._path)
@@ -156,7 +157,9 @@ class Outbox:
             if self._connection is not None:
                 with suppress(sqlite.Error):
                     note(self._connection, self._lock_file)
-                self._connection.close()
+                    if self._room is not None:
+                        self._room.overwrite()
+                close(self._connection, self._path, self._key)
                 if self._room is not None:
                     self._room.close()
                 self._connection = self._files = self._room = None

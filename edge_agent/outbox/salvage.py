@@ -15,6 +15,7 @@ from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_damaged
 from edge_agent.outbox.file import Connection, connect, is_full, overwrite, sync
+from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.mended import UNREADABLE, Mended
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal, unsealed
 from edge_agent.outbox.schema import prepare
@@ -84,8 +85,7 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
             os.fsync(file.fileno())
         if not (kept.exists() and kept.samefile(path)):  # from an attempt that a power cut ended
             kept.hardlink_to(path)
-        log = _log(path)
-        if log.exists():
+        if not is_unused(log := _log(path)):
             shutil.copy2(log, _log(kept))
         building.rename(_done(path))
         sync(path.parent)

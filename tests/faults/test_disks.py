@@ -3,8 +3,9 @@
 import errno
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.faults.obligations import owed
 from tests.faults.small_agent import SmallAgent
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
+ROOT = Path(__file__).parents[2]
 MB = 1024 * 1024
 
 
@@ -42,6 +44,12 @@ def fill(file: Path) -> None:
             with pytest.raises(OSError, match="No space left on device"):  # noqa: PT012 - at some write
                 while True:
                     filler.write(b"x" * size)
+
+
+def delete_log(outbox: Path) -> None:
+    """And the room that it keeps, as one does who moves the outbox's file alone."""
+    for suffix in ("-wal", "-shm"):
+        outbox.with_name(outbox.name + suffix).unlink()
 
 
 FAULTS = {
@@ -161,6 +169,59 @@ def test_an_outbox_on_a_disk_without_a_free_byte_can_let_its_reads_go_and_take_a
         assert outbox.status().pending == 4000
 
 
+UNTIL_FULL = """
+import os, signal, sys
+from pathlib import Path
+from edge_agent.errors import OutboxError
+from edge_agent.outbox import Outbox
+from tests.faults.test_disks import fill
+from tests.outbox.test_outbox import OWNER, Clock, Note
+outbox = Outbox(path=Path(sys.argv[1]), now=Clock(), owner=OWNER, key=bytes.fromhex(sys.argv[2]) or None)
+outbox.open()
+for _ in range(int(sys.argv[4])):
+    outbox.append([Note(size=900)])
+if "full" in sys.argv[3]:
+    fill(Path(sys.argv[1]).with_name("filler"))
+    try:
+        while True:
+            outbox.append([Note(size=900)])
+    except OutboxError:
+        pass
+if "killed" in sys.argv[3]:
+    os.kill(os.getpid(), signal.SIGKILL)
+outbox.close()
+"""
+
+
+@pytest.mark.parametrize("key", [b"", b"k" * 32], ids=["plain", "with a key"])
+@pytest.mark.parametrize("how", ["stopped when it is full", "killed when it is full", "stopped", "killed"])
+@pytest.mark.parametrize("before", [160, 1, 250, 280][: None if FULL else 1])
+def test_a_service_that_ended_starts_on_a_full_disk_and_lets_reads_go(
+    tmp_path: Path, key: bytes, how: str, before: int
+) -> None:
+    with disk_of(tmp_path / "state", 128) as disk:
+        path = disk / "outbox.db"
+        subprocess.run(
+            [sys.executable, "-c", UNTIL_FULL, path, key.hex(), how, str(before)], check=False, cwd=ROOT
+        )
+        fill(disk / "rest")
+        waiting = read_status(path, key=key or None).pending
+        assert waiting >= before
+        for _ in range(2):  # what it writes to start leaves as much room as there was
+            with Outbox(path=path, now=Clock(), owner=OWNER, key=key or None) as outbox:
+                assert outbox.status().pending == waiting
+                with suppress(OutboxError):
+                    for _ in range(5000):
+                        outbox.append([Note(size=900)])
+                        waiting += 1
+        with Outbox(path=path, now=Clock(), owner=OWNER, key=key or None) as outbox:
+            assert outbox.status().pending == waiting
+            while rows := outbox.take(limit=100):
+                assert outbox.receipted([row.key for row in rows]) == len(rows)
+            outbox.append([Note(size=900)])
+            assert outbox.status().pending == 1
+
+
 def test_a_disk_without_a_free_byte_takes_reads_as_long_as_the_store_lets_others_go(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
@@ -209,13 +270,14 @@ def test_a_read_only_disk_at_the_start_is_for_a_person_and_said_in_one_line(tmp_
             assert outbox.append([Note()]) == (2,)
 
 
-@pytest.mark.parametrize("is_new", [True, False], ids=["new", "with a read"])
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "without its log"])
 def test_a_full_disk_at_the_start_is_for_time(tmp_path: Path, *, is_new: bool) -> None:
-    with disk_of(tmp_path / "small", 4) as disk:
+    with disk_of(tmp_path / "small", 24) as disk:
         path = disk / "state" / "outbox.db"
         if not is_new:
             with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
                 outbox.append([Note()])
+            delete_log(path)
         fill(disk / "filler")
         with pytest.raises(OutboxError, match="the disk is full") as caught:
             Outbox(path=path, now=Clock(), owner=OWNER).open()
@@ -225,29 +287,40 @@ def test_a_full_disk_at_the_start_is_for_time(tmp_path: Path, *, is_new: bool) -
             assert outbox.append([Note()]) == ((1,) if is_new else (2,))
 
 
+@pytest.mark.parametrize("has_log", [True, False], ids=["with its log", "without"])
 @pytest.mark.parametrize("key", [None, b"k" * 32], ids=["plain", "with a key"])
-def test_an_outbox_on_a_full_disk_can_be_looked_at_and_exported(tmp_path: Path, key: bytes | None) -> None:
-    with disk_of(tmp_path / "small", 4) as disk:
+def test_an_outbox_on_a_full_disk_can_be_looked_at_and_exported(
+    tmp_path: Path, key: bytes | None, *, has_log: bool
+) -> None:
+    with disk_of(tmp_path / "small", 24) as disk:
         path = disk / "state" / "outbox.db"
         with Outbox(path=path, now=Clock(), owner=OWNER, key=key) as outbox:
             outbox.append([Note(900) for _ in range(300)])
+        if not has_log:
+            delete_log(path)
         fill(disk / "filler")
         for _ in range(2):  # what the first leaves beside the file does not stop the second
             assert read_status(path, key=key).pending == 300
             assert len(list(contents(path, key=key))) == 300
-        with pytest.raises(OutboxError, match="the disk is full: make room on it first"):
-            Outbox(path=path, now=Clock(), owner=OWNER, key=key).open()
-        (disk / "filler").unlink()
-        with Outbox(path=path, now=Clock(), owner=OWNER, key=key) as outbox:
-            assert outbox.purge().reads == 300
+        outbox = Outbox(path=path, now=Clock(), owner=OWNER, key=key)
+        if has_log:
+            with outbox:
+                assert outbox.purge().reads == 300
+        else:
+            with pytest.raises(OutboxError, match="the disk is full: make room on it first"):
+                outbox.open()
+            (disk / "filler").unlink()
+            with outbox:
+                assert outbox.purge().reads == 300
 
 
 def test_on_a_full_disk_nothing_is_left_out_that_only_the_log_holds(tmp_path: Path) -> None:
-    with disk_of(tmp_path / "small", 4) as disk:
+    with disk_of(tmp_path / "small", 24) as disk:
         path = disk / "state" / "outbox.db"
         with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
             outbox.append([Note(900) for _ in range(300)])
             copies = {one: one.read_bytes() for one in path.parent.iterdir() if not one.name.endswith("-shm")}
+        delete_log(path)
         for file, content in copies.items():  # as a power cut leaves them
             file.write_bytes(content)
         fill(disk / "filler")
