@@ -31,7 +31,7 @@ FULL = "the disk is full: make room on it first"
 QUOTA_FULL = "has no room for what must be written: let state.quota_mb be more"
 IRREGULAR = "is no regular file: move it away"
 NEARLY_FULL_BELOW_BYTES = 8 * 1024 * 1024
-FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
+_FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _VACUUM_BYTES = 50_000_000
 _ZEROS = bytes(1 << 20)
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
@@ -259,7 +259,7 @@ def is_damage(error: Exception) -> bool:
 
 def is_full(directory: Path) -> bool:
     """Ask the disk itself: SQLite calls some of what a full disk refuses an I/O error."""
-    return free_bytes(directory) < FULL_BELOW_BYTES
+    return free_bytes(directory) < _FULL_BELOW_BYTES
 
 
 def free_bytes(directory: Path) -> float:

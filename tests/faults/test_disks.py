@@ -201,9 +201,7 @@ def test_a_service_that_ended_starts_on_a_full_disk_and_lets_reads_go(
 ) -> None:
     with disk_of(tmp_path / "state", 128) as disk:
         path = disk / "outbox.db"
-        subprocess.run(
-            [sys.executable, "-c", UNTIL_FULL, path, key.hex(), how, str(before)], check=False, cwd=ROOT
-        )
+        subprocess.run([sys.executable, "-c", UNTIL_FULL, path, key.hex(), how, str(before)], check=False, cwd=ROOT)
         fill(disk / "rest")
         waiting = read_status(path, key=key or None).pending
         assert waiting >= before
