@@ -48,7 +48,7 @@ class Ride:
     swing: float = 0.25
     """How much lighter and darker the exposure makes the picture, a share."""
     quality: int = 27
-    """x264's constant rate factor: higher is smaller and worse."""
+    """x264's constant rate factor (CRF): higher is smaller and worse."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,8 +156,8 @@ class Approach:
         return Box(*(float(v) for v in (*pixels.min(axis=0), *pixels.max(axis=0))))
 
 
-def recorded(frames: Sequence[Image], *, rate_fps: float, quality: int) -> list[Image]:
-    """The frames after H.264 and back, as a camera's recording gives them."""
+def recorded(frames: Sequence[Image], *, rate_fps: float, quality: int) -> tuple[list[Image], int]:
+    """The frames after H.264 and back, as a camera's recording gives them, and how many bytes it takes."""
     file = io.BytesIO()
     height, width = frames[0].shape[:2]
     with av.open(file, "w", format="matroska") as container:
@@ -170,6 +170,8 @@ def recorded(frames: Sequence[Image], *, rate_fps: float, quality: int) -> list[
             kind = "bgr24" if image.ndim == 3 else "gray"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format=kind)))
         container.mux(stream.encode())
+    size = file.tell()
     file.seek(0)
     with av.open(file, "r") as recording:
-        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in recording.decode(video=0)]
+        images = [np.asarray(one.to_ndarray(format="bgr24"), np.uint8) for one in recording.decode(video=0)]
+    return images, size

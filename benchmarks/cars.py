@@ -1,5 +1,7 @@
 """Labelled photographs that come nearer, a car each, and what the car's own pipeline makes of them."""
 
+import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.approach import Approach, Ride, Scene, recorded
+from benchmarks.approach import LARGEST_PX, Approach, Ride, Scene, recorded
 from benchmarks.figures import Row, share
 from benchmarks.score import TruePlate, load_truth
 from benchmarks.surest import SurestFrames
@@ -28,6 +30,8 @@ class Car:
     text: str
     reads: tuple[str, ...]
     singles: tuple[str, ...]
+    mbit_s: float
+    """Of its stream, as that of a camera of 1280x720 pixels."""
 
     @property
     def right(self) -> int:
@@ -57,36 +61,42 @@ def photograph(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def drive(seen: Scene, *, name: str, text: str, end_px: float, seed: int) -> Car:
+def drive(seen: Scene, *, ride: Ride, name: str, text: str, end_px: float, seed: int) -> Car:
     """Let one photograph come nearer."""
-    ride = Ride()
     images = [image for image, _ in Approach(seen, ride=ride, last_width_px=end_px, seed=seed).frames()]
     surest = SurestFrames()
     pipeline = wiring.pipeline(
         models=ModelSettings(), reading=ReadingSettings(), tracking=TrackingSettings(), journal=surest
     )
     reads = []
-    for number, image in enumerate(recorded(images, rate_fps=ride.rate_fps, quality=ride.quality)):
+    stream, size = recorded(images, rate_fps=ride.rate_fps, quality=ride.quality)
+    for number, image in enumerate(stream):
         time_s = number / ride.rate_fps
         stamp = Stamp(time_s, BEGINNING + timedelta(seconds=time_s))
         reads += pipeline.step(Frame("approach", number, stamp, image))
     last = corrected(reads + pipeline.finish())
-    return Car(name, text, tuple(one.text for one in last), tuple(surest.text(one) for one in last))
+    height, width = images[0].shape[:2]
+    bits_a_pixel = 8 * size / len(images) / (width * height)
+    return Car(
+        name, text, tuple(one.text for one in last), tuple(surest.text(one) for one in last),
+        mbit_s=bits_a_pixel * math.prod(LARGEST_PX) * ride.rate_fps / 1e6,
+    )  # fmt: skip
 
 
-def rows(ends: Sequence[Sequence[Car]]) -> list[Row]:
-    """What a table says of the cars, a column for each end of their way."""
+def rows(ways: Sequence[Sequence[Car]]) -> list[Row]:
+    """What a table says of the cars, a column for each way that they came."""
 
     def row(what: str, *cells: str) -> Row:
         return Row(what, cells)
 
     return [
-        row("captured", *(share(sum(bool(one.reads) for one in cars), len(cars)) for cars in ends)),
-        row("read right", *(share(sum(one.right > 0 for one in cars), len(cars)) for cars in ends)),
+        row("captured", *(share(sum(bool(one.reads) for one in cars), len(cars)) for cars in ways)),
+        row("read right", *(share(sum(one.right > 0 for one in cars), len(cars)) for cars in ways)),
         row(
             "surest single frame right",
-            *(share(sum(one.single_right for one in cars), len(cars)) for cars in ends),
+            *(share(sum(one.single_right for one in cars), len(cars)) for cars in ways),
         ),
-        row("other reads a car", *(share(sum(len(one.others) for one in cars), len(cars)) for cars in ends)),
-        row("duplicates", *(str(sum(max(0, one.right - 1) for one in cars)) for cars in ends)),
+        row("other reads a car", *(share(sum(len(one.others) for one in cars), len(cars)) for cars in ways)),
+        row("duplicates", *(str(sum(max(0, one.right - 1) for one in cars)) for cars in ways)),
+        row("Mbit/s at 1280x720", *(f"{statistics.fmean(one.mbit_s for one in cars):.1f}" for cars in ways)),
     ]

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks import cars, drive_plot, machine, plot, readers, recordings, street
-from benchmarks.approach import scene
+from benchmarks.approach import Ride, scene
 from benchmarks.figures import Row, part, share, show
 from benchmarks.options import OneLineParser
 from edge_agent.domain import folded
@@ -26,6 +26,8 @@ from edge_agent.services import truth
 
 NARROWEST_PX = 55.0
 """Of the plate in the photograph, shrunk to a frame: narrower ones are not asked for."""
+
+WORST_RATE_FACTOR = 51
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,21 +65,36 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PX",
         help="end where the plate is so wide; inf is its own width (default)",
     )
+    parser.add_argument(
+        "--rate-factor",
+        type=int,
+        nargs="+",
+        default=[Ride().quality],
+        metavar="CRF",
+        help="of H.264: higher is smaller and worse (default %(default)s)",
+    )
     parser.add_argument("--wrong", action="store_true", help="list what gave anything but one right read")
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.cars is not None and options.cars < 1:
         parser.error("--cars should be 1 or more")
     if not all(one >= NARROWEST_PX for one in options.end_px):
         parser.error(f"--end-px should be {NARROWEST_PX:.0f} or more")
+    if not all(0 <= one <= WORST_RATE_FACTOR for one in options.rate_factor):
+        parser.error(f"--rate-factor should be 0 to {WORST_RATE_FACTOR}")
     if not 1 <= options.seconds <= 3600:
         parser.error("--seconds should be 1 to 3600")
     if (options.stills or options.video or options.runs) and (options.plot or options.peer):
         parser.error("--plot and --peer are of the simulated street alone")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
     cv2.setNumThreads(1)
     console = Console(width=120, highlight=False, markup=False)
     try:
@@ -138,27 +155,33 @@ def _street(options: argparse.Namespace, console: Console) -> None:
 
 
 def _stills(options: argparse.Namespace, console: Console) -> None:
-    """Let each photograph come nearer, to each of the widths."""
+    """Let each photograph come nearer, to each of the widths and through each of the streams."""
     pictures = list(cars.stills(options.stills))
     asked = min(options.cars or len(pictures), len(pictures))
     chosen = [pictures[k * len(pictures) // asked] for k in range(asked)]
-    ends: list[list[cars.Car]] = [[] for _ in options.end_px]
+    ways = {(end, factor): list[cars.Car]() for end in options.end_px for factor in options.rate_factor}
     with _progress(asked) as advance:
         for path, plate in chosen:
             seen = scene(cars.photograph(path), plate.box)
             if seen.plate.width >= NARROWEST_PX:
-                for found, end_px in zip(ends, options.end_px, strict=True):
-                    found.append(cars.drive(seen, name=path.name, text=plate.text, end_px=end_px, seed=len(found)))
+                for (end_px, factor), found in ways.items():
+                    found.append(
+                        cars.drive(
+                            seen, ride=Ride(quality=factor), name=path.name, text=plate.text, end_px=end_px,
+                            seed=len(found),
+                        )
+                    )  # fmt: skip
             advance()
-    if not ends[0]:
+    driven = list(ways.values())
+    if not driven[0]:
         raise EdgeAgentError(
             f"{options.stills}: no picture with one plate of {NARROWEST_PX:.0f} px and a sure text"
         )
     _machine(console)
-    title = f"{options.stills.stem}: {len(ends[0])} photographs that come nearer"
-    columns = ["to its own width" if math.isinf(end) else f"to {end:.0f} px" for end in options.end_px]
-    show(title, columns, cars.rows(ends), console)
-    for column, found in zip(columns, ends, strict=True) if options.wrong else ():
+    title = f"{options.stills.stem}: {len(driven[0])} photographs that come nearer"
+    columns = [f"{'to its own' if math.isinf(end) else f'to {end:.0f} px'}, CRF {factor}" for end, factor in ways]
+    show(title, columns, cars.rows(driven), console)
+    for column, found in zip(columns, driven, strict=True) if options.wrong else ():
         for one in found:
             if one.others or one.right != 1:
                 said, single = ", ".join(one.reads) or "-", ", ".join(one.singles) or "-"

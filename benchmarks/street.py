@@ -157,7 +157,7 @@ def drive(conditions: Conditions, *, seconds: float, seed: int, advance: Callabl
 def _streamed(frames: Iterator[Frame]) -> Iterator[Frame]:
     """The frames as they come out of a camera's H.264."""
     while chunk := list(itertools.islice(frames, CHUNK_FRAMES)):
-        images = recorded([one.image for one in chunk], rate_fps=RATE_FPS, quality=QUALITY)
+        images, _ = recorded([one.image for one in chunk], rate_fps=RATE_FPS, quality=QUALITY)
         yield from (replace(one, image=image) for one, image in zip(chunk, images, strict=True))
 
 

@@ -58,21 +58,25 @@ def test_the_same_seed_gives_the_same_ride_and_another_seed_another() -> None:
 
 def test_a_recording_has_all_frames_a_little_worse() -> None:
     images, _ = frames(seed=1, seconds=0.2)
-    clip = recorded(images, rate_fps=30, quality=27)
+    (clip, size), (_, smaller) = (recorded(images, rate_fps=30, quality=one) for one in (27, 40))
+    assert size > smaller
     assert [one.shape for one in clip] == [one.shape for one in images]
     assert 0 < np.abs(clip[3].astype(int) - images[3]).mean() < 40
 
 
 def test_a_plate_that_comes_nearer_is_read_once(parked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert drive.main(["--stills", str(parked), "--wrong", "--end-px", "90", "inf"]) == 0
+    assert (
+        drive.main(["--stills", str(parked), "--wrong", "--end-px", "90", "inf", "--rate-factor", "20", "27"]) == 0
+    )
     out = capsys.readouterr().out
     rows = {
         line.split("  ")[0]: " ".join(line.split("  ")[1:]).split() for line in out.splitlines() if "  " in line
     }
-    assert "to 90 px" in out
-    assert "to its own width" in out
-    assert rows["read right"] == ["1.0000", "(1", "of", "1)"] * 2
-    assert rows["duplicates"] == ["0", "0"]
+    assert all(f"to {end}, CRF {factor}" in out for end in ("90 px", "its own") for factor in (20, 27))
+    assert rows["read right"] == ["1.0000", "(1", "of", "1)"] * 4
+    assert rows["duplicates"] == ["0"] * 4
+    better, worse = (float(one) for one in rows["Mbit/s at 1280x720"][:2])
+    assert better > worse
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_a_plate_that_comes_nearer_is_read_once(parked: Path, capsys: pytest.Cap
     [(("AB12", "AB12"), 2, 0), (("A812",), 0, 1), (("ABO12", "X1"), 0, 2), ((), 0, 0)],
 )
 def test_what_a_car_gave_is_told_apart(reads: Sequence[str], right: int, others: int) -> None:
-    car = Car("a.png", "AB12", tuple(reads), ("AB1Z", "AB12"))
+    car = Car("a.png", "AB12", tuple(reads), ("AB1Z", "AB12"), mbit_s=4.0)
     assert (car.right, len(car.others), car.single_right) == (right, others, True)
 
 
@@ -90,6 +94,7 @@ def test_what_a_car_gave_is_told_apart(reads: Sequence[str], right: int, others:
         (["--stills", "none.csv"], "none.csv: the truth cannot be read: No such file or directory"),
         (["--stills", "lot.csv", "--cars", "0"], "--cars should be 1 or more (see --help)"),
         (["--stills", "lot.csv", "--end-px", "20"], "--end-px should be 55 or more (see --help)"),
+        (["--stills", "lot.csv", "--rate-factor", "60"], "--rate-factor should be 0 to 51 (see --help)"),
         (["--stills", "gone.csv"], "lot/1.png: no picture that can be read"),
         (["--stills", "small.csv"], "small.csv: no picture with one plate of 55 px and a sure text"),
     ],
