@@ -1,6 +1,6 @@
 """The durable queue between the cameras and the network."""
 
-from edge_agent.outbox.bounds import MOST_OF_DISK, Bounds, Gone
+from edge_agent.outbox.bounds import IMAGES_AT_ONCE, MOST_OF_DISK, RECEIPTS_AT_ONCE, Bounds, Gone
 from edge_agent.outbox.file import is_empty, sync
 from edge_agent.outbox.outbox import Outbox
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
@@ -8,7 +8,9 @@ from edge_agent.outbox.salvage import kept_beside
 from edge_agent.outbox.status import OutboxStatus, check_pages, contents, read_purges, read_status, why_not_ours
 
 __all__ = [
+    "IMAGES_AT_ONCE",
     "MOST_OF_DISK",
+    "RECEIPTS_AT_ONCE",
     "Bounds",
     "Entry",
     "Gap",

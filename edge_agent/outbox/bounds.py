@@ -19,6 +19,9 @@ MOST_OF_DISK = 0.5
 PORTION, PORTION_BYTES = 1000, 500_000
 """Reads, or pictures, that leave in one transaction, and their bytes: the log always has room for twice as much."""
 
+RECEIPTS_AT_ONCE, IMAGES_AT_ONCE = 100, 10
+"""Reads and pictures of about that size, which nobody looks at before a receipt lets them go."""
+
 _LEAVE_FREE, _LEAVE_FREE_BYTES = 0.05, 1_000_000
 """Of the quota, and at most: made free at once, so that a full outbox does not stop to delete for each read."""
 

@@ -25,6 +25,7 @@ from edge_agent.outbox import encryption, images, salvage
 from edge_agent.outbox.ages import Ages
 from edge_agent.outbox.bounds import (
     PORTION_BYTES,
+    RECEIPTS_AT_ONCE,
     ROW_OVERHEAD_BYTES,
     Bounds,
     Gone,
@@ -60,8 +61,6 @@ _PENDING = (
     " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq) ORDER BY seq LIMIT ?"
 )
 EXPIRE_WITHIN_S = 5.0
-RECEIPTS_AT_ONCE = 100
-"""For the log that is kept on a full disk."""
 
 
 class Outbox:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.outbox.bounds import Bounds
+from edge_agent.outbox.bounds import PORTION_BYTES, Bounds
 from edge_agent.outbox.file import BUSY_S, NEARLY_FULL_BELOW_BYTES, Connection, free_bytes, in_order
 from edge_agent.outbox.log import is_unused, log_bytes
 
@@ -19,7 +19,7 @@ _LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
 """That the log may have, or a part of the quota: it takes its room on the disk too."""
 
 _LOG_PART = 8
-_KEPT_BYTES = (1024 * 1024, 2 * 1024 * 1024)
+_KEPT_BYTES = (2 * PORTION_BYTES, 4 * PORTION_BYTES)
 """That an empty log keeps at least and at most: what leaves at once must fit twice."""
 
 _SPARE_BYTES, _FILLED = 64 * 1024, 1.25

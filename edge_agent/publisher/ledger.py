@@ -11,15 +11,12 @@ from uuid import UUID
 from edge_agent.contract.receipt import decode_receipt
 from edge_agent.domain import ImageKey, ReadKey, counted
 from edge_agent.errors import ContractError
-from edge_agent.outbox import Gap, ImageRow, Row
+from edge_agent.outbox import IMAGES_AT_ONCE, RECEIPTS_AT_ONCE, Gap, ImageRow, Row
 
 _log = logging.getLogger(__name__)
 
 Confirm = Literal["store", "broker"]
 """Whose word deletes a read: the central store's receipt, or just the broker's acknowledgement."""
-
-RECEIPTS_AT_ONCE, IMAGES_AT_ONCE = 100, 10
-"""That one commit lets go: what the outbox's log takes for it must be there on a full disk too."""
 
 
 class Settles(Protocol):
