@@ -26,6 +26,11 @@ _SUMMED_BYTES = 24
 _CHECKED_BYTES = 8
 """Of a frame's header, before its page."""
 
+_PART_BYTES = 1 << 20
+
+_INDEX_BYTES, _INDEX_SALTS = 48, slice(32, 40)
+"""Of each of the two headers that the index beside the log begins with, and what the log's frames have there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -43,7 +48,7 @@ def read_log(path: Path) -> Log:
     """
     try:
         with path.open("rb") as file:
-            return _read(file)
+            return _read(file, path)
     except OSError:
         return Log({}, is_damaged=False)
 
@@ -57,12 +62,12 @@ def is_unused(path: Path) -> bool:
     """Whether nothing was written into a log since it was emptied: it may keep room on the disk, of zeros."""
     try:
         with path.open("rb") as file:
-            return not any(file.read(_HEADER.size))
+            return all(part.count(0) == len(part) for part in iter(lambda: file.read(_PART_BYTES), b""))
     except OSError:
         return True
 
 
-def _read(file: IO[bytes]) -> Log:
+def _read(file: IO[bytes], path: Path) -> Log:
     header, start = file.read(_HEADER.size), _HEADER.size
     whole = iter(lambda: file.read(_FRAME.size + PAGE_BYTES), b"")  # one by one: what a reader held up may be large
     frame = next(whole, b"")
@@ -73,7 +78,8 @@ def _read(file: IO[bytes]) -> Log:
     begins = bool(words) and _summed(header[:_SUMMED_BYTES], [0, 0], words) == (sum1, sum2)
     if not begins:  # it was on the disk before the frames: they tell what it said
         words = _MAGIC[_LITTLE if sys.byteorder == "little" else _BIG]
-        salts = list(_FRAME.unpack_from(frame)[2:4])
+        salts = list(_salts(path) or _FRAME.unpack_from(frame)[2:4])
+    most_pages = _most_pages(path)
     before = [sum1, sum2]
     frames: list[tuple[int, bool, int]] = []  # number of the page, whether it ends a commit, where the page begins
     sound, behind = 0, 0  # frames up to the last commit before the first damage; commits behind it
@@ -81,7 +87,8 @@ def _read(file: IO[bytes]) -> Log:
     while len(frame) == _FRAME.size + PAGE_BYTES:
         number, size, *its_salts, sum1, sum2 = _FRAME.unpack_from(frame)
         checked = frame[:_CHECKED_BYTES] + frame[_FRAME.size :]
-        is_first = not begins and start == _HEADER.size  # nothing is left to check it by
+        # Of the first one behind a damaged header no more can be told.
+        is_first = not begins and start == _HEADER.size and 0 < number <= most_pages
         if its_salts == salts and (is_first or _summed(checked, before, words) == (sum1, sum2)):
             frames.append((number, size > 0, start + _FRAME.size))
             if size and is_damaged:
@@ -98,6 +105,25 @@ def _read(file: IO[bytes]) -> Log:
         sound = max(k for k, (_, ends, _) in enumerate(frames, start=1) if ends)
     last = {number: place for number, _, place in frames[:sound]}
     return Log({number: _page(file, place) for number, place in last.items()}, is_damaged)
+
+
+def _salts(path: Path) -> tuple[int, int] | None:
+    """What the index beside a log says that its frames have: those of before it last began anew have others."""
+    try:
+        with path.with_name(f"{path.name.removesuffix('-wal')}-shm").open("rb") as file:
+            first, second = file.read(_INDEX_BYTES), file.read(_INDEX_BYTES)
+    except OSError:
+        return None
+    if len(second) < _INDEX_BYTES or first != second or not any(first):
+        return None
+    one, two = struct.unpack(">2I", first[_INDEX_SALTS])
+    return one, two
+
+
+def _most_pages(path: Path) -> int:
+    """That an outbox can have with what is in its log."""
+    outbox = path.with_name(path.name.removesuffix("-wal"))
+    return outbox.stat().st_size // PAGE_BYTES + path.stat().st_size // PAGE_BYTES
 
 
 def _page(file: IO[bytes], place: int) -> bytes:

@@ -4,6 +4,7 @@ SQLite reaches a table's rows from its first page down. In the copy every page i
 new first page: so rows come also from pages to which no way leads any more.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Self
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.outbox.file import PAGE_BYTES, SALT_BYTES, Connection, connect, is_damage
+from edge_agent.outbox.file import PAGE_BYTES, SALT_BYTES, Connection, connect, free_bytes, is_damage
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.schema import is_ours, prepare
 
@@ -121,6 +122,8 @@ class Mended:
     def _make(self) -> None:
         log = read_log(self._source.with_name(f"{self._source.name}-wal"))
         size = max(self._source.stat().st_size, PAGE_BYTES * max(log.pages, default=0))
+        if free_bytes(self.path.parent) < size:  # else it would take from everyone what there is, and then fail
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with closing(self.connect()) as new:
             new.execute("PRAGMA journal_mode = OFF")

@@ -1,6 +1,7 @@
 """The write-ahead log of an outbox that was killed: torn ends are none of our loss, damage is seen and mended."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -61,6 +62,44 @@ def test_a_damaged_header_of_the_log_costs_nothing(
         assert len(outbox.take(limit=99)) == 30
         assert outbox.append([Note()]) == (31,)
     assert len(kept(path)) == 1
+
+
+@pytest.mark.parametrize("content", ["zeros", "noise"])
+@pytest.mark.parametrize("size", [36, 48, 56, 512, 4096])
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_damaged_beginning_of_the_log_costs_no_more_than_its_first_pages(
+    path: Path, clock: Clock, key: bytes | None, size: int, content: str
+) -> None:
+    killed(path, clock, key=key, appends=30)
+    log = path.with_name("outbox.db-wal")
+    with log.open("rb+") as file:
+        file.write(bytes(size) if content == "zeros" else Random(size).randbytes(size))
+    damaged = log.read_bytes()
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert len(outbox.take(limit=99)) >= 28
+        assert outbox.append([Note()]) == (31,)
+    (copy,) = path.parent.glob("outbox.db.damaged-*-wal")
+    assert copy.read_bytes() == damaged
+    assert all(one.stat().st_size < 5_000_000 for one in path.parent.iterdir())
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("size", [32, 56, 512, 4096])
+@pytest.mark.parametrize("has_index", [True, False])
+def test_noise_in_a_log_that_is_not_in_use_costs_nothing(
+    path: Path, clock: Clock, key: bytes | None, size: int, *, has_index: bool
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        outbox.append([Note() for _ in range(30)])
+    if not has_index:
+        path.with_name("outbox.db-shm").unlink()
+    with path.with_name("outbox.db-wal").open("rb+") as file:
+        file.write(Random(size).randbytes(size))
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert len(outbox.take(limit=99)) == 30
+        assert outbox.take_gaps(limit=9) == []
+        assert outbox.append([Note()]) == (31,)
+    assert kept(path) == []
 
 
 @pytest.mark.parametrize("left", [24, 2000, 4119])
