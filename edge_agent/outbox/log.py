@@ -6,14 +6,16 @@ The format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 import functools
 import struct
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.outbox.file import PAGE_BYTES
+from edge_agent.outbox.file import PAGE_BYTES, connect, is_damage
 
 _LITTLE, _BIG = 0x377F0682, 0x377F0683
 _MAGIC = {_LITTLE: "<u4", _BIG: ">u4"}
@@ -65,6 +67,24 @@ def is_unused(path: Path) -> bool:
             return all(part.count(0) == len(part) for part in iter(lambda: file.read(_PART_BYTES), b""))
     except OSError:
         return True
+
+
+def belongs(log: Path, path: Path, key: bytes | None) -> bool:
+    """Whether a log may be an outbox's: with it every count goes on, and its pages have the file's salt.
+
+    SQLite lays any log over any file. Nobody may be writing.
+    """
+    if is_unused(log):
+        return True
+    counts: list[dict[str, int]] = []
+    for without_log in (True, False):
+        try:
+            with closing(connect(path, key, read_only=True, unshared=without_log)) as connection:
+                counts.append(dict(connection.execute("SELECT owner, last_seq FROM counter WHERE owner != ''")))
+        except (sqlite.Error, UnicodeDecodeError) as error:
+            return not (counts and key is not None and is_damage(error))
+    before, after = counts
+    return all(after.get(owner, -1) >= last for owner, last in before.items())
 
 
 def _read(file: IO[bytes], path: Path) -> Log:

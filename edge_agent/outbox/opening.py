@@ -10,7 +10,7 @@ from edge_agent.domain import Now, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
 from edge_agent.outbox.file import Connection, close, code_of, connect, explained, free_bytes
-from edge_agent.outbox.log import read_log
+from edge_agent.outbox.log import belongs, read_log
 from edge_agent.outbox.schema import (
     check_header,
     check_integrity,
@@ -56,9 +56,16 @@ def _is_in_clear(kept: Path) -> bool:
 
 
 def _sound(path: Path, key: bytes | None, *, owner: str, now: Now) -> Connection:
-    """A connection; a damaged file is salvaged first."""
+    """A connection; a damaged file is salvaged first, and a log of another file is put aside."""
+    log = path.with_name(f"{path.name}-wal")
     try:
-        if not read_log(path.with_name(f"{path.name}-wal")).is_damaged:
+        if not read_log(log).is_damaged:
+            if not belongs(log, path, key):
+                kept = salvage.put_aside(log, path, now=now())
+                _log.error(
+                    "outbox %s: the log beside it is older than the file, or another outbox's: what it holds is not"
+                    " sent; kept as %s", path, kept,
+                )  # fmt: skip
             return _connected(path, key)
     except OutboxDamaged:
         pass

@@ -65,7 +65,7 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
     Salt is what an encrypted file began with when it was opened last. A power cut leaves the damaged file where it
     was, or a new one that is complete.
     """
-    kept = path.with_name(f"{path.name}.damaged-{now.utc:%Y%m%dT%H%M%SZ}")
+    kept = _kept(path, now)
     building = path.with_name(f"{path.name}.salvaging")
     try:
         os.close(os.open(building, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -95,6 +95,22 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
         _sweep(path)
     finish(path)
     return Salvaged(reads, images, images_left, kept)
+
+
+def put_aside(log: Path, path: Path, *, now: Stamp) -> Path:
+    """Keep a log that is not the outbox's as that of a damaged one, and return where. Raises OutboxError."""
+    kept = _log(_kept(path, now))
+    try:
+        path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+        log.rename(kept)
+        sync(path.parent)
+    except OSError as error:
+        raise OutboxError(f"outbox {log}: cannot be put aside: {error.strerror}") from None
+    return kept
+
+
+def _kept(path: Path, now: Stamp) -> Path:
+    return path.with_name(f"{path.name}.damaged-{now.utc:%Y%m%dT%H%M%SZ}")
 
 
 def kept_beside(path: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from edge_agent.domain import GapReason, Missing, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_full, is_in_use, why_unreadable
-from edge_agent.outbox.log import is_unused, read_log
+from edge_agent.outbox.log import belongs, is_unused, read_log
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
 
@@ -138,10 +138,11 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
     """A connection that only reads; none where nothing was ever written."""
     if (wrong := why_unreadable(path)) is not None:
         raise OutboxError(f"outbox {path}: {wrong}")
-    # SQLite would leave out what lies behind a damage; of one that is being written, this cannot be told.
-    if not is_in_use(path) and read_log(path.with_name(f"{path.name}-wal")).is_damaged:
-        raise OutboxDamaged(f"outbox {path}: is damaged; the service saves what it can when it starts")
     key = key_of(path, key)  # a plain one is encrypted when the service starts with a key, not before
+    # SQLite would leave out what lies behind a damage; of one that is being written, this cannot be told.
+    log = path.with_name(f"{path.name}-wal")
+    if not is_in_use(path) and (read_log(log).is_damaged or not belongs(log, path, key)):
+        raise OutboxDamaged(f"outbox {path}: is damaged; the service saves what it can when it starts")
     with explained(path, key), closing(_reading(path, key)) as connection:
         if is_new(connection):
             yield None

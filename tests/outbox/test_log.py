@@ -11,9 +11,9 @@ from tests.outbox.test_mending import KEY, Plate, kept, overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
 
-def killed(path: Path, clock: Clock, *, key: bytes | None, appends: int) -> None:
+def killed(path: Path, clock: Clock, *, key: bytes | None, appends: int, owner: str = OWNER) -> None:
     """Leave files as a kill does, with every append in the log."""
-    outbox = Outbox(path=path, now=clock, owner=OWNER, key=key)
+    outbox = Outbox(path=path, now=clock, owner=owner, key=key)
     outbox.open()
     for _ in range(appends):
         outbox.append([Plate()])
@@ -111,6 +111,30 @@ def test_a_commit_that_a_power_cut_tore_is_no_damage(path: Path, clock: Clock, l
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert len(outbox.take(limit=99)) == 29
     assert kept(path) == []
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize(("owner", "reads"), [(OWNER, 5), ("mpd/car-7", 5), ("mpd/car-7", 60)])
+def test_the_log_of_another_outbox_is_put_aside(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, *, key: bytes | None, owner: str, reads: int
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        outbox.append([Plate() for _ in range(30)])
+    other = path.parent.with_name("other") / "outbox.db"
+    killed(other, clock, key=key, appends=reads, owner=owner)
+    log = path.with_name("outbox.db-wal")
+    log.write_bytes(other.with_name("outbox.db-wal").read_bytes())
+    with pytest.raises(OutboxDamaged, match="the service saves what it can when it starts"):
+        read_status(path, key=key)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 31))
+        assert outbox.take_gaps(limit=9) == []
+        assert outbox.append([Plate()]) == (31,)
+    (copy,) = path.parent.glob("outbox.db.damaged-*")
+    assert copy.read_bytes() == other.with_name("outbox.db-wal").read_bytes()
+    (said,) = caplog.messages
+    assert "the log beside it is older than the file, or another outbox's: what it holds is not sent" in said
+    assert said.endswith(f"kept as {copy}")
 
 
 def test_where_the_log_is_lost_no_place_is_given_twice(path: Path, clock: Clock) -> None:
