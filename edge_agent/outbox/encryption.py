@@ -63,12 +63,12 @@ def key_of(path: Path, key: bytes | None) -> bytes | None:
 
 def _wrong(path: Path, mark: str, key: bytes | None) -> str:
     if key is None:
-        return "is encrypted, or damaged: state.key_file must name its key, or move the file away"
+        return f"is encrypted, or damaged: state.key_file must name its key, or move {path.name}* away"
     if mark:
         return f"is encrypted with another key than that of state.key_file, by {_mark_file(path).name}"
     return (
         f"does not open with the key of state.key_file, and {_mark_file(path).name}, which told whether it is its"
-        " key, is gone: name the right key, or move the file away"
+        f" key, is gone: name the right key, or move {path.name}* away"
     )
 
 

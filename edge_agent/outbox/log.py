@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.outbox.file import PAGE_BYTES, connect, is_damage
+from edge_agent.outbox.file import PAGE_BYTES, connect, is_damage, is_empty
 
 _LITTLE, _BIG = 0x377F0682, 0x377F0683
 _MAGIC = {_LITTLE: "<u4", _BIG: ">u4"}
@@ -46,7 +46,8 @@ def read_log(path: Path) -> Log:
     """Look at every frame of a log, also behind a damaged one; of what cannot be read SQLite says why.
 
     A power cut can tear the last transaction, which nobody was told of; but it was written after the others were on
-    the disk. So two commits behind a damaged frame were damaged later; and so was the header before any.
+    the disk. So two commits behind a damaged frame were damaged later; and so was the header before any, and a file
+    that is empty beside them.
     """
     try:
         with path.open("rb") as file:
@@ -70,21 +71,24 @@ def is_unused(path: Path) -> bool:
 
 
 def belongs(log: Path, path: Path, key: bytes | None) -> bool:
-    """Whether a log may be an outbox's: with it every count goes on, and its pages have the file's salt.
+    """Whether a log may be an outbox's: with it every count goes on, and it has the file's salt, or name.
 
-    SQLite lays any log over any file. Nobody may be writing.
+    SQLite lays any log over any file. An older log of the file that says nothing of the count is not told from its
+    own. Nobody may be writing.
     """
     if is_unused(log):
         return True
-    counts: list[dict[str, int]] = []
+    found: list[tuple[int, dict[str, int]]] = []
     for without_log in (True, False):
         try:
             with closing(connect(path, key, read_only=True, unshared=without_log)) as connection:
-                counts.append(dict(connection.execute("SELECT owner, last_seq FROM counter WHERE owner != ''")))
+                (name,) = connection.execute("PRAGMA application_id").fetchone()
+                counts = dict(connection.execute("SELECT owner, last_seq FROM counter WHERE owner != ''"))
+                found.append((name, counts))
         except (sqlite.Error, UnicodeDecodeError) as error:
-            return not (counts and key is not None and is_damage(error))
-    before, after = counts
-    return all(after.get(owner, -1) >= last for owner, last in before.items())
+            return not (found and key is not None and is_damage(error))
+    (name, before), (name_after, after) = found
+    return name == name_after and all(after.get(owner, -1) >= last for owner, last in before.items())
 
 
 def _read(file: IO[bytes], path: Path) -> Log:
@@ -123,6 +127,7 @@ def _read(file: IO[bytes], path: Path) -> Log:
     is_damaged = behind > (1 if begins else 0)
     if is_damaged:
         sound = max(k for k, (_, ends, _) in enumerate(frames, start=1) if ends)
+    is_damaged = is_damaged or (sound > 0 and is_empty(_outbox(path)))
     last = {number: place for number, _, place in frames[:sound]}
     return Log({number: _page(file, place) for number, place in last.items()}, is_damaged)
 
@@ -142,8 +147,11 @@ def _salts(path: Path) -> tuple[int, int] | None:
 
 def _most_pages(path: Path) -> int:
     """That an outbox can have with what is in its log."""
-    outbox = path.with_name(path.name.removesuffix("-wal"))
-    return outbox.stat().st_size // PAGE_BYTES + path.stat().st_size // PAGE_BYTES
+    return (_outbox(path).stat().st_size + path.stat().st_size) // PAGE_BYTES
+
+
+def _outbox(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix("-wal"))
 
 
 def _page(file: IO[bytes], place: int) -> bytes:

@@ -48,6 +48,7 @@ from edge_agent.outbox.file import (
     used_bytes,
 )
 from edge_agent.outbox.left import Left
+from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.opening import opened
 from edge_agent.outbox.room import Room
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, place_of, seal
@@ -99,7 +100,7 @@ class Outbox:
 
         Raises StateDirectoryError, OutboxBusy or OutboxError.
         """
-        was_empty = is_empty(self._path)
+        was_empty = is_empty(self._path) and is_unused(self._path.with_name(f"{self._path.name}-wal"))
         self._lock_file = lock(self._path)
         try:
             self._keep_to_the_disk()

@@ -7,6 +7,7 @@ the store, and only then it is sent. `kept` holds since which age of the outbox 
 """
 
 import functools
+import secrets
 from contextlib import closing
 from pathlib import Path
 
@@ -138,7 +139,10 @@ _STEPS = {
 def prepare(connection: Connection) -> None:
     """Make the tables, or bring those of an earlier version up to this one."""
     if is_new(connection):
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        name = secrets.randbelow(1 << 31)  # tells one outbox from another
+        connection.executescript(
+            f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {name}; COMMIT;"
+        )
     while (step := _STEPS.get(version := _version(connection))) is not None:
         connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
 
@@ -223,7 +227,7 @@ def check_ours(connection: Connection, path: Path) -> None:
     if version < min(_STEPS):
         raise OutboxUnusable(
             f"outbox {path}: its format is {version}, older than any that this program takes over: let the program"
-            " that wrote it deliver what is in it, or move the file away"
+            f" that wrote it deliver what is in it, or move {path.name}* away"
         )
 
 

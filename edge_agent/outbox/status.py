@@ -212,5 +212,5 @@ def why_not_ours(found: OutboxStatus, owner: str) -> str | None:
     held = f"{counted(waiting, 'read')}, {counted(found.images, 'picture')} and {counted(found.gaps, 'gap record')}"
     return (
         f"holds {held} of {found.owner}, which {owner} must not deliver: run it under that name until it is empty,"
-        " or move the file away and keep it"
+        " or move outbox.db* away and keep them"
     )

@@ -114,7 +114,9 @@ def test_a_commit_that_a_power_cut_tore_is_no_damage(path: Path, clock: Clock, l
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-@pytest.mark.parametrize(("owner", "reads"), [(OWNER, 5), ("mpd/car-7", 5), ("mpd/car-7", 60)])
+@pytest.mark.parametrize(
+    ("owner", "reads"), [(OWNER, 5), (OWNER, 30), (OWNER, 60), ("mpd/car-7", 5), ("mpd/car-7", 60)]
+)
 def test_the_log_of_another_outbox_is_put_aside(
     path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, *, key: bytes | None, owner: str, reads: int
 ) -> None:
@@ -135,6 +137,26 @@ def test_the_log_of_another_outbox_is_put_aside(
     (said,) = caplog.messages
     assert "the log beside it is older than the file, or another outbox's: what it holds is not sent" in said
     assert said.endswith(f"kept as {copy}")
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+@pytest.mark.parametrize("key", [None, KEY])
+def test_what_a_log_holds_is_saved_where_its_file_is_gone(
+    path: Path, clock: Clock, key: bytes | None, *, is_moved: bool
+) -> None:
+    killed(path, clock, key=key, appends=30)
+    log = path.with_name("outbox.db-wal").read_bytes()
+    if is_moved:
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+        with pytest.raises(OutboxDamaged, match="the service saves what it can when it starts"):
+            read_status(path, key=key)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert len(outbox.take(limit=99)) == 30
+        assert outbox.append([Note()])[0] > 30
+    (copy,) = path.parent.glob("outbox.db.damaged-*-wal")
+    assert copy.read_bytes() == log
 
 
 def test_where_the_log_is_lost_no_place_is_given_twice(path: Path, clock: Clock) -> None:
