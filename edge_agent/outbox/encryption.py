@@ -45,8 +45,9 @@ def key_of(path: Path, key: bytes | None) -> bytes | None:
     What may have another key is for a person: taken for damage, it would be put aside.
     """
     try:
+        log = path.with_name(f"{path.name}-wal")
         if not path.stat().st_size:
-            return key
+            return None if is_log_in_clear(log) else key
         if is_plain(path):
             return None
         mark, _ = _marked(path)
@@ -54,7 +55,7 @@ def key_of(path: Path, key: bytes | None) -> bytes | None:
             return None
         if key is not None and (mark == _mark(key) or _opens(path, key)):
             return key
-        if key is not None and not mark and _has_plain_pages(path):
+        if key is not None and not mark and (_has_plain_pages(path) or is_log_in_clear(log)):
             return None
     except OSError as error:
         raise OutboxError(f"outbox {error.filename or path}: cannot be read: {error.strerror}") from None

@@ -88,7 +88,7 @@ def belongs(log: Path, path: Path, key: bytes | None) -> bool:
         except (sqlite.Error, UnicodeDecodeError) as error:
             return not (found and key is not None and is_damage(error))
     (name, before), (name_after, after) = found
-    return name == name_after and all(after.get(owner, -1) >= last for owner, last in before.items())
+    return name in (0, name_after) and all(after.get(owner, -1) >= last for owner, last in before.items())
 
 
 def _read(file: IO[bytes], path: Path) -> Log:
@@ -146,8 +146,8 @@ def _salts(path: Path) -> tuple[int, int] | None:
 
 
 def _most_pages(path: Path) -> int:
-    """That an outbox can have with what is in its log."""
-    return (_outbox(path).stat().st_size + path.stat().st_size) // PAGE_BYTES
+    """That an outbox can have with what is in its log; the log may lie there alone."""
+    return sum(one.stat().st_size for one in (_outbox(path), path) if one.exists()) // PAGE_BYTES
 
 
 def _outbox(path: Path) -> Path:

@@ -15,6 +15,7 @@ from edge_agent.outbox.schema import (
     check_header,
     check_integrity,
     check_ours,
+    give_name,
     is_outdated,
     look,
     prepare,
@@ -39,10 +40,11 @@ def opened(path: Path, *, key: bytes | None, owner: str, now: Now) -> Connection
     if encryption.key_of(path, key) is None and key is not None:
         _sound(path, None, owner=owner, now=now).close()
         encryption.encrypt(path, key)
+    connection = _sound(path, key, owner=owner, now=now)
     if key is not None and (in_clear := [one for one in salvage.kept_beside(path) if _is_in_clear(one)]):
         salvage.erase(in_clear)
         _log.warning("outbox %s: damaged files beside it were in clear: erased", path)
-    return _sound(path, key, owner=owner, now=now)
+    return connection
 
 
 def _is_in_clear(kept: Path) -> bool:
@@ -107,6 +109,7 @@ def _prepare(connection: Connection, path: Path) -> None:
             )
         prepare(connection)
         with suppress(sqlite.Error):  # no room, or another program reads: at the next start
+            give_name(connection)
             put_in_order(connection)
     except sqlite.Error as error:
         if code_of(error) in _NOT_AS_IT_WAS:

@@ -1,6 +1,7 @@
 """What can still be read of a damaged outbox goes into a new one; the damaged file is kept."""
 
 import errno
+import itertools
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -99,7 +100,9 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
 
 def put_aside(log: Path, path: Path, *, now: Stamp) -> Path:
     """Keep a log that is not the outbox's as that of a damaged one, and return where. Raises OutboxError."""
-    kept = _log(_kept(path, now))
+    first = _kept(path, now)
+    names = (first.with_name(f"{first.name}-{number}") if number > 1 else first for number in itertools.count(1))
+    kept = next(one for one in map(_log, names) if not one.exists())
     try:
         path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         log.rename(kept)

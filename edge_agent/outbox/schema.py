@@ -139,12 +139,15 @@ _STEPS = {
 def prepare(connection: Connection) -> None:
     """Make the tables, or bring those of an earlier version up to this one."""
     if is_new(connection):
-        name = secrets.randbelow(1 << 31)  # tells one outbox from another
-        connection.executescript(
-            f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {name}; COMMIT;"
-        )
+        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     while (step := _STEPS.get(version := _version(connection))) is not None:
         connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
+
+
+def give_name(connection: Connection) -> None:
+    """Let the file have a number that tells it from another outbox."""
+    if connection.execute("PRAGMA application_id").fetchone() == (0,):
+        connection.execute(f"PRAGMA application_id = {1 + secrets.randbelow((1 << 31) - 1)}")
 
 
 def put_in_order(connection: Connection) -> None:

@@ -1,9 +1,11 @@
 """The write-ahead log of an outbox that was killed: torn ends are none of our loss, damage is seen and mended."""
 
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
 import pytest
+from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxDamaged
 from edge_agent.outbox import Outbox, contents, read_status
@@ -134,9 +136,52 @@ def test_the_log_of_another_outbox_is_put_aside(
         assert outbox.append([Plate()]) == (31,)
     (copy,) = path.parent.glob("outbox.db.damaged-*")
     assert copy.read_bytes() == other.with_name("outbox.db-wal").read_bytes()
-    (said,) = caplog.messages
+    if key is None:
+        Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
+        assert list(path.parent.glob("outbox.db.damaged-*")) == []  # it was in clear
+    said = caplog.messages[0]
     assert "the log beside it is older than the file, or another outbox's: what it holds is not sent" in said
     assert said.endswith(f"kept as {copy}")
+
+
+def test_logs_that_are_put_aside_at_one_time_are_all_kept(path: Path, clock: Clock) -> None:
+    for _ in range(3):
+        killed(other := path.parent.with_name("other") / "outbox.db", clock, key=None, appends=5)
+        log = other.with_name("outbox.db-wal").read_bytes()
+        with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+            outbox.append([Plate()])
+        path.with_name("outbox.db-wal").write_bytes(log)
+        with Outbox(path=path, now=clock, owner=OWNER):
+            assert any(one.read_bytes() == log for one in path.parent.glob("outbox.db.damaged-*"))
+    assert len(list(path.parent.glob("outbox.db.damaged-*"))) == 3
+
+
+@pytest.mark.parametrize("noise_bytes", [None, 4096])
+def test_what_a_plain_log_holds_is_saved_when_a_key_comes(
+    path: Path, clock: Clock, noise_bytes: int | None
+) -> None:
+    killed(path, clock, key=None, appends=30)
+    if noise_bytes is None:
+        path.write_bytes(b"")
+    else:
+        overwrite(path, 0, noise_bytes)
+    with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
+        assert len(outbox.take(limit=99)) == 30
+    assert not any(one.stat().st_size for one in path.parent.glob("outbox.db.damaged-*"))  # they were in clear
+
+
+def test_an_outbox_without_a_name_gets_one(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note()])
+    with closing(sqlite.connect(path)) as connection:
+        connection.create_function("checksum", -1, lambda *_: 0)
+        connection.execute("PRAGMA application_id = 0")
+    killed(path, clock, key=None, appends=3)  # its name is in the log alone
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert len(outbox.take(limit=9)) == 4
+    with closing(sqlite.connect(path)) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() != (0,)
+    assert kept(path) == []
 
 
 @pytest.mark.parametrize("is_moved", [True, False])
