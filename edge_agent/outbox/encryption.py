@@ -26,10 +26,11 @@ from edge_agent.outbox.file import (
     connect,
     explained,
     is_damage,
+    log_of,
     overwrite_open,
     sync,
 )
-from edge_agent.outbox.log import read_log
+from edge_agent.outbox.log import raw_pages
 from edge_agent.outbox.schema import look
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def key_of(path: Path, key: bytes | None) -> bytes | None:
     What may have another key is for a person: taken for damage, it would be put aside.
     """
     try:
-        log = path.with_name(f"{path.name}-wal")
+        log = log_of(path)
         if not path.stat().st_size:
             return None if is_log_in_clear(log) else key
         if is_plain(path):
@@ -107,8 +108,8 @@ def _marked(path: Path) -> tuple[str, bytes | None]:
 
 
 def is_log_in_clear(path: Path) -> bool:
-    """Whether a log holds a page that is plain."""
-    return _plain_pages(read_log(path).pages.values()) > 0
+    """Whether a log holds a page that is plain, also where SQLite would not read it. Raises OSError."""
+    return path.exists() and _plain_pages(raw_pages(path)) > 0
 
 
 def _pages(path: Path) -> Iterator[bytes]:
@@ -150,12 +151,12 @@ def _opens(path: Path, key: bytes) -> bool:
     return True
 
 
-def confirm(path: Path, key: bytes | None) -> None:
+def confirm(path: Path, key: bytes | None, connection: Connection) -> None:
     """Write the mark of the key that has opened the file; a plain one has none. Raises OutboxError."""
     try:
         if key is None:
             _mark_file(path).unlink(missing_ok=True)
-        elif _marked(path) != (marked := (_mark(key), _salt(path))):
+        elif _marked(path) != (marked := (_mark(key), _salt(connection))):
             _write(_mark_file(path), f"{marked[0]} {marked[1].hex()}")
     except OSError as error:
         raise OutboxError(f"outbox {path}: the mark of its key cannot be written: {error.strerror}") from None
@@ -169,9 +170,10 @@ def _mark(key: bytes) -> str:
     return hashlib.sha256(b"edge-agent outbox key" + key).hexdigest()[:32]
 
 
-def _salt(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(SALT_BYTES)
+def _salt(connection: Connection) -> bytes:
+    """Of the file, which may not be opened beside its connection: to close it would end SQLite's locks on it."""
+    (salt,) = connection.execute("PRAGMA cipher_salt").fetchone()
+    return bytes.fromhex(salt)
 
 
 def _write(path: Path, text: str) -> None:

@@ -66,6 +66,19 @@ def close(connection: Connection, path: Path, key: bytes | None) -> None:
         connection.close()
 
 
+def checkpoint(connection: Connection, mode: str) -> tuple[bool, int]:
+    """Write the log into the file, and tell whether that went, and how many frames the log had.
+
+    Where another program reads it does not, and is not waited for.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        is_busy, frames, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return not is_busy, int(frames)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
+
+
 def in_memory() -> Connection:
     """A database of its own that no file holds."""
     connection = sqlite.connect(":memory:")
@@ -100,11 +113,16 @@ def used_bytes(connection: Connection) -> int:
 def in_place(path: Path) -> tuple[tuple[int, int], ...]:
     """Which files stand where the outbox's and its log's should: device and inode of each that is there."""
     found = []
-    for one in (path, path.with_name(f"{path.name}-wal")):
+    for one in (path, log_of(path)):
         with suppress(OSError):
             what = one.stat()
             found.append((what.st_dev, what.st_ino))
     return tuple(found)
+
+
+def log_of(path: Path) -> Path:
+    """Where SQLite writes what is new before the file."""
+    return path.with_name(f"{path.name}-wal")
 
 
 def is_empty(path: Path) -> bool:

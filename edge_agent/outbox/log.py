@@ -4,24 +4,30 @@ The format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 """
 
 import functools
+import itertools
+import os
+import secrets
 import struct
 import sys
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.outbox.file import PAGE_BYTES, connect, is_damage, is_empty
+from edge_agent.outbox.file import PAGE_BYTES, is_empty
 
 _LITTLE, _BIG = 0x377F0682, 0x377F0683
+_NATIVE = _LITTLE if sys.byteorder == "little" else _BIG
 _MAGIC = {_LITTLE: "<u4", _BIG: ">u4"}
 """How the words are laid that are summed."""
 
 _HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")
+_VERSION, _NUMBER = 3_007_000, 4
+"""Of the format, and where the header has the first salt."""
+
 _SUMMED_BYTES = 24
 """Of the log's header, before its sum."""
 
@@ -65,30 +71,50 @@ def is_unused(path: Path) -> bool:
     """Whether nothing was written into a log since it was emptied: it may keep room on the disk, of zeros."""
     try:
         with path.open("rb") as file:
+            file.seek(_HEADER.size)
             return all(part.count(0) == len(part) for part in iter(lambda: file.read(_PART_BYTES), b""))
     except OSError:
         return True
 
 
-def belongs(log: Path, path: Path, key: bytes | None) -> bool:
-    """Whether a log may be an outbox's: with it every count goes on, and it has the file's salt, or name.
+def number_of(path: Path) -> int | None:
+    """What a log's frames have for their first salt; None where its header says nothing, and SQLite no frame is."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER.size)
+    except OSError:
+        return None
+    return _HEADER.unpack(header)[_NUMBER] if _begins(header) else None
 
-    SQLite lays any log over any file. An older log of the file that says nothing of the count is not told from its
-    own. Nobody may be writing.
-    """
-    if is_unused(log):
-        return True
-    found: list[tuple[int, dict[str, int]]] = []
-    for without_log in (True, False):
-        try:
-            with closing(connect(path, key, read_only=True, unshared=without_log)) as connection:
-                (name,) = connection.execute("PRAGMA application_id").fetchone()
-                counts = dict(connection.execute("SELECT owner, last_seq FROM counter WHERE owner != ''"))
-                found.append((name, counts))
-        except (sqlite.Error, UnicodeDecodeError) as error:
-            return not (found and key is not None and is_damage(error))
-    (name, before), (name_after, after) = found
-    return name in (0, name_after) and all(after.get(owner, -1) >= last for owner, last in before.items())
+
+def begin_log(path: Path, number: int) -> None:
+    """Write the header of a log without frames; whatever there may be is none of its frames. Raises OSError."""
+    said = struct.pack(f">{_SUMMED_BYTES // 4}I", _NATIVE, _VERSION, PAGE_BYTES, 1, number, secrets.randbits(32))
+    sums = _summed(said, [0, 0], _MAGIC[_NATIVE])
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # SQLite does not read the header of a log that has nothing behind it.
+        os.pwrite(file, said + struct.pack(">2I", *sums) + bytes(_FRAME.size), 0)
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def raw_pages(path: Path) -> Iterator[bytes]:
+    """Whatever lies where a log has pages, of any frame. Raises OSError."""
+    with path.open("rb") as file:
+        file.seek(_HEADER.size)
+        while len(frame := file.read(_FRAME.size + PAGE_BYTES)) == _FRAME.size + PAGE_BYTES:
+            yield frame[_FRAME.size :]
+
+
+def _begins(header: bytes) -> bool:
+    """Whether a log's header is one."""
+    if len(header) < _HEADER.size:
+        return False
+    magic, *_, sum1, sum2 = _HEADER.unpack(header)
+    words = _MAGIC.get(magic, "")
+    return bool(words) and _summed(header[:_SUMMED_BYTES], [0, 0], words) == (sum1, sum2)
 
 
 def _read(file: IO[bytes], path: Path) -> Log:
@@ -99,10 +125,10 @@ def _read(file: IO[bytes], path: Path) -> Log:
         return Log({}, is_damaged=False)
     magic, _format, _page_bytes, _number, *salts, sum1, sum2 = _HEADER.unpack(header)
     words = _MAGIC.get(magic, "")
-    begins = bool(words) and _summed(header[:_SUMMED_BYTES], [0, 0], words) == (sum1, sum2)
+    begins = _begins(header)
     if not begins:  # it was on the disk before the frames: they tell what it said
-        words = _MAGIC[_LITTLE if sys.byteorder == "little" else _BIG]
-        salts = list(_salts(path) or _FRAME.unpack_from(frame)[2:4])
+        words = _MAGIC[_NATIVE]
+        salts = list(_indexed_salts(path) or _salts_of_frames(path))
     most_pages = _most_pages(path)
     before = [sum1, sum2]
     frames: list[tuple[int, bool, int]] = []  # number of the page, whether it ends a commit, where the page begins
@@ -132,19 +158,6 @@ def _read(file: IO[bytes], path: Path) -> Log:
     return Log({number: _page(file, place) for number, place in last.items()}, is_damaged)
 
 
-def _salts(path: Path) -> tuple[int, int] | None:
-    """What the index beside a log says that its frames have: those of before it last began anew have others."""
-    try:
-        with path.with_name(f"{path.name.removesuffix('-wal')}-shm").open("rb") as file:
-            first, second = file.read(_INDEX_BYTES), file.read(_INDEX_BYTES)
-    except OSError:
-        return None
-    if len(second) < _INDEX_BYTES or first != second or not any(first):
-        return None
-    one, two = struct.unpack(">2I", first[_INDEX_SALTS])
-    return one, two
-
-
 def _most_pages(path: Path) -> int:
     """That an outbox can have with what is in its log; the log may lie there alone."""
     return sum(one.stat().st_size for one in (_outbox(path), path) if one.exists()) // PAGE_BYTES
@@ -152,6 +165,30 @@ def _most_pages(path: Path) -> int:
 
 def _outbox(path: Path) -> Path:
     return path.with_name(path.name.removesuffix("-wal"))
+
+
+def _indexed_salts(path: Path) -> tuple[int, int] | None:
+    """What the index beside a log says that its frames have: those of before it last began anew have others.
+
+    This process must have no connection: to close any descriptor of the index ends SQLite's locks on it.
+    """
+    try:
+        with path.with_name(f"{path.name.removesuffix('-wal')}-shm").open("rb") as file:
+            first, second = file.read(_INDEX_BYTES), file.read(_INDEX_BYTES)
+    except OSError:
+        return None
+    if len(second) < _INDEX_BYTES or first != second or not any(first[_INDEX_SALTS]):
+        return None
+    one, two = struct.unpack(">2I", first[_INDEX_SALTS])
+    return one, two
+
+
+def _salts_of_frames(path: Path) -> tuple[int, int]:
+    """Of the first two that have the same, or the first; those of before the log last began anew lie behind."""
+    with path.open("rb") as file:
+        starts = range(_HEADER.size, path.stat().st_size - _FRAME.size, _FRAME.size + PAGE_BYTES)
+        every = [_FRAME.unpack(os.pread(file.fileno(), _FRAME.size, start))[2:4] for start in starts]
+    return next((one for one, two in itertools.pairwise(every) if one == two and any(one)), every[0])
 
 
 def _page(file: IO[bytes], place: int) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.outbox.file import PAGE_BYTES, SALT_BYTES, Connection, connect, free_bytes, is_damage
+from edge_agent.outbox.file import PAGE_BYTES, SALT_BYTES, Connection, connect, free_bytes, is_damage, log_of
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.schema import is_ours, prepare
 
@@ -120,7 +120,7 @@ class Mended:
                     ).fetchall()
 
     def _make(self) -> None:
-        log = read_log(self._source.with_name(f"{self._source.name}-wal"))
+        log = read_log(log_of(self._source))
         size = max(self._source.stat().st_size, PAGE_BYTES * max(log.pages, default=0))
         if free_bytes(self.path.parent) < size:  # else it would take from everyone what there is, and then fail
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))

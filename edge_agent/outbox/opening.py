@@ -9,13 +9,13 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import Now, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
-from edge_agent.outbox.file import Connection, close, code_of, connect, explained, free_bytes
-from edge_agent.outbox.log import belongs, read_log
+from edge_agent.outbox.file import Connection, close, code_of, connect, explained, free_bytes, log_of
+from edge_agent.outbox.log import read_log
+from edge_agent.outbox.pairing import begin, belongs, check_near, name_anew
 from edge_agent.outbox.schema import (
     check_header,
     check_integrity,
     check_ours,
-    give_name,
     is_outdated,
     look,
     prepare,
@@ -59,7 +59,7 @@ def _is_in_clear(kept: Path) -> bool:
 
 def _sound(path: Path, key: bytes | None, *, owner: str, now: Now) -> Connection:
     """A connection; a damaged file is salvaged first, and a log of another file is put aside."""
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path)
     try:
         if not read_log(log).is_damaged:
             if not belongs(log, path, key):
@@ -68,7 +68,7 @@ def _sound(path: Path, key: bytes | None, *, owner: str, now: Now) -> Connection
                     "outbox %s: the log beside it is older than the file, or another outbox's: what it holds is not"
                     " sent; kept as %s", path, kept,
                 )  # fmt: skip
-            return _connected(path, key)
+            return _connected(path, key, name=begin(log, path, key))
     except OutboxDamaged:
         pass
     found = salvage.salvage(path, key, salt=encryption.salt_of(path), owner=owner, now=now())
@@ -78,10 +78,10 @@ def _sound(path: Path, key: bytes | None, *, owner: str, now: Now) -> Connection
         " damaged file is kept as %s", path,
         counted(found.reads, "read"), counted(found.images, "picture"), left, found.kept,
     )  # fmt: skip
-    return _connected(path, key)
+    return _connected(path, key, name=0)
 
 
-def _connected(path: Path, key: bytes | None) -> Connection:
+def _connected(path: Path, key: bytes | None, *, name: int) -> Connection:
     with explained(path, key):
         check_header(path)
         look(path, key)
@@ -94,6 +94,11 @@ def _connected(path: Path, key: bytes | None) -> Connection:
             _prepare(connection, path)
             check_integrity(connection, path)
             check_sense(connection, path)
+            is_named = False
+            with suppress(sqlite.Error):  # no room: at the next start
+                is_named = name_anew(connection, path)
+            if not is_named:
+                check_near(path, name)
         except BaseException:
             close(connection, path, key)
             raise
@@ -109,7 +114,6 @@ def _prepare(connection: Connection, path: Path) -> None:
             )
         prepare(connection)
         with suppress(sqlite.Error):  # no room, or another program reads: at the next start
-            give_name(connection)
             put_in_order(connection)
     except sqlite.Error as error:
         if code_of(error) in _NOT_AS_IT_WAS:

@@ -44,6 +44,7 @@ from edge_agent.outbox.file import (
     in_place,
     is_empty,
     lock,
+    log_of,
     note_count,
     used_bytes,
 )
@@ -100,13 +101,13 @@ class Outbox:
 
         Raises StateDirectoryError, OutboxBusy or OutboxError.
         """
-        was_empty = is_empty(self._path) and is_unused(self._path.with_name(f"{self._path.name}-wal"))
+        was_empty = is_empty(self._path) and is_unused(log_of(self._path))
         self._lock_file = lock(self._path)
         try:
             self._keep_to_the_disk()
             self._connection = opened(self._path, key=self._key, owner=self._owner, now=self._now)
             with explained(self._path, self._key):
-                self._room = Room(self._connection, self._path, self._bounds)
+                room = self._room = Room(self._connection, self._path, self._bounds)
             with self._transaction() as (connection, now):
                 take_over(connection, self._path, self._owner)
                 if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
@@ -119,8 +120,8 @@ class Outbox:
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
                 images.settle(connection)
                 self._ages = Ages(connection, now)
-            self._keep_to_the_quota()
-            encryption.confirm(self._path, self._key)
+            self._keep_to_the_quota(room)
+            encryption.confirm(self._path, self._key, self._connection)
             hand_over(self._path)
             self._files = in_place(self._path)
         except BaseException:
@@ -136,7 +137,7 @@ class Outbox:
             )  # fmt: skip
         self._bounds = bounds
 
-    def _keep_to_the_quota(self) -> None:
+    def _keep_to_the_quota(self, room: Room) -> None:
         """Let go what a lower quota than before has no room for, portion by portion; the rest by an append."""
         gone = Gone(1)
         while gone.may_be_more and used_bytes(self._connection) > self._bounds.quota_bytes + PORTION_BYTES:
@@ -144,12 +145,10 @@ class Outbox:
                 gone = make_room(
                     connection, self._bounds, needed_bytes=0, now_ms=_ms(now), most_bytes=PORTION_BYTES
                 )
-            if self._room is not None:
-                with self._use():
-                    self._room.overwrite()
+            with self._use():
+                room.overwrite()
             self._left.note(GapReason.QUOTA, gone, now)
-        if self._room is not None:
-            self._room.shrink()
+        room.shrink()
 
     def close(self) -> None:
         self._left.tell()

@@ -12,8 +12,9 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox.bounds import PORTION_BYTES, Bounds
-from edge_agent.outbox.file import BUSY_S, NEARLY_FULL_BELOW_BYTES, Connection, free_bytes, in_order
+from edge_agent.outbox.file import NEARLY_FULL_BELOW_BYTES, Connection, checkpoint, free_bytes, in_order, log_of
 from edge_agent.outbox.log import is_unused, log_bytes
+from edge_agent.outbox.pairing import keep_near
 
 _LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
 """That the log may have, or a part of the quota: it takes its room on the disk too."""
@@ -32,7 +33,7 @@ class Room:
     def __init__(self, connection: Connection, path: Path, bounds: Bounds) -> None:
         self._connection = connection
         self._directory = path.parent
-        self._log = path.with_name(f"{path.name}-wal")
+        self._path, self._log = path, log_of(path)
         # Open as long as the connection is: to close any descriptor of a file ends SQLite's locks on it.
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
@@ -87,9 +88,10 @@ class Room:
         """Let the log of what was written go; False where another program reads, which is not waited for."""
         if is_unused(self._log):
             return True
+        keep_near(self._connection, self._path)
         if free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES:
             return self._overwrite_in_place()
-        is_empty, _ = _checkpoint(self._connection, "TRUNCATE")
+        is_empty, _ = checkpoint(self._connection, "TRUNCATE")
         if is_empty:
             self._keep()
         return is_empty
@@ -99,7 +101,7 @@ class Room:
         if not self._begin_log_anew():
             return False
         self._connection.execute("UPDATE age SET aged_s = aged_s")
-        _, frames = _checkpoint(self._connection, "PASSIVE")
+        _, frames = checkpoint(self._connection, "PASSIVE")
         begin = log_bytes(frames, self._page_bytes)
         try:
             with self._log.open("rb+") as file:
@@ -115,12 +117,12 @@ class Room:
 
     def _begin_log_anew(self) -> bool:
         """Write the log into the file, so that the next commit begins it; False where another program reads."""
-        went, frames = _checkpoint(self._connection, "RESTART")
+        went, frames = checkpoint(self._connection, "RESTART")
         self._written_bytes = max(self._written_bytes, log_bytes(frames, self._page_bytes))
         return went
 
     def _keep(self) -> None:
-        """Give the log its room before it is needed: SQLite takes zeros for the end of a log, or for none."""
+        """Give the log its room before it is needed: SQLite takes zeros for the end of a log."""
         with suppress(OSError):  # it is not there yet
             file = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
             _extend(file, self._kept_bytes)
@@ -132,16 +134,3 @@ def _extend(file: int, size: int) -> None:
     if (there := os.fstat(file).st_size) < size:
         with suppress(OSError):
             os.posix_fallocate(file, there, size - there)
-
-
-def _checkpoint(connection: Connection, mode: str) -> tuple[bool, int]:
-    """Write the log into the file, and tell whether that went, and how many frames the log had.
-
-    Where another program reads it does not, and is not waited for.
-    """
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        is_busy, frames, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        return not is_busy, int(frames)
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")

@@ -15,7 +15,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_damaged
-from edge_agent.outbox.file import Connection, connect, is_full, overwrite, sync
+from edge_agent.outbox.file import Connection, connect, is_full, log_of, overwrite, sync
 from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.mended import UNREADABLE, Mended
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal, unsealed
@@ -79,15 +79,15 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
             reads, images, images_left = _copy(mended, new, owner=owner, now=now)
             # It goes when the oldest read that it may hold is too old.
             oldest = "SELECT COALESCE(MIN(appended_age_s), (SELECT aged_s FROM age)) FROM reads"
-            for one in (kept, _log(kept)):
+            for one in (kept, log_of(kept)):
                 new.execute(f"INSERT OR IGNORE INTO kept VALUES (?, ({oldest}))", (one.name,))
             new.execute("COMMIT")
         with building.open("rb") as file:
             os.fsync(file.fileno())
         if not (kept.exists() and kept.samefile(path)):  # from an attempt that a power cut ended
             kept.hardlink_to(path)
-        if not is_unused(log := _log(path)):
-            shutil.copy2(log, _log(kept))
+        if not is_unused(log := log_of(path)):
+            shutil.copy2(log, log_of(kept))
         building.rename(_done(path))
         sync(path.parent)
     except (OSError, sqlite.Error) as error:
@@ -102,7 +102,7 @@ def put_aside(log: Path, path: Path, *, now: Stamp) -> Path:
     """Keep a log that is not the outbox's as that of a damaged one, and return where. Raises OutboxError."""
     first = _kept(path, now)
     names = (first.with_name(f"{first.name}-{number}") if number > 1 else first for number in itertools.count(1))
-    kept = next(one for one in map(_log, names) if not one.exists())
+    kept = next(one for one in map(log_of, names) if not one.exists())
     try:
         path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         log.rename(kept)
@@ -174,10 +174,6 @@ def finish(path: Path) -> None:
 
 def _done(path: Path) -> Path:
     return path.with_name(f"{path.name}.salvaged")
-
-
-def _log(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
 
 
 def _copy(mended: Mended, new: Connection, *, owner: str, now: Stamp) -> tuple[int, int, int]:

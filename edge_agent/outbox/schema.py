@@ -7,7 +7,6 @@ the store, and only then it is sent. `kept` holds since which age of the outbox 
 """
 
 import functools
-import secrets
 from contextlib import closing
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memory, in_order
 from edge_agent.outbox.rows import SUMMED
 
-SCHEMA_VERSION = 9
-_SEALED_FROM = 8
+SCHEMA_VERSION = 10
+_SEALED_FROM, _SAME_FROM = 8, 9
+"""From where on reads have checksums; and the schema is the same."""
+
 _VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
 """Of the file's format, in its header, that a program needs to write and to read it."""
 
@@ -132,6 +133,7 @@ _STEPS = {
     + "".join(f"ALTER TABLE {table} RENAME TO old_{table};" for table in _COPIED)
     + _TABLES
     + "".join(_copied(table) for table in _COPIED),
+    9: "PRAGMA application_id = 0;",  # until then it told nothing of the file's logs
 }
 """How a file of each earlier version becomes one of the next."""
 
@@ -142,12 +144,6 @@ def prepare(connection: Connection) -> None:
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     while (step := _STEPS.get(version := _version(connection))) is not None:
         connection.executescript(f"BEGIN; {step} PRAGMA user_version = {version + 1}; COMMIT;")
-
-
-def give_name(connection: Connection) -> None:
-    """Let the file have a number that tells it from another outbox."""
-    if connection.execute("PRAGMA application_id").fetchone() == (0,):
-        connection.execute(f"PRAGMA application_id = {1 + secrets.randbelow((1 << 31) - 1)}")
 
 
 def put_in_order(connection: Connection) -> None:
@@ -215,7 +211,7 @@ def check_ours(connection: Connection, path: Path) -> None:
         return
     version, found, new = _version(connection), _schema(connection), _new_schema()
     if found == new:
-        is_damaged = version < SCHEMA_VERSION or (version ^ SCHEMA_VERSION).bit_count() == 1
+        is_damaged = version < _SAME_FROM or (version ^ SCHEMA_VERSION).bit_count() == 1
     else:
         is_damaged = version == SCHEMA_VERSION and 2 * len(found & new) > len(new)
     if is_damaged:

@@ -13,8 +13,9 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
-from edge_agent.outbox.file import Connection, connect, explained, is_full, is_in_use, why_unreadable
-from edge_agent.outbox.log import belongs, is_unused, read_log
+from edge_agent.outbox.file import Connection, connect, explained, is_full, is_in_use, log_of, why_unreadable
+from edge_agent.outbox.log import is_unused, read_log
+from edge_agent.outbox.pairing import belongs
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
 
@@ -140,7 +141,7 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
         raise OutboxError(f"outbox {path}: {wrong}")
     key = key_of(path, key)  # a plain one is encrypted when the service starts with a key, not before
     # SQLite would leave out what lies behind a damage; of one that is being written, this cannot be told.
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path)
     if not is_in_use(path) and (read_log(log).is_damaged or not belongs(log, path, key)):
         raise OutboxDamaged(f"outbox {path}: is damaged; the service saves what it can when it starts")
     with explained(path, key), closing(_reading(path, key)) as connection:
@@ -164,7 +165,7 @@ def _reading(path: Path, key: bytes | None) -> Connection:
         is_new(connection)
     except sqlite.Error:
         connection.close()
-        log = path.with_name(f"{path.name}-wal")
+        log = log_of(path)
         if not is_full(path.parent) or not is_unused(log):
             raise
         return connect(path, key, unshared=True)

@@ -150,7 +150,7 @@ def test_another_programs_database_is_refused_and_left_alone(
     assert not path.with_name("outbox.db.encrypting").exists()
 
 
-@pytest.mark.parametrize("version", [*range(SCHEMA_VERSION), SCHEMA_VERSION ^ 8, SCHEMA_VERSION ^ 1 << 30])
+@pytest.mark.parametrize("version", [*range(9), SCHEMA_VERSION ^ 1, SCHEMA_VERSION ^ 4, SCHEMA_VERSION ^ 1 << 30])
 def test_a_damaged_number_of_the_format_costs_nothing(path: Path, clock: Clock, version: int) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])

@@ -1,11 +1,9 @@
 """The write-ahead log of an outbox that was killed: torn ends are none of our loss, damage is seen and mended."""
 
-from contextlib import closing
 from pathlib import Path
 from random import Random
 
 import pytest
-from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxDamaged
 from edge_agent.outbox import Outbox, contents, read_status
@@ -115,73 +113,23 @@ def test_a_commit_that_a_power_cut_tore_is_no_damage(path: Path, clock: Clock, l
     assert kept(path) == []
 
 
-@pytest.mark.parametrize("key", [None, KEY])
-@pytest.mark.parametrize(
-    ("owner", "reads"), [(OWNER, 5), (OWNER, 30), (OWNER, 60), ("mpd/car-7", 5), ("mpd/car-7", 60)]
-)
-def test_the_log_of_another_outbox_is_put_aside(
-    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, *, key: bytes | None, owner: str, reads: int
-) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
-        outbox.append([Plate() for _ in range(30)])
-    other = path.parent.with_name("other") / "outbox.db"
-    killed(other, clock, key=key, appends=reads, owner=owner)
-    log = path.with_name("outbox.db-wal")
-    log.write_bytes(other.with_name("outbox.db-wal").read_bytes())
-    with pytest.raises(OutboxDamaged, match="the service saves what it can when it starts"):
-        read_status(path, key=key)
-    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
-        assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 31))
-        assert outbox.take_gaps(limit=9) == []
-        assert outbox.append([Plate()]) == (31,)
-    (copy,) = path.parent.glob("outbox.db.damaged-*")
-    assert copy.read_bytes() == other.with_name("outbox.db-wal").read_bytes()
-    if key is None:
-        Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
-        assert list(path.parent.glob("outbox.db.damaged-*")) == []  # it was in clear
-    said = caplog.messages[0]
-    assert "the log beside it is older than the file, or another outbox's: what it holds is not sent" in said
-    assert said.endswith(f"kept as {copy}")
-
-
-def test_logs_that_are_put_aside_at_one_time_are_all_kept(path: Path, clock: Clock) -> None:
-    for _ in range(3):
-        killed(other := path.parent.with_name("other") / "outbox.db", clock, key=None, appends=5)
-        log = other.with_name("outbox.db-wal").read_bytes()
-        with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-            outbox.append([Plate()])
-        path.with_name("outbox.db-wal").write_bytes(log)
-        with Outbox(path=path, now=clock, owner=OWNER):
-            assert any(one.read_bytes() == log for one in path.parent.glob("outbox.db.damaged-*"))
-    assert len(list(path.parent.glob("outbox.db.damaged-*"))) == 3
-
-
+@pytest.mark.parametrize("noise_of_the_log", [0, 56, 9000])
 @pytest.mark.parametrize("noise_bytes", [None, 4096])
+@pytest.mark.parametrize("has_index", [True, False])
 def test_what_a_plain_log_holds_is_saved_when_a_key_comes(
-    path: Path, clock: Clock, noise_bytes: int | None
+    path: Path, clock: Clock, noise_bytes: int | None, noise_of_the_log: int, *, has_index: bool
 ) -> None:
     killed(path, clock, key=None, appends=30)
     if noise_bytes is None:
         path.write_bytes(b"")
     else:
         overwrite(path, 0, noise_bytes)
+    overwrite(path.with_name("outbox.db-wal"), 0, noise_of_the_log)
+    if not has_index:
+        path.with_name("outbox.db-shm").unlink()
     with Outbox(path=path, now=clock, owner=OWNER, key=KEY) as outbox:
         assert len(outbox.take(limit=99)) == 30
     assert not any(one.stat().st_size for one in path.parent.glob("outbox.db.damaged-*"))  # they were in clear
-
-
-def test_an_outbox_without_a_name_gets_one(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.append([Note()])
-    with closing(sqlite.connect(path)) as connection:
-        connection.create_function("checksum", -1, lambda *_: 0)
-        connection.execute("PRAGMA application_id = 0")
-    killed(path, clock, key=None, appends=3)  # its name is in the log alone
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        assert len(outbox.take(limit=9)) == 4
-    with closing(sqlite.connect(path)) as connection:
-        assert connection.execute("PRAGMA application_id").fetchone() != (0,)
-    assert kept(path) == []
 
 
 @pytest.mark.parametrize("is_moved", [True, False])

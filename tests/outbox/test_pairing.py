@@ -1,0 +1,220 @@
+"""Logs that are not an outbox's own: each is put aside, and an outbox's own log never is."""
+
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+from sqlcipher3 import dbapi2 as sqlite
+
+from edge_agent.errors import OutboxBusy, OutboxDamaged
+from edge_agent.outbox import Outbox, opening, pairing, read_status
+from edge_agent.outbox.file import connect, in_place
+from tests.outbox.test_log import killed
+from tests.outbox.test_mending import KEY, Plate, filled
+from tests.outbox.test_outbox import OWNER, Clock
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name("outbox.db-wal")
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize(
+    ("owner", "reads"), [(OWNER, 5), (OWNER, 30), (OWNER, 60), ("mpd/car-7", 5), ("mpd/car-7", 60)]
+)
+def test_the_log_of_another_outbox_is_put_aside(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, *, key: bytes | None, owner: str, reads: int
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        outbox.append([Plate() for _ in range(30)])
+    other = path.parent.with_name("other") / "outbox.db"
+    killed(other, clock, key=key, appends=reads, owner=owner)
+    log = path.with_name("outbox.db-wal")
+    log.write_bytes(other.with_name("outbox.db-wal").read_bytes())
+    with pytest.raises(OutboxDamaged, match="the service saves what it can when it starts"):
+        read_status(path, key=key)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 31))
+        assert outbox.take_gaps(limit=9) == []
+        assert outbox.append([Plate()]) == (31,)
+    (copy,) = path.parent.glob("outbox.db.damaged-*")
+    assert copy.read_bytes() == other.with_name("outbox.db-wal").read_bytes()
+    if key is None:
+        Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
+        assert list(path.parent.glob("outbox.db.damaged-*")) == []  # it was in clear
+    said = caplog.messages[0]
+    assert "the log beside it is older than the file, or another outbox's: what it holds is not sent" in said
+    assert said.endswith(f"kept as {copy}")
+
+
+def test_logs_that_are_put_aside_at_one_time_are_all_kept(path: Path, clock: Clock) -> None:
+    for _ in range(3):
+        killed(other := path.parent.with_name("other") / "outbox.db", clock, key=None, appends=5)
+        log = other.with_name("outbox.db-wal").read_bytes()
+        with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+            outbox.append([Plate()])
+        path.with_name("outbox.db-wal").write_bytes(log)
+        with Outbox(path=path, now=clock, owner=OWNER):
+            assert any(one.read_bytes() == log for one in path.parent.glob("outbox.db.damaged-*"))
+    assert len(list(path.parent.glob("outbox.db.damaged-*"))) == 3
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("has_index", [True, False])
+def test_the_log_of_another_outbox_of_the_same_vehicle_is_put_aside_whatever_is_in_it(
+    path: Path, clock: Clock, *, key: bytes | None, has_index: bool
+) -> None:
+    for one in (path, other := path.parent.with_name("other") / "outbox.db"):
+        with Outbox(path=one, now=clock, owner=OWNER, key=key) as outbox:
+            outbox.append([Plate() for _ in range(5)])
+    killed(other, clock, key=key, appends=2)
+    log_of(path).write_bytes(log_of(other).read_bytes())
+    if not has_index:
+        path.with_name("outbox.db-shm").unlink()
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 6))
+        assert outbox.append([Plate()]) == (6,)
+    (aside,) = path.parent.glob("outbox.db.damaged-*")
+    assert aside.read_bytes() == log_of(other).read_bytes()
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("openings", [1, 3])
+def test_a_log_of_an_earlier_opening_is_put_aside(
+    path: Path, clock: Clock, openings: int, *, key: bytes | None
+) -> None:
+    killed(path, clock, key=key, appends=0)  # nothing in this log tells of the count
+    early = log_of(path).read_bytes()
+    for _ in range(openings):
+        with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+            outbox.append([Plate()])
+    log_of(path).write_bytes(early)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == list(range(1, openings + 1))
+    (aside,) = path.parent.glob("outbox.db.damaged-*")
+    assert aside.read_bytes() == early
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_log_of_an_earlier_opening_is_put_aside_also_where_the_log_began_from_nothing(
+    path: Path, clock: Clock, key: bytes | None
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        for _ in range(5):
+            outbox.append([Plate()])
+            outbox.purge(older_than_s=0)
+        outbox.not_written(1)
+        early = log_of(path).read_bytes()
+    log_of(path).write_bytes(b"")
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        outbox.append([Plate()])
+    log_of(path).write_bytes(early)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == [6]
+    (aside,) = path.parent.glob("outbox.db.damaged-*")
+    assert aside.read_bytes() == early
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("left", ["as it was", "emptied", "cut off", "gone"])
+@pytest.mark.parametrize("overwrites", [1, 30])
+def test_an_outbox_knows_its_own_log_however_often_that_began_anew(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, key: bytes | None, left: str, overwrites: int
+) -> None:
+    monkeypatch.setattr(pairing, "_MOST", 16)
+    monkeypatch.setattr(pairing, "_MANY", 8)
+    pending: tuple[int, ...] = ()
+    for count in range(1, 5):
+        outbox = Outbox(path=path, now=clock, owner=OWNER, key=key)
+        outbox.open()
+        assert tuple(row.seq for row in outbox.take(limit=99)) == pending
+        for _ in range(overwrites):
+            outbox.append([Plate()])
+            outbox.purge(older_than_s=0)
+        pending = outbox.append([Plate() for _ in range(count)]) if left == "as it was" else ()
+        files = {one: one.read_bytes() for one in path.parent.iterdir()}
+        assert bool(files[log_of(path)].strip(b"\0")) == (left == "as it was")
+        outbox.close()
+        for one, content in files.items():
+            one.write_bytes(content)
+        if left == "cut off":
+            log_of(path).write_bytes(b"")
+        elif left == "gone":
+            log_of(path).unlink()
+    assert list(path.parent.glob("outbox.db.damaged-*")) == []
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("left", ["as it was", "emptied", "gone"])
+def test_an_outbox_knows_its_own_log_also_where_it_could_not_be_named_anew(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, key: bytes | None, left: str
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        outbox.append([Plate()])
+    if left == "emptied":
+        log_of(path).write_bytes(bytes(9000))
+    elif left == "gone":
+        log_of(path).unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, "name_anew", Mock(side_effect=sqlite.OperationalError("database or disk is full")))
+        killed(path, clock, key=key, appends=3)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == [1, 2, 3, 4]
+    assert list(path.parent.glob("outbox.db.damaged-*")) == []
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_program_that_reads_while_it_is_opened_costs_no_read(path: Path, clock: Clock, key: bytes | None) -> None:
+    killed(path, clock, key=key, appends=3)
+    with closing(connect(path, key, read_only=True)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM reads").fetchone()
+        killed(path, clock, key=key, appends=3)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 7))
+    assert list(path.parent.glob("outbox.db.damaged-*")) == []
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_where_a_log_could_not_be_told_nothing_is_written_into_it(
+    path: Path, clock: Clock, key: bytes | None
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        outbox.append([Plate()])
+    for suffix in ("wal", "shm"):
+        path.with_name(f"outbox.db-{suffix}").unlink()
+    with closing(connect(path, key, read_only=True)) as reader:  # it makes an index of a log that is not there
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM reads").fetchone()
+        with pytest.raises(OutboxBusy, match="another program is reading it"):
+            Outbox(path=path, now=clock, owner=OWNER, key=key).open()
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == [1]
+
+
+LOOKS = """
+import sys
+from pathlib import Path
+from edge_agent.outbox.file import connect, in_place
+connection = connect(Path(sys.argv[1]), bytes.fromhex(sys.argv[2]) or None)
+print(connection.execute("SELECT COUNT(*) FROM reads").fetchone()[0])
+connection.close()
+"""
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_another_program_that_closes_the_file_takes_no_log_away(
+    path: Path, clock: Clock, key: bytes | None
+) -> None:
+    filled(path, clock, count=3, key=key)
+    path.with_suffix(".keymark").unlink(missing_ok=True)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        files = in_place(path)
+        for count in (4, 5):
+            outbox.append([Plate()])
+            looks = [sys.executable, "-c", LOOKS, str(path), (key or b"").hex()]
+            assert subprocess.run(looks, check=True, capture_output=True, text=True).stdout == f"{count}\n"
+            assert in_place(path) == files
