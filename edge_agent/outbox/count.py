@@ -9,6 +9,7 @@ from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxUnusable
 from edge_agent.outbox.bounds import insert_gap
 from edge_agent.outbox.file import Connection, counted, note_count
+from edge_agent.outbox.pairing import name_of
 from edge_agent.outbox.rows import HIGHEST_SEQ
 from edge_agent.outbox.salvage import SKIPPED
 from edge_agent.outbox.status import status, why_not_ours
@@ -45,6 +46,6 @@ def go_on(connection: Connection, lock_file: int, owner: str, *, now_ms: int) ->
 
 
 def note(connection: Connection, lock_file: int | None) -> None:
-    """Write the hint."""
+    """Write the hint, and the file's name."""
     if lock_file is not None:
-        note_count(lock_file, *connection.execute(CURRENT).fetchone())
+        note_count(lock_file, *connection.execute(CURRENT).fetchone(), name=name_of(connection))

@@ -32,6 +32,7 @@ QUOTA_FULL = "has no room for what must be written: let state.quota_mb be more"
 IRREGULAR = "is no regular file: move it away"
 NEARLY_FULL_BELOW_BYTES = 8 * 1024 * 1024
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
+_OPEN_BYTE = 128  # of the log's index, on which each connection has a shared lock
 _VACUUM_BYTES = 50_000_000
 _ZEROS = bytes(1 << 20)
 _DAMAGED = {sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB}
@@ -178,10 +179,25 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
-def note_count(lock_file: int, seq: int, owner: str) -> None:
-    """Write beside our process number how far an owner's count is: a hint, should the outbox's file be lost."""
+def is_open_elsewhere(path: Path) -> bool:
+    """Tell whether another process has a connection, by SQLite's lock for that; this one must have none."""
+    try:
+        with path.with_name(f"{path.name}-shm").open("rb+") as index:
+            fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _OPEN_BYTE)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def note_count(lock_file: int, seq: int, owner: str, *, name: int | None = None) -> None:
+    """Write beside our process number how far an owner's count is: a hint, should the outbox's file be lost.
+
+    So is the file's name, which stays where none is given.
+    """
     with suppress(OSError):  # a full disk keeps out the hint, not the agent
-        line = f"{os.getpid()} {seq} {owner}\n".encode()
+        line = f"{os.getpid()} {seq} {owner} {noted_name(lock_file) if name is None else name}\n".encode()
         os.pwrite(lock_file, line, 0)
         os.ftruncate(lock_file, len(line))
 
@@ -189,7 +205,13 @@ def note_count(lock_file: int, seq: int, owner: str) -> None:
 def counted(lock_file: int) -> tuple[int, str]:
     """How far the count was at least, and whose; 0 where nobody knows."""
     words = os.pread(lock_file, 200, 0).decode("utf-8", "replace").split()
-    return (int(words[1]), words[2]) if len(words) == 3 and words[1].isdecimal() else (0, "")
+    return (int(words[1]), words[2]) if len(words) in {3, 4} and words[1].isdecimal() else (0, "")
+
+
+def noted_name(lock_file: int) -> int:
+    """The name that the file had when it was opened last; 0 where nobody knows."""
+    words = os.pread(lock_file, 200, 0).decode("utf-8", "replace").split()
+    return int(words[3]) if len(words) == 4 and words[3].isdecimal() else 0
 
 
 def sync(directory: Path) -> None:

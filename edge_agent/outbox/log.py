@@ -153,8 +153,8 @@ def _read(file: IO[bytes], path: Path) -> Log:
     is_damaged = behind > (1 if begins else 0)
     if is_damaged:
         sound = max(k for k, (_, ends, _) in enumerate(frames, start=1) if ends)
-    is_damaged = is_damaged or (sound > 0 and is_empty(_outbox(path)))
     last = {number: place for number, _, place in frames[:sound]}
+    is_damaged = is_damaged or (len(last) > 1 and is_empty(_outbox(path)))  # a read takes two pages at least
     return Log({number: _page(file, place) for number, place in last.items()}, is_damaged)
 
 

@@ -11,7 +11,7 @@ from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
 from edge_agent.outbox.file import Connection, close, code_of, connect, explained, free_bytes, log_of
 from edge_agent.outbox.log import read_log
-from edge_agent.outbox.pairing import begin, belongs, check_near, name_anew
+from edge_agent.outbox.pairing import begin, belongs, check_alone, name_anew
 from edge_agent.outbox.schema import (
     check_header,
     check_integrity,
@@ -63,12 +63,14 @@ def _sound(path: Path, key: bytes | None, *, owner: str, now: Now) -> Connection
     try:
         if not read_log(log).is_damaged:
             if not belongs(log, path, key):
+                check_alone(path)  # whoever has it open would write it into the file in the end, over what is new
                 kept = salvage.put_aside(log, path, now=now())
                 _log.error(
                     "outbox %s: the log beside it is older than the file, or another outbox's: what it holds is not"
                     " sent; kept as %s", path, kept,
                 )  # fmt: skip
-            return _connected(path, key, name=begin(log, path, key))
+            begin(log, path, key)
+            return _connected(path, key)
     except OutboxDamaged:
         pass
     found = salvage.salvage(path, key, salt=encryption.salt_of(path), owner=owner, now=now())
@@ -78,10 +80,10 @@ def _sound(path: Path, key: bytes | None, *, owner: str, now: Now) -> Connection
         " damaged file is kept as %s", path,
         counted(found.reads, "read"), counted(found.images, "picture"), left, found.kept,
     )  # fmt: skip
-    return _connected(path, key, name=0)
+    return _connected(path, key)
 
 
-def _connected(path: Path, key: bytes | None, *, name: int) -> Connection:
+def _connected(path: Path, key: bytes | None) -> Connection:
     with explained(path, key):
         check_header(path)
         look(path, key)
@@ -94,11 +96,8 @@ def _connected(path: Path, key: bytes | None, *, name: int) -> Connection:
             _prepare(connection, path)
             check_integrity(connection, path)
             check_sense(connection, path)
-            is_named = False
             with suppress(sqlite.Error):  # no room: at the next start
-                is_named = name_anew(connection, path)
-            if not is_named:
-                check_near(path, name)
+                name_anew(connection, path)
         except BaseException:
             close(connection, path, key)
             raise

@@ -49,7 +49,7 @@ from edge_agent.outbox.file import (
     used_bytes,
 )
 from edge_agent.outbox.left import Left
-from edge_agent.outbox.log import is_unused
+from edge_agent.outbox.log import read_log
 from edge_agent.outbox.opening import opened
 from edge_agent.outbox.room import Room
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, place_of, seal
@@ -101,7 +101,7 @@ class Outbox:
 
         Raises StateDirectoryError, OutboxBusy or OutboxError.
         """
-        was_empty = is_empty(self._path) and is_unused(log_of(self._path))
+        was_empty = is_empty(self._path) and not read_log(log_of(self._path)).is_damaged
         self._lock_file = lock(self._path)
         try:
             self._keep_to_the_disk()
@@ -120,6 +120,7 @@ class Outbox:
                 connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
                 images.settle(connection)
                 self._ages = Ages(connection, now)
+            note(self._connection, self._lock_file)
             self._keep_to_the_quota(room)
             encryption.confirm(self._path, self._key, self._connection)
             hand_over(self._path)

@@ -13,7 +13,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox.bounds import PORTION_BYTES, Bounds
 from edge_agent.outbox.file import NEARLY_FULL_BELOW_BYTES, Connection, checkpoint, free_bytes, in_order, log_of
-from edge_agent.outbox.log import is_unused, log_bytes
+from edge_agent.outbox.log import log_bytes
 from edge_agent.outbox.pairing import keep_near
 
 _LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
@@ -45,7 +45,7 @@ class Room:
         connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         self._most_pages = bounds.most_pages(self._page_bytes)
         connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
-        self._is_low = False
+        self._is_low, self._is_written = False, True
         self._written_bytes = 0
         """Of the log, since it was overwritten in place: it may have begun anew many times."""
         self._keep()
@@ -56,12 +56,14 @@ class Room:
 
     def before_writing(self) -> None:
         """Begin the log anew on a disk that is nearly full, and give the file its room."""
+        self._is_written = True
         was_low, self._is_low = self._is_low, free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
         if self._is_low:
             with suppress(OSError):  # it was taken away: the write will say so
                 self._written_bytes = self._written_bytes if was_low else self._log.stat().st_size
             with suppress(sqlite.Error):  # another program may be reading
                 self._begin_log_anew()
+                keep_near(self._connection, self._path)
         self.grow(0)
 
     def grow(self, needed_bytes: int) -> None:
@@ -81,26 +83,29 @@ class Room:
         if int(self._connection.execute("PRAGMA page_count").fetchone()[0]) > self._most_pages:
             with suppress(sqlite.Error):  # no room, or another program reads: it may stay as large as it is
                 in_order(self._connection)
+            self._is_written = True
             self.overwrite()
             self.grow(0)
 
     def overwrite(self) -> bool:
         """Let the log of what was written go; False where another program reads, which is not waited for."""
-        if is_unused(self._log):
+        if not self._is_written:
             return True
         keep_near(self._connection, self._path)
         if free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES:
             return self._overwrite_in_place()
         is_empty, _ = checkpoint(self._connection, "TRUNCATE")
         if is_empty:
+            self._write_nothing()
             self._keep()
+            self._is_written = False
         return is_empty
 
     def _overwrite_in_place(self) -> bool:
         """Fill a log that begins anew with zeros behind its first pages: others would take what it lets go."""
         if not self._begin_log_anew():
             return False
-        self._connection.execute("UPDATE age SET aged_s = aged_s")
+        self._write_nothing()
         _, frames = checkpoint(self._connection, "PASSIVE")
         begin = log_bytes(frames, self._page_bytes)
         try:
@@ -113,7 +118,12 @@ class Room:
         except OSError:  # the next time
             return False
         self._written_bytes = begin
+        self._is_written = False
         return True
+
+    def _write_nothing(self) -> None:
+        """Begin the log: with another program's index SQLite would give one without frames any number."""
+        self._connection.execute("UPDATE age SET rowid = rowid")  # a column that stays the same writes no page
 
     def _begin_log_anew(self) -> bool:
         """Write the log into the file, so that the next commit begins it; False where another program reads."""

@@ -66,7 +66,8 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
     Salt is what an encrypted file began with when it was opened last. A power cut leaves the damaged file where it
     was, or a new one that is complete.
     """
-    kept = _kept(path, now)
+    # The same as before where a power cut ended an attempt.
+    kept = next(one for one in _names(path, now) if not one.exists() or one.samefile(path))
     building = path.with_name(f"{path.name}.salvaging")
     try:
         os.close(os.open(building, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -84,7 +85,7 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
             new.execute("COMMIT")
         with building.open("rb") as file:
             os.fsync(file.fileno())
-        if not (kept.exists() and kept.samefile(path)):  # from an attempt that a power cut ended
+        if not kept.exists():
             kept.hardlink_to(path)
         if not is_unused(log := log_of(path)):
             shutil.copy2(log, log_of(kept))
@@ -100,9 +101,7 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
 
 def put_aside(log: Path, path: Path, *, now: Stamp) -> Path:
     """Keep a log that is not the outbox's as that of a damaged one, and return where. Raises OutboxError."""
-    first = _kept(path, now)
-    names = (first.with_name(f"{first.name}-{number}") if number > 1 else first for number in itertools.count(1))
-    kept = next(one for one in map(log_of, names) if not one.exists())
+    kept = next(one for one in map(log_of, _names(path, now)) if not one.exists())
     try:
         path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         log.rename(kept)
@@ -112,8 +111,11 @@ def put_aside(log: Path, path: Path, *, now: Stamp) -> Path:
     return kept
 
 
-def _kept(path: Path, now: Stamp) -> Path:
-    return path.with_name(f"{path.name}.damaged-{now.utc:%Y%m%dT%H%M%SZ}")
+def _names(path: Path, now: Stamp) -> Iterator[Path]:
+    """What a damaged file may be called from now on."""
+    first = path.with_name(f"{path.name}.damaged-{now.utc:%Y%m%dT%H%M%SZ}")
+    yield first
+    yield from (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
 
 
 def kept_beside(path: Path) -> list[Path]:

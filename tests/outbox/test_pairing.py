@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.errors import OutboxBusy, OutboxDamaged
+from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import Outbox, opening, pairing, read_status
 from edge_agent.outbox.file import connect, in_place
 from tests.outbox.test_log import killed
@@ -136,11 +137,12 @@ def test_an_outbox_knows_its_own_log_however_often_that_began_anew(
             outbox.purge(older_than_s=0)
         pending = outbox.append([Plate() for _ in range(count)]) if left == "as it was" else ()
         files = {one: one.read_bytes() for one in path.parent.iterdir()}
-        assert bool(files[log_of(path)].strip(b"\0")) == (left == "as it was")
         outbox.close()
         for one, content in files.items():
             one.write_bytes(content)
-        if left == "cut off":
+        if left == "emptied":  # and killed before it was begun again
+            log_of(path).write_bytes(bytes(len(files[log_of(path)])))
+        elif left == "cut off":
             log_of(path).write_bytes(b"")
         elif left == "gone":
             log_of(path).unlink()
@@ -166,39 +168,109 @@ def test_an_outbox_knows_its_own_log_also_where_it_could_not_be_named_anew(
     assert list(path.parent.glob("outbox.db.damaged-*")) == []
 
 
-@pytest.mark.parametrize("key", [None, KEY])
-def test_a_program_that_reads_while_it_is_opened_costs_no_read(path: Path, clock: Clock, key: bytes | None) -> None:
-    killed(path, clock, key=key, appends=3)
-    with closing(connect(path, key, read_only=True)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT COUNT(*) FROM reads").fetchone()
-        killed(path, clock, key=key, appends=3)
-    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
-        assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 7))
-    assert list(path.parent.glob("outbox.db.damaged-*")) == []
+READS = """
+import sys
+from pathlib import Path
+from edge_agent.outbox.file import connect
+connection = connect(Path(sys.argv[1]), bytes.fromhex(sys.argv[2]) or None, read_only=bool(sys.argv[3]))
+connection.execute("BEGIN")
+connection.execute("SELECT COUNT(*) FROM reads").fetchone()
+print("reading", flush=True)
+sys.stdin.readline()
+connection.execute("COMMIT")
+connection.close()
+"""
+
+
+@contextmanager
+def another_program_reads(path: Path, key: bytes | None, *, read_only: bool = False) -> Iterator[None]:
+    """A process in a transaction of its own, which may lock the file in the end unless it only reads."""
+    reads = [sys.executable, "-c", READS, str(path), (key or b"").hex(), "1" if read_only else ""]
+    with subprocess.Popen(reads, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"reading\n"
+        yield
+        program.stdin.close()
+        assert program.wait(9) == 0
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-def test_where_a_log_could_not_be_told_nothing_is_written_into_it(
-    path: Path, clock: Clock, key: bytes | None
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("was", ["killed", "stopped"])
+def test_a_program_that_reads_while_it_is_opened_costs_no_read(
+    path: Path, clock: Clock, *, key: bytes | None, read_only: bool, was: str
 ) -> None:
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         outbox.append([Plate()])
-    for suffix in ("wal", "shm"):
-        path.with_name(f"outbox.db-{suffix}").unlink()
-    with closing(connect(path, key, read_only=True)) as reader:  # it makes an index of a log that is not there
-        reader.execute("BEGIN")
-        reader.execute("SELECT COUNT(*) FROM reads").fetchone()
-        with pytest.raises(OutboxBusy, match="another program is reading it"):
-            Outbox(path=path, now=clock, owner=OWNER, key=key).open()
+        outbox.purge(older_than_s=0)
+    if was == "killed":
+        killed(path, clock, key=key, appends=3)
+    pending = list(range(2, 5)) if was == "killed" else []
+    with another_program_reads(path, key, read_only=read_only):
+        for _ in range(3):
+            with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+                assert [row.seq for row in outbox.take(limit=99)] == pending
+                pending += outbox.append([Plate()])
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == pending
+    assert list(path.parent.glob("outbox.db.damaged-*")) == []
+
+
+@pytest.mark.parametrize(("log", "key"), [("gone", None), ("gone", KEY), ("another outbox's", None)])
+def test_a_log_that_another_program_has_open_is_neither_begun_nor_put_aside(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, key: bytes | None, log: str
+) -> None:
+    monkeypatch.setattr(pairing, "BUSY_S", 0.2)
+    for one in (path, other := path.parent.with_name("other") / "outbox.db"):
+        with Outbox(path=one, now=clock, owner=OWNER, key=key) as outbox:
+            outbox.append([Plate()])
+    if log == "gone":
+        log_of(path).unlink()
+    else:
+        log_of(path).write_bytes(log_of(other).read_bytes())
+    path.with_name("outbox.db-shm").unlink()
+    with another_program_reads(path, key):
+        before = {one.name: one.read_bytes() for one in path.parent.iterdir() if one.suffix in {".db", ".db-wal"}}
+        for _ in range(2):
+            with pytest.raises(OutboxError, match="another program has it open: end that program"):
+                Outbox(path=path, now=clock, owner=OWNER, key=key).open()
+        assert before == {one: path.with_name(one).read_bytes() for one in before}
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         assert [row.seq for row in outbox.take(limit=99)] == [1]
+
+
+@pytest.mark.parametrize("bit", [0, 13, 31])
+def test_one_wrong_bit_in_the_name_costs_no_log(path: Path, clock: Clock, bit: int) -> None:
+    killed(path, clock, key=None, appends=3)
+    with path.open("rb+") as file:
+        file.seek(68)
+        name = int.from_bytes(file.read(4))
+        file.seek(68)
+        file.write((name ^ 1 << bit).to_bytes(4))
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == [1, 2, 3]
+    assert list(path.parent.glob("outbox.db.damaged-*")) == []
+
+
+@pytest.mark.parametrize("start", [*range(12), *range(4066, 4096)])
+def test_one_wrong_bit_where_the_count_stands_costs_no_log(path: Path, clock: Clock, start: int) -> None:
+    killed(path, clock, key=None, appends=3)
+    with closing(connect(path, None, read_only=True)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'counter'").fetchone()
+    place = 4096 * (page - 1) + start
+    whole = path.read_bytes()
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << start % 8]) + whole[place + 1 :])
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == [1, 2, 3]
+        assert outbox.append([Plate()]) == (4,)
+    assert list(path.parent.glob("outbox.db.damaged-*-wal")) == []
 
 
 LOOKS = """
 import sys
 from pathlib import Path
-from edge_agent.outbox.file import connect, in_place
+from edge_agent.outbox.file import connect
 connection = connect(Path(sys.argv[1]), bytes.fromhex(sys.argv[2]) or None)
 print(connection.execute("SELECT COUNT(*) FROM reads").fetchone()[0])
 connection.close()
