@@ -14,11 +14,13 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.file import (
     BUSY_S,
+    FULL,
     Connection,
     checkpoint,
     connect,
     is_damage,
     is_empty,
+    is_full,
     is_open_elsewhere,
     log_of,
     noted_name,
@@ -80,7 +82,8 @@ def begin(log: Path, path: Path, key: bytes | None) -> None:
         try:
             begin_log(log, (name + _MANY) % _NUMBERS)
         except OSError as error:
-            raise OutboxError(f"outbox {log}: cannot be written: {error.strerror}") from None
+            what = FULL if is_full(path.parent) else f"its log cannot be written: {error.strerror}"
+            raise OutboxError(f"outbox {path}: {what}") from None
 
 
 def check_alone(path: Path) -> None:
