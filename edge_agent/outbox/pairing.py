@@ -114,9 +114,12 @@ def name_anew(connection: Connection, path: Path) -> None:
 
 
 def keep_near(connection: Connection, path: Path) -> None:
-    """Name a file anew whose log began anew so often that it may soon not be told any more. Raises sqlite.Error."""
+    """Name a file that has no name yet, or whose log began anew so often that it may soon not be told any more.
+
+    Raises sqlite.Error.
+    """
     name, number = name_of(connection), number_of(log_of(path))
-    if name and number is not None and (number - name) % _NUMBERS > _MANY:
+    if number is not None and (name == 0 or (number - name) % _NUMBERS > _MANY):
         name_anew(connection, path)
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -215,6 +215,17 @@ def test_a_program_that_reads_while_it_is_opened_costs_no_read(
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         assert [row.seq for row in outbox.take(limit=99)] == pending
     assert list(path.parent.glob("outbox.db.damaged-*")) == []
+
+
+def test_an_outbox_that_was_read_while_it_was_opened_gets_its_name_later(path: Path, clock: Clock) -> None:
+    killed(path, clock, key=None, appends=3)
+    with ExitStack() as reading:
+        reading.enter_context(another_program_reads(path, None))
+        with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+            assert pairing.name_of(outbox._connection) == 0
+            reading.close()
+            outbox.expire()
+            assert pairing.name_of(outbox._connection) != 0
 
 
 @pytest.mark.parametrize(("log", "key"), [("gone", None), ("gone", KEY), ("another outbox's", None)])
