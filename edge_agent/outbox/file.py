@@ -182,12 +182,14 @@ def is_in_use(path: Path) -> bool:
 def is_open_elsewhere(path: Path) -> bool:
     """Tell whether another process has a connection, by SQLite's lock for that; this one must have none."""
     try:
-        with path.with_name(f"{path.name}-shm").open("rb+") as index:
-            fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _OPEN_BYTE)
-    except FileNotFoundError:
+        index = path.with_name(f"{path.name}-shm").open("rb+")
+    except OSError:  # there is none, or none that SQLite could use
         return False
-    except OSError:
-        return True
+    with index:
+        try:
+            fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _OPEN_BYTE)
+        except OSError:
+            return True
     return False
 
 

@@ -39,8 +39,8 @@ _AGAIN_S = 0.1
 def belongs(log: Path, path: Path, key: bytes | None) -> bool:
     """Whether a log may be an outbox's: it has such a number, and with it every count goes on.
 
-    Where a bit of the name is not what the lock's file has, it is wrong: it must not cost the log. Nobody may be
-    writing, and this process have no connection.
+    Where the name and that in the lock's file differ in one bit, one of them has a wrong bit, which must not cost
+    the log: either is good then. Nobody may be writing, and this process have no connection.
     """
     if is_unused(log):
         return True
@@ -48,9 +48,8 @@ def belongs(log: Path, path: Path, key: bytes | None) -> bool:
     try:
         with closing(connect(path, key, read_only=True, unshared=True)) as connection:
             name = name_of(connection)
-            if (name ^ noted).bit_count() == 1:
-                name = noted
-            if name and number is not None and (number - name) % _NUMBERS >= _MOST:
+            names = (name, noted) if (name ^ noted).bit_count() == 1 else (name,)
+            if name and number is not None and all((number - one) % _NUMBERS >= _MOST for one in names):
                 return False
             before = _counts(connection)
     except (sqlite.Error, UnicodeDecodeError):  # damaged, half written from the log, or of an earlier format
@@ -96,9 +95,9 @@ def check_alone(path: Path) -> None:
 
 
 def name_anew(connection: Connection, path: Path) -> None:
-    """Let the log begin anew, and name the file by its number; where another program reads, the old name stays.
+    """Let the log begin anew, and name the file by its number; where another program reads, it is without a name.
 
-    In between the file has no name, and any log is its own. Raises sqlite.Error.
+    So it is in between: any log is its own then. Raises sqlite.Error.
     """
     log = log_of(path)
     _let_name(connection, 0)

@@ -264,6 +264,20 @@ def test_one_wrong_bit_in_the_name_costs_no_log(path: Path, clock: Clock, bit: i
     assert list(path.parent.glob("outbox.db.damaged-*")) == []
 
 
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("bit", [0, 1, 5, 13, 20])
+def test_a_name_in_the_lock_that_is_another_one_costs_no_log(
+    path: Path, clock: Clock, bit: int, *, key: bytes | None
+) -> None:
+    killed(path, clock, key=key, appends=3)
+    lock = path.with_suffix(".lock")
+    *hint, name = lock.read_text().split()
+    lock.write_text(" ".join([*hint, str(int(name) ^ 1 << bit)]) + "\n")
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == [1, 2, 3]
+    assert list(path.parent.glob("outbox.db.damaged-*")) == []
+
+
 @pytest.mark.parametrize("start", [*range(12), *range(4066, 4096)])
 def test_one_wrong_bit_where_the_count_stands_costs_no_log(path: Path, clock: Clock, start: int) -> None:
     killed(path, clock, key=None, appends=3)
