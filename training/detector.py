@@ -48,7 +48,7 @@ WEIGHTS = {"openimages": 3.0, "robertlucian": 3.0, "openlpr-faisal": 2.0, "rf-ex
 NEGATIVE_WEIGHT = 4.0
 HELD_OUT = 20  # one group in so many is kept for validation
 MEASURED = 160  # photographs of it that are measured while training
-SHIPPED = "shipped"
+WIDE, SHIPPED, SMALL = "wide", "shipped", "small"
 SEEN = 0.2  # chance of a centre from which a teacher's box counts
 
 
@@ -193,7 +193,7 @@ def begun(networks: dict[str, nn.Module], schedule: Schedule, options: argparse.
 def weights_of(name: str, start: Path) -> Path | None:
     """What a size begins from: its own folder in that of another training; a file is of the shipped size."""
     own = start / name
-    return own if own.is_dir() else start if name == SHIPPED else None
+    return own if own.is_dir() else start if name in (SHIPPED, WIDE) else None
 
 
 def arguments(rate: float, description: str) -> argparse.ArgumentParser:
@@ -212,7 +212,7 @@ def arguments(rate: float, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=count, default=1, help="processes that make the pictures")
     parser.add_argument("--batches", type=count, default=1, help="of theirs that make one step")
     parser.add_argument(
-        "--sizes", nargs="+", choices=("wide", SHIPPED, "small"), default=[SHIPPED],
+        "--sizes", nargs="+", choices=(WIDE, SHIPPED, SMALL), default=[SHIPPED],
         help="of the networks that learn together; all but the last teach each other and the last one",
     )  # fmt: skip
     return parser

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from training.data import DataError
 from training.files import replace
+from training.networks import widened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,10 +115,10 @@ class Loop:
         log.info("resumed at step %d after %.0f s", self.step, self.spent_s)
         return True
 
-    def start_from(self, weights: Path) -> None:
-        """Begin anew, but from finished weights."""
-        for network in (self.network, self.averaged):
-            load_weights(network, weights)
+    def start_from(self, path: Path) -> None:
+        """Begin anew, but from finished weights, a narrower network's too."""
+        fill(self.network, widened(finished(path), self.network.state_dict()), path)
+        self.averaged.load_state_dict(self.network.state_dict())
         self.began_with_weights = True
 
     def save(self) -> None:
@@ -254,6 +255,11 @@ def fill(network: nn.Module, weights: dict[str, Any], path: Path) -> None:
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Give a network the weights of a .pt file, or the averaged ones of a training's folder or checkpoint."""
-    path = path / CHECKPOINT if path.is_dir() else path
-    state = load(path)
-    fill(network, state.get("averaged", state), path)
+    fill(network, finished(path), path)
+
+
+def finished(path: Path) -> dict[str, Any]:
+    """The weights of a .pt file, or the averaged ones of a training's folder or checkpoint."""
+    state = load(path / CHECKPOINT if path.is_dir() else path)
+    averaged: dict[str, Any] = state.get("averaged", state)
+    return averaged

@@ -17,8 +17,9 @@ from training.shapes import BLOCK, CLASSES, MIDDLE, SPREAD
 
 LINES = 2  # that a plate may have
 # Channels from the first convolution on. The wide ones are never shipped: they teach the others.
-DETECTORS = {"small": (16, 32, 48, 72, 40), "shipped": (24, 40, 64, 96, 48), "wide": (24, 48, 80, 128, 64)}
+DETECTORS = {"small": (16, 32, 48, 72, 40), "shipped": (24, 40, 64, 96, 48), "wide": (48, 80, 128, 192, 96)}
 READERS = {"small": (16, 48, 80, 112), "shipped": (24, 64, 96, 128), "wide": (48, 128, 192, 256)}
+UNEVEN = 0.25  # how differently what comes after sees two copies of a channel
 RARE = -4.0  # starting logit of a centre: most cells hold none
 
 
@@ -29,6 +30,31 @@ def block(inputs: int, outputs: int, size: int = 3, stride: int | tuple[int, int
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
+
+
+def widened(weights: dict[str, Tensor], wider: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in the shapes of a wider network of the same layers, so that it says what the narrower one says.
+
+    A channel becomes several alike, and what comes after takes a share of each (Chen, Goodfellow and Shlens, 2016,
+    "Net2Net"): shares that add up to 1 and differ, for else the copies would learn the same for ever.
+    """
+    return {
+        name: _widened(old, wider[name]) if name in wider and old.shape != wider[name].shape else old
+        for name, old in weights.items()
+    }
+
+
+def _widened(old: Tensor, wider: Tensor) -> Tensor:
+    if old.dim() != wider.dim() or any(new < had for new, had in zip(wider.shape, old.shape, strict=True)):
+        return old  # another network's: whoever loads it says so
+    out = old[torch.arange(len(wider)) % len(old)]
+    if old.dim() == 1 or old.shape[1] == wider.shape[1]:
+        return out
+    of = torch.arange(wider.shape[1]) % old.shape[1]
+    out = out[:, of]
+    share = 1 + UNEVEN * torch.randn_like(out)
+    whole = torch.zeros_like(out[:, : old.shape[1]]).index_add_(1, of, share)
+    return out * share / whole[:, of]
 
 
 class Residual(nn.Module):

@@ -21,7 +21,7 @@ from training.data import DataError
 from training.detector import Windowful, weights_of
 from training.feed import Feed
 from training.loop import CHECKPOINT, Loop, Pupils, Schedule
-from training.networks import LINES, Detector, Reader
+from training.networks import DETECTORS, LINES, READERS, Detector, Reader
 from training.reader import Platefuls
 from training.shapes import READER_INPUT
 from training.views import views
@@ -233,8 +233,30 @@ def test_each_size_goes_on_from_its_own_folder_of_another_training(tmp_path: Pat
     (tmp_path / "wide").mkdir()
     assert weights_of("wide", tmp_path) == tmp_path / "wide"
     assert weights_of("small", tmp_path) is None
-    assert weights_of("shipped", tmp_path / "reader.pt") == tmp_path / "reader.pt"
-    assert weights_of("wide", tmp_path / "reader.pt") is None
+    for size in ("shipped", "wide"):
+        assert weights_of(size, tmp_path / "reader.pt") == tmp_path / "reader.pt"
+    assert weights_of("small", tmp_path / "reader.pt") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "shape"), [(Reader, READERS, (64, 160)), (Detector, DETECTORS, (64, 96))]
+)
+def test_a_wider_network_begins_with_what_a_narrower_one_says(
+    kind: type[nn.Module], sizes: dict[str, tuple[int, ...]], shape: tuple[int, int], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    narrow = kind(sizes["shipped"])
+    seen = torch.rand(2, 1, *shape)
+    for _ in range(20):
+        narrow(seen)  # statistics of its channels that are their own
+    Loop(network=narrow, schedule=Schedule(seconds=1), folder=tmp_path).save()
+    wide = Loop(network=kind(sizes["wide"]), schedule=Schedule(seconds=1), folder=tmp_path / "wide")
+    wide.start_from(tmp_path)
+    with torch.no_grad():
+        said, known = ([*one] for one in (wide.averaged(seen), narrow.eval()(seen)))
+    for one, other in zip(said, known, strict=True):
+        assert torch.allclose(one, other, atol=1e-2 * float(other.abs().max()))
+    assert wide.teaches
 
 
 def test_a_broken_checkpoint_is_one_line(tmp_path: Path) -> None:
