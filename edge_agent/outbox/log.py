@@ -77,6 +77,19 @@ def is_unused(path: Path) -> bool:
         return True
 
 
+def adds_nothing(path: Path) -> bool:
+    """Whether every page that a log holds stands in the file as well: then nobody misses it.
+
+    This process must have no connection.
+    """
+    pages = read_log(path).pages
+    try:
+        with _outbox(path).open("rb") as file:
+            return all(_page(file, (number - 1) * PAGE_BYTES) == page for number, page in pages.items())
+    except OSError:
+        return False
+
+
 def number_of(path: Path) -> int | None:
     """What a log's frames have for their first salt; None where its header says nothing, and SQLite no frame is."""
     try:

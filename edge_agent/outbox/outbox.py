@@ -38,15 +38,17 @@ from edge_agent.outbox.bounds import (
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import (
     Connection,
+    checkpoint,
     close,
     explained,
     hand_over,
+    hint,
     in_place,
     is_empty,
     lock,
     log_of,
-    note_count,
     used_bytes,
+    write_hint,
 )
 from edge_agent.outbox.left import Left
 from edge_agent.outbox.log import read_log
@@ -159,6 +161,7 @@ class Outbox:
                     note(self._connection, self._lock_file)
                     if self._room is not None:
                         self._room.overwrite()
+                    checkpoint(self._connection, "PASSIVE")  # who only looks needs the file alone then
                 close(self._connection, self._path, self._key)
                 if self._room is not None:
                     self._room.close()
@@ -205,7 +208,8 @@ class Outbox:
                 images.insert(connection, *picture, now_ms=_ms(now), age_s=age_s)
             connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (last + len(entries), owner))
         if self._lock_file is not None:  # only now: a hint that is ahead costs places of the count
-            note_count(self._lock_file, last + len(entries), owner)
+            known = hint(self._lock_file)
+            write_hint(self._lock_file, known._replace(last_seq=last + len(entries), owner=owner))
         self._left.note(GapReason.QUOTA, left, now)
         return seqs
 

@@ -18,12 +18,12 @@ from edge_agent.outbox.file import (
     Connection,
     checkpoint,
     connect,
+    hint,
     is_damage,
     is_empty,
     is_full,
     is_open_elsewhere,
     log_of,
-    noted_name,
 )
 from edge_agent.outbox.log import begin_log, is_unused, number_of
 from edge_agent.outbox.rows import SUMMED
@@ -125,7 +125,7 @@ def keep_near(connection: Connection, path: Path) -> None:
 def _noted(path: Path) -> int:
     try:
         with path.with_suffix(".lock").open("rb") as lock_file:
-            return noted_name(lock_file.fileno())
+            return hint(lock_file.fileno()).name
     except OSError:
         return 0
 

@@ -14,7 +14,7 @@ from edge_agent.domain import GapReason, Missing, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_full, is_in_use, log_of, why_unreadable
-from edge_agent.outbox.log import is_unused, read_log
+from edge_agent.outbox.log import adds_nothing, read_log
 from edge_agent.outbox.pairing import belongs
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
@@ -159,14 +159,13 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
 
 
 def _reading(path: Path, key: bytes | None) -> Connection:
-    """A connection that only reads, also on a full disk: where no service has left a log, none can be writing."""
+    """A connection that only reads, also on a full disk: of the file alone, where the log holds no more than that."""
     connection = connect(path, key, read_only=True)
     try:
         is_new(connection)
     except sqlite.Error:
         connection.close()
-        log = log_of(path)
-        if not is_full(path.parent) or not is_unused(log):
+        if is_in_use(path) or not is_full(path.parent) or not adds_nothing(log_of(path)):
             raise
         return connect(path, key, unshared=True)
     return connection

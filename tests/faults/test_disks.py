@@ -285,6 +285,20 @@ def test_a_full_disk_at_the_start_is_for_time(tmp_path: Path, *, is_new: bool) -
             assert outbox.append([Note()]) == ((1,) if is_new else (2,))
 
 
+@pytest.mark.parametrize("key", [None, b"k" * 32], ids=["plain", "with a key"])
+def test_an_outbox_on_a_full_disk_can_be_looked_at_without_the_index_of_its_log(
+    tmp_path: Path, key: bytes | None
+) -> None:
+    with disk_of(tmp_path / "small", 24) as disk:
+        path = disk / "state" / "outbox.db"
+        with Outbox(path=path, now=Clock(), owner=OWNER, key=key) as outbox:
+            outbox.append([Note(900) for _ in range(300)])
+        path.with_name("outbox.db-shm").unlink()
+        fill(disk / "filler")
+        assert read_status(path, key=key).pending == 300
+        assert len(list(contents(path, key=key))) == 300
+
+
 @pytest.mark.parametrize("has_log", [True, False], ids=["with its log", "without"])
 @pytest.mark.parametrize("key", [None, b"k" * 32], ids=["plain", "with a key"])
 def test_an_outbox_on_a_full_disk_can_be_looked_at_and_exported(
