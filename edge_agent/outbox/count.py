@@ -8,8 +8,7 @@ from pathlib import Path
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxUnusable
 from edge_agent.outbox.bounds import insert_gap
-from edge_agent.outbox.file import Connection, Hint, hint, write_hint
-from edge_agent.outbox.pairing import name_of
+from edge_agent.outbox.file import Connection, note_count, noted_count
 from edge_agent.outbox.rows import HIGHEST_SEQ
 from edge_agent.outbox.salvage import SKIPPED
 from edge_agent.outbox.status import status, why_not_ours
@@ -32,7 +31,7 @@ def take_over(connection: Connection, path: Path, owner: str) -> None:
 
 def go_on(connection: Connection, lock_file: int, owner: str, *, now_ms: int) -> int:
     """Leave places out, with gap records, where the file is behind the hint; returns the hint then, else 0."""
-    at_least, whose, _ = hint(lock_file)
+    at_least, whose = noted_count(lock_file)
     last, _ = connection.execute(CURRENT).fetchone()
     if whose != owner or not last < at_least <= HIGHEST_SEQ - SKIPPED:  # a damaged hint is none
         return 0
@@ -46,6 +45,6 @@ def go_on(connection: Connection, lock_file: int, owner: str, *, now_ms: int) ->
 
 
 def note(connection: Connection, lock_file: int | None) -> None:
-    """Write the hint, and the file's name."""
+    """Write the hint."""
     if lock_file is not None:
-        write_hint(lock_file, Hint(*connection.execute(CURRENT).fetchone(), name=name_of(connection)))
+        note_count(lock_file, *connection.execute(CURRENT).fetchone())

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from sqlcipher3 import dbapi2 as sqlite
 
@@ -160,7 +160,7 @@ def lock(path: Path) -> int:
         owner = (os.pread(lock_file, 20, 0).decode("ascii", "replace").split() or ["unknown"])[0]
         os.close(lock_file)
         raise OutboxBusy(f"outbox {path}: another agent is using it (pid {owner})") from None
-    write_hint(lock_file, hint(lock_file))
+    note_count(lock_file, *noted_count(lock_file))
     return lock_file
 
 
@@ -193,27 +193,18 @@ def is_open_elsewhere(path: Path) -> bool:
     return False
 
 
-class Hint(NamedTuple):
-    """How far the count of an owner was at least, and the name of the file that was opened last; 0 where unknown."""
-
-    last_seq: int
-    owner: str
-    name: int
-
-
-def hint(lock_file: int) -> Hint:
-    """What stands in the lock's file behind the process number, should the outbox's be lost or be an old copy."""
-    words = os.pread(lock_file, 200, 0).decode("utf-8", "replace").split()
-    count = (int(words[1]), words[2]) if len(words) in {3, 4} and words[1].isdecimal() else (0, "")
-    return Hint(*count, name=int(words[3]) if len(words) == 4 and words[3].isdecimal() else 0)
-
-
-def write_hint(lock_file: int, what: Hint) -> None:
-    """Let it say so from now on, and our process number."""
+def note_count(lock_file: int, seq: int, owner: str) -> None:
+    """Write beside our process number how far an owner's count is: a hint, should the outbox's file be lost."""
     with suppress(OSError):  # a full disk keeps out the hint, not the agent
-        line = f"{os.getpid()} {what.last_seq} {what.owner} {what.name}\n".encode()
+        line = f"{os.getpid()} {seq} {owner}\n".encode()
         os.pwrite(lock_file, line, 0)
         os.ftruncate(lock_file, len(line))
+
+
+def noted_count(lock_file: int) -> tuple[int, str]:
+    """How far the count was at least, and whose; 0 where nobody knows."""
+    words = os.pread(lock_file, 200, 0).decode("utf-8", "replace").split()
+    return (int(words[1]), words[2]) if len(words) > 2 and words[1].isdecimal() else (0, "")
 
 
 def sync(directory: Path) -> None:

@@ -6,7 +6,6 @@ The format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 import functools
 import itertools
 import os
-import secrets
 import struct
 import sys
 from collections.abc import Iterator
@@ -25,9 +24,6 @@ _MAGIC = {_LITTLE: "<u4", _BIG: ">u4"}
 """How the words are laid that are summed."""
 
 _HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")
-_VERSION, _NUMBER = 3_007_000, 4
-"""Of the format, and where the header has the first salt."""
-
 _SUMMED_BYTES = 24
 """Of the log's header, before its sum."""
 
@@ -77,42 +73,6 @@ def is_unused(path: Path) -> bool:
         return True
 
 
-def adds_nothing(path: Path) -> bool:
-    """Whether every page that a log holds stands in the file as well: then nobody misses it.
-
-    This process must have no connection.
-    """
-    pages = read_log(path).pages
-    try:
-        with _outbox(path).open("rb") as file:
-            return all(_page(file, (number - 1) * PAGE_BYTES) == page for number, page in pages.items())
-    except OSError:
-        return False
-
-
-def number_of(path: Path) -> int | None:
-    """What a log's frames have for their first salt; None where its header says nothing, and SQLite no frame is."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER.size)
-    except OSError:
-        return None
-    return _HEADER.unpack(header)[_NUMBER] if _begins(header) else None
-
-
-def begin_log(path: Path, number: int) -> None:
-    """Write the header of a log without frames; whatever there may be is none of its frames. Raises OSError."""
-    said = struct.pack(f">{_SUMMED_BYTES // 4}I", _NATIVE, _VERSION, PAGE_BYTES, 1, number, secrets.randbits(32))
-    sums = _summed(said, [0, 0], _MAGIC[_NATIVE])
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        # SQLite does not read the header of a log that has nothing behind it.
-        os.pwrite(file, said + struct.pack(">2I", *sums) + bytes(_FRAME.size), 0)
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
 def raw_pages(path: Path) -> Iterator[bytes]:
     """Whatever lies where a log has pages, of any frame. Raises OSError."""
     with path.open("rb") as file:
@@ -141,7 +101,7 @@ def _read(file: IO[bytes], path: Path) -> Log:
     begins = _begins(header)
     if not begins:  # it was on the disk before the frames: they tell what it said
         words = _MAGIC[_NATIVE]
-        salts = list(_indexed_salts(path) or _salts_of_frames(path))
+        salts = list(_salts_of_frames(path))
     most_pages = _most_pages(path)
     before = [sum1, sum2]
     frames: list[tuple[int, bool, int]] = []  # number of the page, whether it ends a commit, where the page begins
@@ -197,10 +157,15 @@ def _indexed_salts(path: Path) -> tuple[int, int] | None:
 
 
 def _salts_of_frames(path: Path) -> tuple[int, int]:
-    """Of the first two that have the same, or the first; those of before the log last began anew lie behind."""
+    """Those that the index says, where a frame has them: whoever looked in may have made it of a damaged header.
+
+    Else of the first two that have the same, or the first; those of before the log last began anew lie behind.
+    """
     with path.open("rb") as file:
         starts = range(_HEADER.size, path.stat().st_size - _FRAME.size, _FRAME.size + PAGE_BYTES)
         every = [_FRAME.unpack(os.pread(file.fileno(), _FRAME.size, start))[2:4] for start in starts]
+    if (indexed := _indexed_salts(path)) in every:
+        return indexed
     return next((one for one, two in itertools.pairwise(every) if one == two and any(one)), every[0])
 
 

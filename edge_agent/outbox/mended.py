@@ -7,7 +7,7 @@ new first page: so rows come also from pages to which no way leads any more.
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox.file import PAGE_BYTES, SALT_BYTES, Connection, connect, free_bytes, is_damage, log_of
 from edge_agent.outbox.log import read_log
+from edge_agent.outbox.pairing import follows, name_of
 from edge_agent.outbox.schema import is_ours, prepare
 
 _COLUMNS = "place, a, b, c, d, e, f"
@@ -129,18 +130,31 @@ class Mended:
             new.execute("PRAGMA journal_mode = OFF")
             prepare(new)
             _grow(new, size)
-        with self._source.open("rb") as old, self.path.open("rb+") as file:
+        with self.path.open("rb") as file:
             self._first = file.read(PAGE_BYTES)
-            file.seek(0)
-            shutil.copyfileobj(old, file)
-            for number, page in log.pages.items():
-                file.seek((number - 1) * PAGE_BYTES)
-                file.write(page)
-            file.truncate(size // PAGE_BYTES * PAGE_BYTES)
+        self._lay(log.pages, size)
+        if not follows(self._name_of(self.path), self._name_of(self._source)):
+            self._lay({}, self._source.stat().st_size)  # it is another outbox's log
         self.begins_anew = not self._begins(self.path)
         if self.begins_anew:
             with self.path.open("rb+") as file:
                 file.write(self._first)
+
+    def _lay(self, pages: Mapping[int, bytes], size: int) -> None:
+        """Copy the file, so many bytes of it, with pages of its log laid over it."""
+        with self._source.open("rb") as old, self.path.open("rb+") as file:
+            shutil.copyfileobj(old, file)
+            for number, page in pages.items():
+                file.seek((number - 1) * PAGE_BYTES)
+                file.write(page)
+            file.truncate(size // PAGE_BYTES * PAGE_BYTES)
+
+    def _name_of(self, path: Path) -> int | None:
+        try:
+            with closing(connect(path, self._key, unshared=True)) as connection:
+                return name_of(connection)
+        except (sqlite.Error, UnicodeDecodeError):
+            return None
 
     def _begins(self, path: Path) -> bool:
         """Whether a file's first page can be read, and names tables of ours."""

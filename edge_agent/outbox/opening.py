@@ -11,7 +11,7 @@ from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
 from edge_agent.outbox.file import Connection, close, code_of, connect, explained, free_bytes, log_of
 from edge_agent.outbox.log import read_log
-from edge_agent.outbox.pairing import begin, belongs, check_alone, name_anew
+from edge_agent.outbox.pairing import belongs, check_alone, name_anew
 from edge_agent.outbox.schema import (
     check_header,
     check_integrity,
@@ -60,16 +60,16 @@ def _is_in_clear(kept: Path) -> bool:
 def _sound(path: Path, key: bytes | None, *, owner: str, now: Now) -> Connection:
     """A connection; a damaged file is salvaged first, and a log of another file is put aside."""
     log = log_of(path)
+    if not belongs(log, path, key):
+        check_alone(path)  # whoever has it open would write it into the file in the end, over what is new
+        if not belongs(log, path, key):  # or did so
+            kept = salvage.put_aside(log, path, now=now())
+            _log.error(
+                "outbox %s: the log beside it is older than the file, or another outbox's: what it holds is not"
+                " sent; kept as %s", path, kept,
+            )  # fmt: skip
     try:
         if not read_log(log).is_damaged:
-            if not belongs(log, path, key):
-                check_alone(path)  # whoever has it open would write it into the file in the end, over what is new
-                kept = salvage.put_aside(log, path, now=now())
-                _log.error(
-                    "outbox %s: the log beside it is older than the file, or another outbox's: what it holds is not"
-                    " sent; kept as %s", path, kept,
-                )  # fmt: skip
-            begin(log, path, key)
             return _connected(path, key)
     except OutboxDamaged:
         pass
@@ -97,7 +97,7 @@ def _connected(path: Path, key: bytes | None) -> Connection:
             check_integrity(connection, path)
             check_sense(connection, path)
             with suppress(sqlite.Error):  # no room: at the next start
-                name_anew(connection, path)
+                name_anew(connection)
         except BaseException:
             close(connection, path, key)
             raise

@@ -38,21 +38,20 @@ from edge_agent.outbox.bounds import (
 from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import (
     Connection,
-    checkpoint,
     close,
     explained,
     hand_over,
-    hint,
     in_place,
     is_empty,
     lock,
     log_of,
+    note_count,
     used_bytes,
-    write_hint,
 )
 from edge_agent.outbox.left import Left
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.opening import opened
+from edge_agent.outbox.pairing import repeat_name
 from edge_agent.outbox.room import Room
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, place_of, seal
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
@@ -161,7 +160,6 @@ class Outbox:
                     note(self._connection, self._lock_file)
                     if self._room is not None:
                         self._room.overwrite()
-                    checkpoint(self._connection, "PASSIVE")  # who only looks needs the file alone then
                 close(self._connection, self._path, self._key)
                 if self._room is not None:
                     self._room.close()
@@ -208,8 +206,7 @@ class Outbox:
                 images.insert(connection, *picture, now_ms=_ms(now), age_s=age_s)
             connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (last + len(entries), owner))
         if self._lock_file is not None:  # only now: a hint that is ahead costs places of the count
-            known = hint(self._lock_file)
-            write_hint(self._lock_file, known._replace(last_seq=last + len(entries), owner=owner))
+            note_count(self._lock_file, last + len(entries), owner)
         self._left.note(GapReason.QUOTA, left, now)
         return seqs
 
@@ -448,9 +445,12 @@ class Outbox:
             connection.execute("BEGIN IMMEDIATE")
             ages = self._ages
             try:
+                repeat_name(connection)
                 yield connection, self._now()
                 connection.execute("COMMIT")
             except BaseException:
+                if self._room is not None:
+                    self._room.was_refused()
                 if connection.in_transaction:  # a full disk may have rolled back by itself
                     connection.execute("ROLLBACK")
                 self._ages = ages

@@ -1,10 +1,11 @@
 """Which log is an outbox's own: SQLite lays any sound one over any file that it lies beside.
 
-Each log has a number (its first salt), random at first and one more each time it begins anew. The file's name, on
-its first page, is the number that the first log of its last opening had: no log of another outbox has one near it,
-and none of an earlier opening has one as high.
+The file has a name on its first page, random at first and one more at each opening, and every commit writes it
+into the log again. It grows only once all that the log holds stands in the file. So with its own log a file says
+the same name as alone, or the next one; with the log of another outbox, or of an earlier opening, it does not.
 """
 
+import secrets
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,77 +13,41 @@ from pathlib import Path
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxError
-from edge_agent.outbox.file import (
-    BUSY_S,
-    FULL,
-    Connection,
-    checkpoint,
-    connect,
-    hint,
-    is_damage,
-    is_empty,
-    is_full,
-    is_open_elsewhere,
-    log_of,
-)
-from edge_agent.outbox.log import begin_log, is_unused, number_of
+from edge_agent.outbox.file import BUSY_S, Connection, checkpoint, connect, is_damage, is_open_elsewhere
+from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.rows import SUMMED
 
-_NAMED_FROM = 10
-_NUMBERS = 1 << 32
-_MOST, _MANY = 1 << 14, 1 << 13
-"""Times that a log may begin anew under one name, and after which the file is named anew."""
+_NAMED_FROM = 12
+"""Format; what earlier ones have in the name's place tells no log."""
 
+_NAMES = 1 << 24
 _AGAIN_S = 0.1
 
 
 def belongs(log: Path, path: Path, key: bytes | None) -> bool:
-    """Whether a log may be an outbox's: it has such a number, and with it every count goes on.
+    """Whether a log may be an outbox's: the file's name goes on with it, and so does every count.
 
-    Where the name and that in the lock's file differ in one bit, one of them has a wrong bit, which must not cost
-    the log: either is good then. Nobody may be writing, and this process have no connection.
+    Nobody may be writing, and this process have no connection.
     """
     if is_unused(log):
         return True
-    number, noted = number_of(log), _noted(path)
     try:
         with closing(connect(path, key, read_only=True, unshared=True)) as connection:
-            name = name_of(connection)
-            names = (name, noted) if (name ^ noted).bit_count() == 1 else (name,)
-            if name and number is not None and all((number - one) % _NUMBERS >= _MOST for one in names):
-                return False
-            before = _counts(connection)
+            name, counts = name_of(connection), _counts(connection)
     except (sqlite.Error, UnicodeDecodeError):  # damaged, half written from the log, or of an earlier format
         return True
     try:
         with closing(connect(path, key, read_only=True)) as connection:
+            goes_on = follows(name_of(connection), name)
             after = dict(connection.execute("SELECT owner, last_seq FROM counter"))
     except (sqlite.Error, UnicodeDecodeError) as error:
         return key is None or not is_damage(error)  # of a file with another salt no page can be read
-    return all(after.get(owner, -1) >= last for owner, last in before.items())
+    return goes_on and all(after.get(owner, -1) >= last for owner, last in counts.items())
 
 
-def begin(log: Path, path: Path, key: bytes | None) -> None:
-    """Let a log in which nothing is go on with the file's numbers, beyond its last: SQLite would take any.
-
-    This process must have no connection. Raises OutboxError where another one keeps one: SQLite goes by its index.
-    """
-    if is_empty(path):
-        log.unlink(missing_ok=True)
-    if number_of(log) is not None and not is_unused(log):
-        return
-    try:
-        with closing(connect(path, key, read_only=True, unshared=True)) as connection:
-            name = name_of(connection)
-    except (sqlite.Error, UnicodeDecodeError):
-        return
-    if name:
-        check_alone(path)
-        try:
-            begin_log(log, (name + _MANY) % _NUMBERS)
-        except OSError as error:
-            what = FULL if is_full(path.parent) else f"its log cannot be written: {error.strerror}"
-            raise OutboxError(f"outbox {path}: {what}") from None
+def follows(name: int | None, before: int | None) -> bool:
+    """Whether a file that had one name may have the other with its log; any, where it had none that can be read."""
+    return before is None or (name is not None and (name - before) % _NAMES <= 1)
 
 
 def check_alone(path: Path) -> None:
@@ -94,52 +59,42 @@ def check_alone(path: Path) -> None:
         time.sleep(_AGAIN_S)
 
 
-def name_anew(connection: Connection, path: Path) -> None:
-    """Let the log begin anew, and name the file by its number; where another program reads, it is without a name.
-
-    So it is in between: any log is its own then. Raises sqlite.Error.
-    """
-    log = log_of(path)
-    _let_name(connection, 0)
-    went, _ = checkpoint(connection, "RESTART")
-    if not went:
-        return
-    name = ((number_of(log) or 0) + 1) % _NUMBERS
-    _let_name(connection, name)
-    if number_of(log) == name:
-        checkpoint(connection, "PASSIVE")  # it must stand in the file: a log may lie beside it that does not say it
-    else:  # another program began to read, so that the log went on
-        _let_name(connection, 0)
-
-
-def keep_near(connection: Connection, path: Path) -> None:
-    """Name a file that has no name yet, or whose log began anew so often that it may soon not be told any more.
+def name_anew(connection: Connection) -> None:
+    """Write the log into the file and give that its next name; where another program reads, it keeps what it has.
 
     Raises sqlite.Error.
     """
-    name, number = name_of(connection), number_of(log_of(path))
-    if number is not None and (name == 0 or (number - name) % _NUMBERS > _MANY):
-        name_anew(connection, path)
+    is_written, _ = checkpoint(connection, "RESTART")
+    name = name_of(connection)
+    if name is None:
+        _let_name(connection, secrets.randbelow(_NAMES))
+    elif is_written:
+        _let_name(connection, (name + 1) % _NAMES)
 
 
-def _noted(path: Path) -> int:
-    try:
-        with path.with_suffix(".lock").open("rb") as lock_file:
-            return hint(lock_file.fileno()).name
-    except OSError:
-        return 0
+def repeat_name(connection: Connection) -> None:
+    """Write the first page, and with it the name, into the log once more. Raises sqlite.Error."""
+    (said,) = connection.execute("PRAGMA application_id").fetchone()
+    connection.execute(f"PRAGMA application_id = {said}")
 
 
-def name_of(connection: Connection) -> int:
-    """The file's name; 0 where it has none, or one of an earlier format, which tells no log."""
-    version, name = connection.execute(
+def name_of(connection: Connection) -> int | None:
+    """The file's name; None where it has none, or not what was written."""
+    version, said = connection.execute(
         "SELECT user_version, application_id FROM pragma_user_version, pragma_application_id"
     ).fetchone()
-    return int(name) % _NUMBERS if version >= _NAMED_FROM else 0
+    name = said % (1 << 32) >> 8
+    return name if version >= _NAMED_FROM and said == _checked(name) else None
 
 
 def _let_name(connection: Connection, name: int) -> None:
-    connection.execute(f"PRAGMA application_id = {name - _NUMBERS if name >= _NUMBERS // 2 else name}")
+    connection.execute(f"PRAGMA application_id = {_checked(name)}")
+
+
+def _checked(name: int) -> int:
+    """A name, and a byte in which a wrong byte of it shows, as SQLite keeps 32 bits."""
+    first, second, third = name.to_bytes(3)
+    return int.from_bytes(bytes((first, second, third, 0xFF ^ first ^ second ^ third)), signed=True)
 
 
 def _counts(connection: Connection) -> dict[str, int]:

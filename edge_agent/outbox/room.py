@@ -14,7 +14,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.outbox.bounds import PORTION_BYTES, Bounds
 from edge_agent.outbox.file import NEARLY_FULL_BELOW_BYTES, Connection, checkpoint, free_bytes, in_order, log_of
 from edge_agent.outbox.log import log_bytes
-from edge_agent.outbox.pairing import keep_near
+from edge_agent.outbox.pairing import repeat_name
 
 _LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
 """That the log may have, or a part of the quota: it takes its room on the disk too."""
@@ -33,7 +33,7 @@ class Room:
     def __init__(self, connection: Connection, path: Path, bounds: Bounds) -> None:
         self._connection = connection
         self._directory = path.parent
-        self._path, self._log = path, log_of(path)
+        self._log = log_of(path)
         # Open as long as the connection is: to close any descriptor of a file ends SQLite's locks on it.
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
@@ -45,7 +45,7 @@ class Room:
         connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         self._most_pages = bounds.most_pages(self._page_bytes)
         connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
-        self._is_low, self._is_written = False, True
+        self._is_low, self._is_torn, self._is_written = False, False, True
         self._written_bytes = 0
         """Of the log, since it was overwritten in place: it may have begun anew many times."""
         self._keep()
@@ -55,16 +55,20 @@ class Room:
         os.close(self._file)
 
     def before_writing(self) -> None:
-        """Begin the log anew on a disk that is nearly full, and give the file its room."""
+        """Begin the log anew on a disk that is nearly full or refused a commit, and give the file its room."""
         self._is_written = True
         was_low, self._is_low = self._is_low, free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
         if self._is_low:
             with suppress(OSError):  # it was taken away: the write will say so
                 self._written_bytes = self._written_bytes if was_low else self._log.stat().st_size
+        if self._is_low or self._is_torn:
             with suppress(sqlite.Error):  # another program may be reading
-                self._begin_log_anew()
-                keep_near(self._connection, self._path)
+                self._is_torn = not self._begin_log_anew()
         self.grow(0)
+
+    def was_refused(self) -> None:
+        """Note that a commit failed: what the log has of it would look like commits behind shorter ones."""
+        self._is_torn = True
 
     def grow(self, needed_bytes: int) -> None:
         """Give the file room for so much more; on a disk that is nearly full it grows by what it got alone."""
@@ -91,12 +95,10 @@ class Room:
         """Let the log of what was written go; False where another program reads, which is not waited for."""
         if not self._is_written:
             return True
-        keep_near(self._connection, self._path)
         if free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES:
             return self._overwrite_in_place()
         is_empty, _ = checkpoint(self._connection, "TRUNCATE")
         if is_empty:
-            self._write_nothing()
             self._keep()
             self._is_written = False
         return is_empty
@@ -105,7 +107,7 @@ class Room:
         """Fill a log that begins anew with zeros behind its first pages: others would take what it lets go."""
         if not self._begin_log_anew():
             return False
-        self._write_nothing()
+        repeat_name(self._connection)
         _, frames = checkpoint(self._connection, "PASSIVE")
         begin = log_bytes(frames, self._page_bytes)
         try:
@@ -120,10 +122,6 @@ class Room:
         self._written_bytes = begin
         self._is_written = False
         return True
-
-    def _write_nothing(self) -> None:
-        """Begin the log: with another program's index SQLite would give one without frames any number."""
-        self._connection.execute("UPDATE age SET rowid = rowid")  # a column that stays the same writes no page
 
     def _begin_log_anew(self) -> bool:
         """Write the log into the file, so that the next commit begins it; False where another program reads."""

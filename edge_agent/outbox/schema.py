@@ -16,7 +16,7 @@ from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memory, in_order
 from edge_agent.outbox.rows import SUMMED
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 12
 _SEALED_FROM, _SAME_FROM = 8, 9
 """From where on reads have checksums; and the schema is the same."""
 
@@ -133,7 +133,9 @@ _STEPS = {
     + "".join(f"ALTER TABLE {table} RENAME TO old_{table};" for table in _COPIED)
     + _TABLES
     + "".join(_copied(table) for table in _COPIED),
-    9: "PRAGMA application_id = 0;",  # until then it told nothing of the file's logs
+    9: "",
+    10: "",  # of 11 there was none: one wrong bit must not make the number of a format another one's
+    11: "PRAGMA application_id = 0;",  # until then it told nothing of the file's logs
 }
 """How a file of each earlier version becomes one of the next."""
 

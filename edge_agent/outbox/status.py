@@ -14,7 +14,7 @@ from edge_agent.domain import GapReason, Missing, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
 from edge_agent.outbox.file import Connection, connect, explained, is_full, is_in_use, log_of, why_unreadable
-from edge_agent.outbox.log import adds_nothing, read_log
+from edge_agent.outbox.log import is_unused, read_log
 from edge_agent.outbox.pairing import belongs
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, time
 from edge_agent.outbox.schema import check_current, check_header, check_integrity, check_ours, is_new
@@ -94,7 +94,6 @@ def check_pages(path: Path, *, key: bytes | None = None) -> None:
     """Look at every page, as the service does when it opens it. Raises OutboxDamaged and as read_status does."""
     with _looking(path, key) as connection:
         if connection:
-            check_header(path)
             check_integrity(connection, path)
             check_sense(connection, path)
 
@@ -144,6 +143,7 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
     log = log_of(path)
     if not is_in_use(path) and (read_log(log).is_damaged or not belongs(log, path, key)):
         raise OutboxDamaged(f"outbox {path}: is damaged; the service saves what it can when it starts")
+    check_header(path)
     with explained(path, key), closing(_reading(path, key)) as connection:
         if is_new(connection):
             yield None
@@ -159,13 +159,15 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
 
 
 def _reading(path: Path, key: bytes | None) -> Connection:
-    """A connection that only reads, also on a full disk: of the file alone, where the log holds no more than that."""
+    """A connection that only reads, also on a full disk: of the file alone, where nothing is in the log."""
     connection = connect(path, key, read_only=True)
     try:
         is_new(connection)
     except sqlite.Error:
         connection.close()
-        if is_in_use(path) or not is_full(path.parent) or not adds_nothing(log_of(path)):
+        if path.with_name(f"{path.name}-journal").exists():  # of the first start alone: later there is the log
+            raise OutboxError(f"outbox {path}: is not made yet: its service was cut off when it began it") from None
+        if not is_full(path.parent) or not is_unused(log_of(path)):
             raise
         return connect(path, key, unshared=True)
     return connection

@@ -169,6 +169,48 @@ def test_an_outbox_on_a_disk_without_a_free_byte_can_let_its_reads_go_and_take_a
         assert outbox.status().pending == 4000
 
 
+REFUSED = """
+import errno, os, signal, sys
+from pathlib import Path
+from edge_agent.errors import OutboxError
+from edge_agent.outbox import Outbox
+from tests.outbox.test_outbox import OWNER, Clock, Note
+outbox = Outbox(path=Path(sys.argv[1]), now=Clock(), owner=OWNER, key=bytes.fromhex(sys.argv[2]) or None)
+outbox.open()
+outbox.append([Note(size=900) for _ in range(50)])
+for refused in (200, 120, 60, 30):
+    Path(sys.argv[3]).write_text(f"{errno.EIO} s")
+    try:
+        outbox.append([Note(size=900) for _ in range(refused)])
+    except OutboxError:
+        pass
+    else:
+        sys.exit("taken")
+    Path(sys.argv[3]).write_text("")
+    outbox.append([Note(size=900)])
+print(*(row.key.id for row in outbox.take(limit=999)), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("key", [b"", b"k" * 32], ids=["plain", "with a key"])
+def test_what_the_log_has_of_refused_commits_is_no_damage(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, key: bytes
+) -> None:
+    path, fault = tmp_path / "state" / "outbox.db", tmp_path / "fault"
+    path.parent.mkdir()
+    environment = watched(shim(tmp_path), path.parent, fault=fault)
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED, path, key.hex(), fault],
+        check=False, cwd=ROOT, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    with Outbox(path=path, now=Clock(), owner=OWNER, key=key or None) as outbox:
+        assert [str(row.key.id) for row in outbox.take(limit=999)] == done.stdout.split()
+        assert outbox.take_gaps(limit=9) == []
+    assert caplog.messages == []
+
+
 UNTIL_FULL = """
 import os, signal, sys
 from pathlib import Path

@@ -52,7 +52,7 @@ def earlier(path: Path, version: int, *, count: int, appended_ms: int) -> list[N
                     picture = (seq, note.key.id.bytes, sha256(jpeg).digest(), appended_ms, seq / 1000, jpeg)
                     old.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?)", picture)
         old.execute(f"PRAGMA user_version = {version}")
-        if version == 9:
+        if version >= 9:
             old.execute("VACUUM")
             old.execute("PRAGMA application_id = 7")
     return notes

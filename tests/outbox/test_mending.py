@@ -4,6 +4,7 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from random import randrange
 
 import pytest
 
@@ -30,9 +31,12 @@ def filled(path: Path, clock: Clock, *, count: int = 200, key: bytes | None = No
 
 
 def overwrite(path: Path, start: int, size: int, *, content: bytes | None = None) -> None:
+    """Write something else there: each byte becomes another one."""
     with path.open("r+b") as file:
         file.seek(start)
-        file.write(os.urandom(size) if content is None else content)
+        was = file.read(size).ljust(size, b"\0")
+        file.seek(start)
+        file.write(bytes(one ^ randrange(1, 256) for one in was) if content is None else content)
 
 
 def kept(path: Path) -> list[Path]:
@@ -82,7 +86,7 @@ def test_what_the_log_holds_of_a_file_without_a_beginning_is_read_too(path: Path
     outbox.open()
     outbox.append([Plate() for _ in range(40)])
     outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    outbox.mark_sent([3])  # goes into the log, the first page does not
+    outbox._connection.execute("INSERT INTO sent VALUES (3, 0.0)")  # goes into the log, the first page does not
     copies = {one.name: one.read_bytes() for one in path.parent.iterdir()}
     outbox.close()
     for name, content in copies.items():
@@ -90,6 +94,24 @@ def test_what_the_log_holds_of_a_file_without_a_beginning_is_read_too(path: Path
     overwrite(path, 0, 4096)
     with Outbox(path=path, now=clock, owner=OWNER) as again:
         assert len(again.take(limit=99)) == 40
+
+
+def test_an_outbox_that_was_cut_off_while_it_was_made_is_said_to_be(path: Path, clock: Clock) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = sqlite3.connect(str(path), isolation_level=None)
+    making.execute("PRAGMA cache_size = 5")
+    making.execute("BEGIN IMMEDIATE")
+    making.execute("CREATE TABLE reads (seq INTEGER PRIMARY KEY)")
+    making.executemany("INSERT INTO reads VALUES (?)", ((one,) for one in range(200_000)))
+    left = {one: one.read_bytes() for one in path.parent.iterdir()}
+    making.close()
+    for one, content in left.items():
+        one.write_bytes(content)
+    assert path.with_name("outbox.db-journal") in left
+    with pytest.raises(OutboxError, match="is not made yet: its service was cut off when it began it"):
+        read_status(path)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (1,)
 
 
 @pytest.mark.parametrize("kept_of_the_salt", [0, 28, 31])

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -83,6 +83,43 @@ def test_the_log_of_another_outbox_of_the_same_vehicle_is_put_aside_whatever_is_
 
 
 @pytest.mark.parametrize("key", [None, KEY])
+def test_the_log_of_another_outbox_that_only_let_reads_go_is_put_aside(
+    path: Path, clock: Clock, key: bytes | None
+) -> None:
+    for one in (path, other := path.parent.with_name("other") / "outbox.db"):
+        with Outbox(path=one, now=clock, owner=OWNER, key=key) as outbox:
+            outbox.append([Plate() for _ in range(5)])
+    with Outbox(path=other, now=clock, owner=OWNER, key=key) as outbox:
+        outbox.expire()  # empties the log
+        outbox.mark_sent([1])
+        outbox.receipted_through(1)
+        foreign = log_of(other).read_bytes()
+    log_of(path).write_bytes(foreign)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 6))
+    (aside,) = path.parent.glob("outbox.db.damaged-*")
+    assert aside.read_bytes() == foreign
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("start", [0, 40, 5000, 9000, 30_000])
+def test_the_log_of_another_outbox_costs_no_read_also_where_it_is_damaged(
+    path: Path, clock: Clock, start: int, *, key: bytes | None
+) -> None:
+    for one in (path, other := path.parent.with_name("other") / "outbox.db"):
+        with Outbox(path=one, now=clock, owner=OWNER, key=key) as outbox:
+            outbox.append([Plate() for _ in range(5)])
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        kept = {row.key for row in outbox.take(limit=99)}
+    killed(other, clock, key=key, appends=20)
+    foreign = bytearray(log_of(other).read_bytes())
+    foreign[start] ^= 1
+    log_of(path).write_bytes(foreign)
+    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+        assert {row.key for row in outbox.take(limit=99)} == kept
+
+
+@pytest.mark.parametrize("key", [None, KEY])
 @pytest.mark.parametrize("openings", [1, 3])
 def test_a_log_of_an_earlier_opening_is_put_aside(
     path: Path, clock: Clock, openings: int, *, key: bytes | None
@@ -123,10 +160,8 @@ def test_a_log_of_an_earlier_opening_is_put_aside_also_where_the_log_began_from_
 @pytest.mark.parametrize("left", ["as it was", "emptied", "cut off", "gone"])
 @pytest.mark.parametrize("overwrites", [1, 30])
 def test_an_outbox_knows_its_own_log_however_often_that_began_anew(
-    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, key: bytes | None, left: str, overwrites: int
+    path: Path, clock: Clock, *, key: bytes | None, left: str, overwrites: int
 ) -> None:
-    monkeypatch.setattr(pairing, "_MOST", 16)
-    monkeypatch.setattr(pairing, "_MANY", 8)
     pending: tuple[int, ...] = ()
     for count in range(1, 5):
         outbox = Outbox(path=path, now=clock, owner=OWNER, key=key)
@@ -217,38 +252,68 @@ def test_a_program_that_reads_while_it_is_opened_costs_no_read(
     assert list(path.parent.glob("outbox.db.damaged-*")) == []
 
 
-def test_an_outbox_that_was_read_while_it_was_opened_gets_its_name_later(path: Path, clock: Clock) -> None:
-    killed(path, clock, key=None, appends=3)
-    with ExitStack() as reading:
-        reading.enter_context(another_program_reads(path, None))
-        with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-            assert pairing.name_of(outbox._connection) == 0
-            reading.close()
-            outbox.expire()
-            assert pairing.name_of(outbox._connection) != 0
-
-
-@pytest.mark.parametrize(("log", "key"), [("gone", None), ("gone", KEY), ("another outbox's", None)])
-def test_a_log_that_another_program_has_open_is_neither_begun_nor_put_aside(
-    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, key: bytes | None, log: str
+def test_a_log_that_another_program_has_open_is_not_put_aside(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pairing, "BUSY_S", 0.2)
-    for one in (path, other := path.parent.with_name("other") / "outbox.db"):
-        with Outbox(path=one, now=clock, owner=OWNER, key=key) as outbox:
-            outbox.append([Plate()])
-    if log == "gone":
-        log_of(path).unlink()
-    else:
-        log_of(path).write_bytes(log_of(other).read_bytes())
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Plate()])
+    killed(other := path.parent.with_name("other") / "outbox.db", clock, key=None, appends=1)
+    log_of(path).write_bytes(log_of(other).read_bytes())
     path.with_name("outbox.db-shm").unlink()
-    with another_program_reads(path, key):
+    with another_program_reads(path, None):
         before = {one.name: one.read_bytes() for one in path.parent.iterdir() if one.suffix in {".db", ".db-wal"}}
         for _ in range(2):
             with pytest.raises(OutboxError, match="another program has it open: end that program"):
-                Outbox(path=path, now=clock, owner=OWNER, key=key).open()
+                Outbox(path=path, now=clock, owner=OWNER).open()
         assert before == {one: path.with_name(one).read_bytes() for one in before}
-    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert [row.seq for row in outbox.take(limit=99)] == [1]
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("log", ["as it was", "emptied", "cut off", "gone"])
+def test_a_program_that_looks_before_it_is_opened_and_after_costs_no_read(
+    path: Path, clock: Clock, *, key: bytes | None, read_only: bool, log: str
+) -> None:
+    for start in range(3):
+        with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
+            assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 3 * start + 1))
+            outbox.append([Plate()])
+        if log == "emptied":
+            log_of(path).write_bytes(bytes(9000))
+        elif log == "cut off":
+            log_of(path).write_bytes(b"")
+        elif log == "gone":
+            log_of(path).unlink()
+        with another_program_reads(path, key, read_only=read_only):
+            outbox = Outbox(path=path, now=clock, owner=OWNER, key=key)
+            outbox.open()
+        with another_program_reads(path, key, read_only=read_only):
+            outbox.append([Plate()])
+            outbox.append([Plate()])
+            files = {one: one.read_bytes() for one in path.parent.iterdir()}
+        outbox.close()
+        for one, content in files.items():  # as a kill leaves them
+            one.write_bytes(content)
+    assert list(path.parent.glob("outbox.db.damaged-*")) == []
+
+
+def test_a_log_that_another_program_writes_into_the_file_while_it_is_waited_for_is_no_fault(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(path, clock, key=None, appends=3)
+    foreign = path.with_name("outbox.db-wal").read_bytes()
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        kept = [row.seq for row in outbox.take(limit=99)]
+        outbox.expire()
+    with Outbox(path=path, now=clock, owner=OWNER):
+        pass
+    log_of(path).write_bytes(foreign)
+    monkeypatch.setattr(opening, "check_alone", lambda _path: log_of(path).unlink())
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert [row.seq for row in outbox.take(limit=99)] == kept
 
 
 @pytest.mark.parametrize("bit", [0, 13, 31])
@@ -260,20 +325,6 @@ def test_one_wrong_bit_in_the_name_costs_no_log(path: Path, clock: Clock, bit: i
         file.seek(68)
         file.write((name ^ 1 << bit).to_bytes(4))
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        assert [row.seq for row in outbox.take(limit=99)] == [1, 2, 3]
-    assert list(path.parent.glob("outbox.db.damaged-*")) == []
-
-
-@pytest.mark.parametrize("key", [None, KEY])
-@pytest.mark.parametrize("bit", [0, 1, 5, 13, 20])
-def test_a_name_in_the_lock_that_is_another_one_costs_no_log(
-    path: Path, clock: Clock, bit: int, *, key: bytes | None
-) -> None:
-    killed(path, clock, key=key, appends=3)
-    lock = path.with_suffix(".lock")
-    *hint, name = lock.read_text().split()
-    lock.write_text(" ".join([*hint, str(int(name) ^ 1 << bit)]) + "\n")
-    with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         assert [row.seq for row in outbox.take(limit=99)] == [1, 2, 3]
     assert list(path.parent.glob("outbox.db.damaged-*")) == []
 
