@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 PICTURES_FPS = 10.0
 """Pictures of a directory have no recorded time: they count as so many a second."""
 
+MOVING = frozenset({".gif"})
+"""Pictures that may be videos, as which one that is named itself is played."""
+
 
 class FilesCamera:
     """Plays what is on the disk, as it was recorded or as fast as it is asked for."""
@@ -43,7 +46,7 @@ class FilesCamera:
             raise CameraError(f"camera {self._name}: {self._path}: there is no such file or directory")
         if self._path.is_dir():
             self._recording = self._pictures(self._list())
-        elif self._path.suffix.lower() in SUFFIXES:
+        elif self._path.suffix.lower() in SUFFIXES - MOVING:
             self.length = 1
             self._recording = self._pictures([self._path])
         else:
