@@ -107,7 +107,7 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
     found: list[PlateText] = []
     for place, row in _rows(table, READER_COLUMNS):
         flags = _flags(row, place)
-        if _split(row, place) != split and split is not None:
+        if split not in (None, _split(row, place)):
             continue
         text = clean(row["text"])
         if not text:

@@ -70,6 +70,9 @@ def truths(table: Path) -> dict[str, list[Truth]]:
             sure = quality not in UNSURE and not quality.startswith("label")
             text = (row.get("text") or "") if sure else ""
             out.setdefault(row["image"], []).append(Truth(boxes.Found(x, y, x + w, y + h, 1.0), text))
+    if not out:
+        message = f"{table}: no rows"
+        raise DataError(message)
     return out
 
 

@@ -39,6 +39,7 @@ def test_a_picture_that_cannot_be_drawn_is_refused_first(
     ("table", "line"),
     [
         (None, ": No such file or directory"),
+        (HEADER, ": no rows"),
         ("image,x,y,w\n", ": column missing: h"),
         (HEADER + "us/a.jpg,1,2,wide,4,A\n", ":2: x, y, w and h should be numbers"),
         (HEADER + "us/a.jpg,1,2\n", ":2: x, y, w and h should be numbers"),
