@@ -3,16 +3,16 @@
 import argparse
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks import figures, machine, readers
 from benchmarks.options import OneLineParser
-from benchmarks.score import load_truth, score
-from edge_agent.camera.pictures import list_pictures
-from edge_agent.errors import EdgeAgentError
+from benchmarks.score import TruePlate, check_places, key, load_truth, score
+from edge_agent.camera.pictures import decode, list_pictures
+from edge_agent.errors import EdgeAgentError, PictureError
 
 COLUMNS = (
     "plates",
@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(options: argparse.Namespace, console: Console) -> None:
     # Everything that can be wrong with the input is found before the first minute is spent.
     sets = [(table.stem, load_truth(table), _pictures(table)) for table in options.sets]
+    for _, truth, pictures in sets:
+        _check(truth, pictures)
     rivals = [
         readers.ours(threads=options.threads),
         *(readers.ours(threads=options.threads, models=directory) for directory in options.models),
@@ -77,7 +79,8 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
     console.print()
     for name, truth, pictures in sets:
         rows = []
-        for one in readers.measure(rivals, pictures):
+        measured = readers.measure(rivals, pictures)
+        for one in measured:
             found = score(truth, one.pictures.values())
             times = [timing.detect_and_read for timing in one.timings.values()]
             cells = (
@@ -92,6 +95,21 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
             )
             rows.append(figures.Row(one.reader.name, cells))
         figures.show(f"{name}, {len(pictures)} pictures", COLUMNS, rows, console)
+        for one in measured:
+            if unread := len(one.pictures) - len(one.timings):
+                console.print(
+                    f"{one.reader.name}: {unread} of {len(pictures)} pictures not read, which counts as missed"
+                )
+
+
+def _check(truth: Mapping[str, Sequence[TruePlate]], pictures: Sequence[Path]) -> None:
+    """Refuse labels outside their pictures; what cannot be decoded is counted later. Raises EdgeAgentError."""
+    for path in pictures:
+        if plates := truth.get(key(str(path))):
+            try:
+                check_places(str(path), plates, decode(path))
+            except PictureError:
+                continue
 
 
 def _pictures(table: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from benchmarks import cars, drive_plot, machine, plot, readers, recordings, str
 from benchmarks.approach import Ride, scene
 from benchmarks.figures import Row, part, share, show
 from benchmarks.options import OneLineParser
+from benchmarks.score import check_places
 from edge_agent.domain import folded
 from edge_agent.errors import EdgeAgentError
 from edge_agent.services import truth
@@ -162,7 +163,9 @@ def _stills(options: argparse.Namespace, console: Console) -> None:
     ways = {(end, factor): list[cars.Car]() for end in options.end_px for factor in options.rate_factor}
     with _progress(asked) as advance:
         for path, plate in chosen:
-            seen = scene(cars.photograph(path), plate.box)
+            photograph = cars.photograph(path)
+            check_places(str(path), [plate], photograph)
+            seen = scene(photograph, plate.box)
             if seen.plate.width >= NARROWEST_PX:
                 for (end_px, factor), found in ways.items():
                     found.append(

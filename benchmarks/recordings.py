@@ -39,7 +39,7 @@ def recording(path: Path, table: Path, *, advance: Callable[[], None]) -> tuple[
         for one in passes
         if one.text
     )
-    counts = (verdict.plates, verdict.captured, verdict.right, single, len(verdict.others), verdict.duplicates)
+    counts = (verdict.plates, verdict.captured, verdict.right, single, len(verdict.others), len(verdict.repeated))
     return tuple(map(str, counts))
 
 

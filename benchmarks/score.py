@@ -1,12 +1,13 @@
 """What of a labelled picture set was found and read right."""
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from benchmarks.lines import Picture
-from edge_agent.domain import Box, folded
+from edge_agent.domain import Box, Image, folded
 from edge_agent.errors import EdgeAgentError
 
 CAPTURED_IOU, APART_IOU = 0.3, 0.2
@@ -56,8 +57,8 @@ def load_truth(path: Path) -> dict[str, list[TruePlate]]:
             for row in rows:
                 try:
                     truth.setdefault(key(row["image"]), []).append(_plate(row))
-                except (TypeError, ValueError):
-                    raise EdgeAgentError(f"{path}:{rows.line_num}: x, y, w and h should be numbers") from None
+                except ValueError as error:
+                    raise EdgeAgentError(f"{path}:{rows.line_num}: {error}") from None
     except OSError as error:
         raise EdgeAgentError(f"{path}: the truth cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error):
@@ -66,10 +67,28 @@ def load_truth(path: Path) -> dict[str, list[TruePlate]]:
 
 
 def _plate(row: Mapping[str, str | None]) -> TruePlate:
-    x, y, width, height = (float(row[column] or "") for column in ("x", "y", "w", "h"))
+    """Raises ValueError with what is wrong."""
+    try:
+        x, y, width, height = (float(row[column] or "") for column in ("x", "y", "w", "h"))
+    except ValueError:
+        raise ValueError("x, y, w and h should be numbers") from None
+    if not all(map(math.isfinite, (x, y, width, height))) or width <= 0 or height <= 0:
+        raise ValueError("w and h should be more than 0, x and y finite")
     quality = row.get("quality") or ""
     is_sure = quality not in UNSURE and not quality.startswith("label")
     return TruePlate(Box(x, y, x + width, y + height), (row.get("text") or "") if is_sure else "")
+
+
+def check_places(name: str, plates: Iterable[TruePlate], image: Image) -> None:
+    """Refuse a label whose middle lies outside its picture. Raises EdgeAgentError."""
+    height, width = image.shape[:2]
+    for plate in plates:
+        x, y = plate.box.center
+        if not (0 <= x <= width and 0 <= y <= height):
+            box = ", ".join(f"{edge:g}" for edge in (*plate.box[:2], plate.box.width, plate.box.height))
+            raise EdgeAgentError(
+                f"{name}: the label at x, y, w, h {box} lies outside the {width} x {height} pixels"
+            )
 
 
 def score(truth: Mapping[str, Sequence[TruePlate]], pictures: Iterable[Picture]) -> Score:

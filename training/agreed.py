@@ -20,6 +20,7 @@ import cv2
 from edge_agent.domain import folded
 from training.boxes import Found, overlap
 from training.data import SHORTEST, DataError, clean, data_folder, photographs, read_gray
+from training.files import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,8 +45,14 @@ def reads(path: Path) -> dict[str, list[tuple[Found, str]]]:
                 told = json.loads(line)
                 seen = [(_box(one["box"]), clean(one["text"])) for one in told["plates"]]
                 out[_key(Path(told["image"]))] = seen
-            except (ValueError, TypeError, KeyError) as error:
-                message = f"{path}:{number}: not a line of reads: {error!r}"
+            except json.JSONDecodeError as error:
+                message = f"{path}:{number}: not a line of reads: not JSON"
+                raise DataError(message) from error
+            except KeyError as error:
+                message = f"{path}:{number}: not a line of reads: without {error}"
+                raise DataError(message) from error
+            except (ValueError, TypeError, AttributeError) as error:
+                message = f"{path}:{number}: not a line of reads as `edge-agent read --jsonl` prints them"
                 raise DataError(message) from error
     return out
 
@@ -119,7 +126,7 @@ def main() -> int:
         found = [one for one in photographs(folder) if one.source not in options.without]
         count = write(labelled(found, reads(options.reads), known_texts(folder)), options.out)
     except (DataError, OSError) as error:
-        log.error("%s", error)  # noqa: TRY400
+        log.error("%s", plain(error))  # noqa: TRY400
         return 1
     log.info("%d plates, noisy labels", count)
     return 0

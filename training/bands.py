@@ -25,6 +25,7 @@ from edge_agent.domain import folded
 from edge_agent.errors import ModelError
 from training import codec, degrade, plots
 from training.data import DataError, data_folder
+from training.files import plain
 from training.fonts import fonts
 from training.render import Printer, printer
 from training.shipped import Models
@@ -149,8 +150,8 @@ def main() -> int:
     parser.add_argument("--data", help="labelled folder, for its designs; default: $EDGE_AGENT_DATA")
     parser.add_argument("--fonts", help="folder that training.fonts filled; default: $EDGE_AGENT_FONTS")
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--plot", type=Path, help="write a picture (.svg, .png) too")
-    parser.add_argument("--failures", type=Path, help="write a picture of wrong reads too")
+    parser.add_argument("--plot", type=plots.picture, help="write a picture (.svg, .png) too")
+    parser.add_argument("--failures", type=plots.picture, help="write a picture of wrong reads too")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     try:
@@ -161,10 +162,10 @@ def main() -> int:
         if options.plot:
             plots.bands(measured, options.plot)
         if options.failures:
-            plain = Printer(fonts=fonts(Path(options.fonts) if options.fonts else None))
-            plots.failures(failures(models, plain), options.failures)
+            bare = Printer(fonts=fonts(Path(options.fonts) if options.fonts else None))
+            plots.failures(failures(models, bare), options.failures)
     except (DataError, ModelError, OSError, ValueError, ImportError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{plain(error)}\n")
         return 1
     return 0
 

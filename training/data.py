@@ -27,7 +27,10 @@ DATA_VARIABLE = "EDGE_AGENT_DATA"
 SHORTEST, LONGEST = 2, 10
 READER_COLUMNS = ("image", "x", "y", "w", "h", "text")
 DETECTOR_COLUMNS = ("image", "width", "height", "x", "y", "w", "h")
+SPLITS = ("train", "val")
 UNUSABLE_FLAGS = ("trunc", "occluded", "symbol", "noisy")
+FLAGS = frozenset({*UNUSABLE_FLAGS, "o0", "twoline"})
+FOR_PEOPLE = frozenset({"dashcam", "oword", "slash0", "stacked", "temp", "umlaut", "usgov"})  # change nothing
 MIXED_REGIONS = ("world", "mixed")  # what a table says of photographs from several countries
 NEGATIVES_HELD_OUT = 10  # one picture without plates in so many
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -103,16 +106,17 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
     table = folder / "reader.csv"
     found: list[PlateText] = []
     for place, row in _rows(table, READER_COLUMNS):
-        if split is not None and (row.get("split") or "train") != split:
+        flags = _flags(row, place)
+        if split not in (None, _split(row, place)):
             continue
         text = clean(row["text"])
         if not text:
             message = f"{place}: empty text"
             raise DataError(message)
-        flags, quality = row.get("flags") or "", row.get("quality") or "good"
+        quality = row.get("quality") or "good"
         if quality == "noisy" and not noisy:
             continue
-        if any(flag in flags for flag in UNUSABLE_FLAGS) or not SHORTEST <= len(text) <= LONGEST:
+        if flags.intersection(UNUSABLE_FLAGS) or not SHORTEST <= len(text) <= LONGEST:
             continue
         if any(c not in CHARSET for c in text):
             continue
@@ -194,6 +198,22 @@ def _picture(folder: Path, row: Mapping[str, str], place: str) -> Path:
         message = f"{place}: picture missing: {row['image']!r}"
         raise DataError(message)
     return path
+
+
+def _split(row: Mapping[str, str], place: str) -> str:
+    split = row.get("split") or SPLITS[0]
+    if split not in SPLITS:
+        message = f"{place}: split should be {' or '.join(SPLITS)}, got {split!r}"
+        raise DataError(message)
+    return split
+
+
+def _flags(row: Mapping[str, str], place: str) -> set[str]:
+    flags = set((row.get("flags") or "").replace(";", " ").split())
+    if strange := sorted(flags - FLAGS - FOR_PEOPLE):
+        message = f"{place}: unknown flag {strange[0]!r}. Known: {', '.join(sorted(FLAGS | FOR_PEOPLE))}"
+        raise DataError(message)
+    return flags
 
 
 def _size(row: Mapping[str, str], place: str) -> tuple[float, float]:

@@ -29,6 +29,7 @@ from edge_agent.domain import folded
 from edge_agent.errors import ModelError, PictureError
 from training import boxes, plots
 from training.data import DataError, data_folder
+from training.files import plain
 from training.manifest import record
 from training.shipped import Models
 from training.validation import APART, CAPTURED, MEASURES, PLATES
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 SETS = ("us", "eu", "br", "dashcam", "world-val")
 UNSURE = ("bad", "doubtful")
+COLUMNS = ("image", "x", "y", "w", "h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,26 @@ class Truth:
 
 
 def truths(table: Path) -> dict[str, list[Truth]]:
-    """The labelled plates of each picture of a set."""
+    """The labelled plates of each picture of a set. Raises DataError, OSError."""
     out: dict[str, list[Truth]] = {}
     with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            x, y, w, h = (float(row[k]) for k in ("x", "y", "w", "h"))
+        rows = csv.DictReader(file)
+        if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
+            message = f"{table}: column missing: {', '.join(missing)}"
+            raise DataError(message)
+        for row in rows:
+            try:
+                x, y, w, h = (float(row[k] or "") for k in ("x", "y", "w", "h"))
+            except ValueError:
+                message = f"{table}:{rows.line_num}: x, y, w and h should be numbers"
+                raise DataError(message) from None
             quality = row.get("quality") or ""
             sure = quality not in UNSURE and not quality.startswith("label")
             text = (row.get("text") or "") if sure else ""
             out.setdefault(row["image"], []).append(Truth(boxes.Found(x, y, x + w, y + h, 1.0), text))
+    if not out:
+        message = f"{table}: no rows"
+        raise DataError(message)
     return out
 
 
@@ -108,7 +121,9 @@ def main() -> int:
     parser.add_argument("--data", help="labelled folder; default: $EDGE_AGENT_DATA")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of models")
     parser.add_argument("--record", action="store_true", help="write the figures into the manifest")
-    parser.add_argument("--plot", type=Path, help=f"draw what the confidence of {PLATES} is worth (.svg, .png)")
+    parser.add_argument(
+        "--plot", type=plots.picture, help=f"draw what the confidence of {PLATES} is worth (.svg, .png)"
+    )
     options = parser.parse_args()
     if strange := [name for name in options.sets if name not in (*SETS, *MEASURES)]:
         parser.error(f"{strange[0]}: no such set; there are {', '.join((*SETS, *MEASURES))}")
@@ -131,7 +146,7 @@ def main() -> int:
         if options.record:
             record(options.models, summary(lines))
     except (DataError, ModelError, PictureError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{plain(error)}\n")
         return 1
     return 0
 

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def plain(error: Exception) -> str:
+    """What is wrong in one line, for a person: of a file that fails its name and the reason."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def replace(contents: Mapping[Path, bytes]) -> None:
     """Put files in place of what is there, one after the other, once all of them are on the disk.
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from training.data import Gray
 
 COLOUR, OTHER_COLOUR = "#1f5fa8", "#c8622d"
+
+
+def picture(name: str) -> Path:
+    """A command line's picture that can be drawn. Raises ArgumentTypeError, before anything is measured."""
+    formats = Figure().canvas.get_supported_filetypes()
+    if (file := Path(name)).suffix.lower().removeprefix(".") not in formats:
+        message = f"{name}: no format that can be drawn, such as .svg or .png"
+        raise argparse.ArgumentTypeError(message)
+    return file
 
 
 def bands(measured: Mapping[str, Mapping[str, float]], file: Path) -> None:

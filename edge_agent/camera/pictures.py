@@ -14,7 +14,13 @@ from edge_agent.errors import PictureError
 
 hush()
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"})
+SUFFIXES = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".jp2",
+        ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm", ".hdr",
+    }
+)  # fmt: skip
+"""What a directory's pictures are called; one that is named itself may be called anything."""
 
 
 def list_pictures(directory: Path, *, without: str | None = None) -> tuple[list[Path], int]:
@@ -56,9 +62,14 @@ def decode(path: Path) -> Image:
 
 
 def _to_uint8(pixels: NDArray[np.generic]) -> Image:
-    """Bring 16-bit and floating-point pixels to 0..255 by their own range; 8-bit ones stay as they are."""
+    """Bring 16-bit and floating-point pixels to 0..255 by their own range; 8-bit ones stay as they are.
+
+    What is infinite or no number does not count for the range: it becomes its end.
+    """
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, np.uint8)
-    values = np.nan_to_num(pixels.astype(np.float32))
-    low, high = float(values.min()), float(values.max())
+    values = pixels.astype(np.promote_types(pixels.dtype, np.float32))
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     return np.asarray((values - low) * (255 / max(high - low, 1e-6)), np.uint8)

@@ -177,9 +177,10 @@ def read(
     found, others = stills.gather(paths)
     errors = 0
     with output(), progress(len(found), "reading") as advance:
-        for result in stills.read_stills(
+        results = stills.read_stills(
             found, pipeline=pipeline, unsure_below=reading.unsure_below, far_plates=far, annotate_into=annotate
-        ):
+        )
+        for done, result in enumerate(results, 1):
             if jsonl:
                 print(stills.as_json(result, unsure_below=reading.unsure_below), flush=True)
             elif result.error is None:
@@ -187,7 +188,7 @@ def read(
             if result.error is not None:
                 errors += 1
                 say(result.error)
-            advance()
+            advance(done)
     if others:
         say(f"{others} other file{'s were' if others > 1 else ' was'} left alone in the directories")
     if errors:

@@ -41,13 +41,13 @@ def say(message: str) -> None:
 
 
 @contextlib.contextmanager
-def progress(total: int | None, what: str) -> Iterator[Callable[[], None]]:
-    """A bar on stderr where a person looks at it."""
+def progress(total: int | None, what: str) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr where a person looks at it; what it gives is told how much of the total is done."""
     console = Console(stderr=True)
     if not console.is_terminal or (total is not None and total < MANY_PICTURES):
-        yield lambda: None
+        yield lambda _done: None
         return
     # Output that goes elsewhere must not be caught, only what a terminal would mix with the bar.
     with Progress(console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
+        yield lambda done: progress.update(task, completed=done)

@@ -58,6 +58,7 @@ class Tracker:
 
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
         """Take one frame's readings; give the passes that are complete at its time."""
+        reads = self._after_a_gap(frame.stamp.monotonic_s)
         left = []
         for one in readings:
             if one.detection.box.width >= self._rules.min_plate_width_px:
@@ -78,15 +79,22 @@ class Tracker:
             self._tracks.append(track)
             self._begun += 1
         self._at = frame.stamp
-        return self.advance(frame.stamp.monotonic_s)
+        return reads + self.advance(frame.stamp.monotonic_s)
+
+    def _after_a_gap(self, now_s: float) -> list[Read]:
+        """Give what was open before so long a time without a frame that whatever is seen now is another pass."""
+        if self._at is None or now_s - self._at.monotonic_s < SAME_VEHICLE_WITHIN_S:
+            return []
+        return self.advance(now_s)
 
     def stay(self, frame: Frame) -> list[Read]:
         """Take a frame that shows what the last one did: its plates are still in sight, and say nothing new."""
+        reads = self._after_a_gap(frame.stamp.monotonic_s)
         for track in self._tracks:
             if track.last is self._at:
                 track.stay(frame)
         self._at = frame.stamp
-        return self.advance(frame.stamp.monotonic_s)
+        return reads + self.advance(frame.stamp.monotonic_s)
 
     def advance(self, now_s: float) -> list[Read]:
         """Give the passes that are complete by a monotonic time, with a new frame or without."""

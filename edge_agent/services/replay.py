@@ -21,11 +21,11 @@ def recording(path: Path, *, pace: Pace) -> FilesCamera:
 
 
 def replay(
-    camera: FilesCamera, *, models: ModelSettings, recorder: Recorder | None, advance: Callable[[], None]
+    camera: FilesCamera, *, models: ModelSettings, recorder: Recorder | None, advance: Callable[[float], None]
 ) -> Iterator[Read]:
-    """Give each vehicle pass of a recording, and each correction; advance is called once a frame.
+    """Give each vehicle pass of a recording, and each correction. Raises CameraError.
 
-    Raises CameraError.
+    `advance` is told after each frame how much of the recording's length is done.
     """
     pipeline = wiring.pipeline(
         models=models, reading=ReadingSettings(), tracking=TrackingSettings(), journal=recorder
@@ -33,7 +33,7 @@ def replay(
     try:
         for frame in iter(camera.read, None):
             yield from pipeline.step(frame, looked=recorder.looked) if recorder else pipeline.step(frame)
-            advance()
+            advance(camera.done)
         yield from pipeline.finish()
     finally:
         camera.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.camera.pictures import decode, list_pictures
-from edge_agent.domain import Reading
+from edge_agent.domain import Reading, counted
 from edge_agent.errors import PictureError
 from edge_agent.pipeline import Pipeline
 from edge_agent.vision.annotate import annotate
@@ -22,10 +22,14 @@ ANNOTATED = ".annotated.jpg"
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """One picture to read; `relative` is where it lies below the path that was given."""
+    """One picture to read; `relative` is where it lies below the path that was given.
+
+    fault: the line that says why there is none, for a directory that gives no picture.
+    """
 
     path: Path
     relative: Path
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,11 +50,16 @@ def gather(paths: Sequence[Path]) -> tuple[list[Still], int]:
     others = 0
     for path in paths:
         if path.is_dir():
-            pictures, ignored = list_pictures(path, without=ANNOTATED)
-            stills += [Still(path=one, relative=one.relative_to(path)) for one in pictures]
-            others += ignored
+            try:
+                pictures, ignored = list_pictures(path, without=ANNOTATED)
+            except PictureError as error:
+                stills.append(Still(path=path, relative=Path(path.name), fault=str(error)))
+                continue
             if not pictures:
-                raise PictureError(f"{path}: holds no picture ({ignored} other files)")
+                fault = f"{path}: holds no picture ({counted(ignored, 'other file')})"
+                stills.append(Still(path=path, relative=Path(path.name), fault=fault))
+            stills += [Still(path=one, relative=one.relative_to(path)) for one in pictures]
+            others += ignored if pictures else 0
         else:
             stills.append(Still(path=path, relative=Path(path.name)))
     return stills, others
@@ -68,6 +77,9 @@ def read_stills(
     quarters = range(QUARTERS if far_plates else 0)
     written: set[Path] = set()
     for still in stills:
+        if still.fault is not None:
+            yield StillResult(path=still.path, error=still.fault)
+            continue
         started = time.perf_counter()
         try:
             image = decode(still.path)

@@ -28,19 +28,22 @@ class TruePass:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a recording's readable plates; the rest of the reads are others: wrong, or of nothing."""
+    """What became of a recording's readable plates.
+
+    repeated: right reads of passes that were read right before. others: the rest of the reads, wrong or of nothing.
+    """
 
     plates: int
     captured: int
     right: int
     others: tuple[Read, ...]
-    duplicates: int
+    repeated: tuple[Read, ...]
     missed: tuple[TruePass, ...]
 
     def __str__(self) -> str:
         return (
             f"captured {self.captured} of {self.plates}, read right {self.right} of {self.plates}, "
-            f"other reads {len(self.others)}, duplicates {self.duplicates}"
+            f"other reads {len(self.others)}, duplicates {len(self.repeated)}"
         )
 
 
@@ -103,7 +106,7 @@ def judge(passes: Sequence[TruePass], reads: Sequence[Read]) -> Verdict:
     """Compare reads with what a recording shows."""
     readable = [one for one in passes if one.text]
     right = [[read for read in reads if folded(read.text) == one.text and one.overlaps(read)] for one in readable]
-    known = {id(read) for found in right for read in found}
+    known, first = {id(read) for found in right for read in found}, {id(found[0]) for found in right if found}
     others = tuple(read for read in reads if id(read) not in known)
     captured = [
         bool(found) or any(one.overlaps(read) and _near(one.text, folded(read.text)) for read in others)
@@ -114,7 +117,7 @@ def judge(passes: Sequence[TruePass], reads: Sequence[Read]) -> Verdict:
         captured=sum(captured),
         right=sum(bool(found) for found in right),
         others=others,
-        duplicates=sum(max(0, len(found) - 1) for found in right),
+        repeated=tuple(read for read in reads if id(read) in known - first),
         missed=tuple(one for one, found in zip(readable, right, strict=True) if not found),
     )
 

@@ -15,11 +15,10 @@ from edge_agent.domain import Box, Detection, Image
 from edge_agent.errors import ModelError
 from edge_agent.vision.far import in_whole, quarter
 from edge_agent.vision.gray import to_gray
-from edge_agent.vision.models import DetectorModel, Runtime, open_session
+from edge_agent.vision.models import DETECTOR_STEP, DetectorModel, Runtime, open_session
 
 CELL = 8
 BLOCK = 4
-STEP = 32
 UNIT_WIDTH, UNIT_HEIGHT = 16.0, 8.0
 LARGEST_ENLARGEMENT = 2.0
 SAME_PLATE_IOU = 0.35
@@ -49,7 +48,7 @@ class CentreMapDetector:
         """Open the network; threshold (0..1) replaces the manifest's. Raises ModelError."""
         if model.kind != "centre-map":
             raise ModelError(f"{model.path}: a detector of kind {model.kind!r} is not known, only 'centre-map'")
-        picture = np.zeros(tuple(max(STEP, side // STEP * STEP) for side in model.input), np.uint8)
+        picture = np.zeros(model.input, np.uint8)
         session = open_session(model, runtime=runtime, example=("blocks", blocks(picture)), outputs=[("map", 4)])
         return cls(
             session=session,
@@ -103,13 +102,16 @@ def _with(found: list[Detection], others: list[Detection]) -> list[Detection]:
 def _fit(gray: Image, area: float) -> tuple[Image, float, float]:
     """Shrink a picture to about an area, whatever its shape: a canvas, scale across and scale down.
 
-    What is left of the canvas, whose sides are multiples of STEP, is 0.
+    What is left of the canvas, whose sides are multiples of DETECTOR_STEP, is 0.
     """
     height, width = gray.shape
-    canvas_width = max(STEP, int(math.sqrt(area * width / height)) // STEP * STEP)
+    canvas_width = max(DETECTOR_STEP, int(math.sqrt(area * width / height)) // DETECTOR_STEP * DETECTOR_STEP)
     scale = min(canvas_width / width, LARGEST_ENLARGEMENT)
     inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
-    rows, columns = math.ceil(inner_height / STEP) * STEP, math.ceil(inner_width / STEP) * STEP
+    rows, columns = (
+        math.ceil(inner_height / DETECTOR_STEP) * DETECTOR_STEP,
+        math.ceil(inner_width / DETECTOR_STEP) * DETECTOR_STEP,
+    )
     canvas = np.zeros((rows, columns), np.uint8)
     canvas[:inner_height, :inner_width] = _resize(gray, inner_width, inner_height)
     return canvas, inner_width / width, inner_height / height

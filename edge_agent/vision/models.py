@@ -20,6 +20,7 @@ from edge_agent.errors import ModelError
 log = logging.getLogger(__name__)
 
 MANIFEST = "models.toml"
+SECTIONS = ("detector", "reader", "easyocr")
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 VERSION = re.compile(r"[A-Za-z0-9._-]{1,11}")
@@ -27,6 +28,8 @@ REGION = re.compile(r"[a-z]{2}(-[a-z0-9]{1,3})?")
 """What a record can say of a network and of a region; a manifest that says more would cost reads."""
 
 LARGEST_INPUT = 4096
+DETECTOR_STEP = 32
+"""A detector's sides are multiples of it, in pixels."""
 
 Provider = Literal["cpu", "openvino", "cuda", "tensorrt"]
 
@@ -131,8 +134,8 @@ class _Entry:
         self._table = table
         self._known = {"data", "licence"}  # for people
 
-    def common(self) -> _Common:
-        """What every model has."""
+    def common(self, *, step: int = 1) -> _Common:
+        """What every model has; the sides of its input are multiples of `step` pixels."""
         return _Common(
             role=self._role,
             path=self._directory / self.text("file"),
@@ -140,7 +143,7 @@ class _Entry:
             kind=self.text("kind"),
             version=self.like("version", VERSION, "1 to 11 letters, digits and . _ -"),
             measured=self.text("measured", "nothing"),
-            input=self.size("input"),
+            input=self.size("input", step),
         )
 
     def refuse_others(self) -> None:
@@ -171,13 +174,21 @@ class _Entry:
             raise ModelError(f"{self._where}.{key}: should be a number from 0 to 1, got {value!r}")
         return float(value)
 
-    def size(self, key: str) -> tuple[int, int]:
-        value = self._get(key)
+    def share_below(self, key: str, most: float) -> float:
+        """A share that is no more than another one, which it is where it is left out."""
+        value = self.share(key, most)
+        if value > most:
+            raise ModelError(f"{self._where}.{key}: should be {most:g} at most, as threshold is, got {value:g}")
+        return value
+
+    def size(self, key: str, step: int) -> tuple[int, int]:
+        value, allowed = self._get(key), range(step, LARGEST_INPUT + 1, step)
         match value:
-            case [int() as height, int() as width] if 0 < height <= LARGEST_INPUT and 0 < width <= LARGEST_INPUT:
+            case [int() as height, int() as width] if height in allowed and width in allowed:
                 return height, width
+        steps = f"multiples of {step} " if step > 1 else ""
         raise ModelError(
-            f"{self._where}.{key}: should be [height, width] in pixels, up to {LARGEST_INPUT}, got {value!r}"
+            f"{self._where}.{key}: should be [height, width] in pixels, {steps}up to {LARGEST_INPUT}, got {value!r}"
         )
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -194,6 +205,8 @@ class _Entry:
                     f"{self._where}.regions: {one!r} is no code such as 'us-ct', 'br', "
                     f"{' or '.join(map(repr, NOWHERE))}"
                 )
+        if twice := [one for one in codes if codes.count(one) > 1]:
+            raise ModelError(f"{self._where}.regions: {twice[0]!r} is named twice")
         return codes
 
     def charset(self) -> str:
@@ -213,6 +226,8 @@ def load_manifest(directory: Path) -> Manifest:
         raise ModelError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: {error}") from error
+    if strange := [key for key in tables if key not in SECTIONS]:
+        raise ModelError(f"{path}: {strange[0]}: unknown. Known here: {', '.join(SECTIONS)}")
     detector = _Entry(path, "detector", tables.get("detector"))
     reader = _Entry(path, "reader", tables.get("reader"))
     easyocr = _Entry(path, "easyocr", tables["easyocr"]) if "easyocr" in tables else None
@@ -220,9 +235,9 @@ def load_manifest(directory: Path) -> Manifest:
     region_from = reader.share("region_from", None if regions else 1.0)
     manifest = Manifest(
         detector=DetectorModel(
-            **detector.common(),
+            **detector.common(step=DETECTOR_STEP),
             threshold=(threshold := detector.share("threshold")),
-            threshold_if_read=detector.share("threshold_if_read", threshold),
+            threshold_if_read=detector.share_below("threshold_if_read", threshold),
         ),
         reader=ReaderModel(
             **reader.common(),

@@ -28,6 +28,19 @@ def test_readers_side_by_side(street: Path, tmp_path: Path, capsys: pytest.Captu
     assert rows["the peer"] == ["1", "1.000", "1", "1.000", "1.000", "0.000"]
 
 
+def test_a_picture_that_cannot_be_read_is_told(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (street.parent / "street/1.png").write_bytes(b"no picture")
+    assert accuracy.main([str(street)]) == 0
+    assert "edge-agent: 1 of 2 pictures not read, which counts as missed" in capsys.readouterr().out
+
+
+def test_a_label_outside_its_picture_is_one_line(street: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    street.write_text("image,x,y,w,h,text\nstreet/0.png,400,20,10,5,ABC123\n")
+    assert accuracy.main([str(street)]) == 1
+    said = "the label at x, y, w, h 400, 20, 10, 5 lies outside the 90 x 60 pixels"
+    assert capsys.readouterr().err == f"accuracy: {street.parent}/street/0.png: {said}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

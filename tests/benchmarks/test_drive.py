@@ -96,6 +96,10 @@ def test_what_a_car_gave_is_told_apart(reads: Sequence[str], right: int, others:
         (["--stills", "lot.csv", "--end-px", "20"], "--end-px should be 55 or more (see --help)"),
         (["--stills", "lot.csv", "--rate-factor", "60"], "--rate-factor should be 0 to 51 (see --help)"),
         (["--stills", "gone.csv"], "lot/1.png: no picture that can be read"),
+        (
+            ["--stills", "outside.csv"],
+            "lot/0.png: the label at x, y, w, h 900, 220, 160, 80 lies outside the 854 x 480 pixels",
+        ),
         (["--stills", "small.csv"], "small.csv: no picture with one plate of 55 px and a sure text"),
     ],
 )
@@ -108,6 +112,7 @@ def test_what_is_wrong_is_one_line(
 ) -> None:
     monkeypatch.chdir(parked.parent)
     Path("gone.csv").write_text(parked.read_text().replace("0.png", "1.png"))
+    Path("outside.csv").write_text("image,x,y,w,h,text\nlot/0.png,900,220,160,80,AB12345\n")
     Path("small.csv").write_text("image,x,y,w,h,text\nlot/0.png,300,220,40,20,AB12345\n")
     with pytest.raises(SystemExit) as end:
         sys.exit(drive.main(arguments))

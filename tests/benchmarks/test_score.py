@@ -95,6 +95,8 @@ def test_truth_of_other_pictures_is_refused() -> None:
         (b"", "without the column h, image, w, x, y"),
         (b"image,x,y,w\na,1,2,3\n", "without the column h"),
         (b"image,x,y,w,h,text\na.jpg,1,2,wide,4,A\n", "truth.csv:2: x, y, w and h should be numbers"),
+        (b"image,x,y,w,h,text\na.jpg,1,2,-3,4,A\n", "truth.csv:2: w and h should be more than 0"),
+        (b"image,x,y,w,h,text\na.jpg,inf,2,3,4,A\n", "truth.csv:2: w and h should be more than 0, x and y finite"),
         (b"image,x,y,w,h,text\na.jpg,1,2\n", "truth.csv:2: x, y, w and h should be numbers"),
         (b"\xff\xd8\xff\xe0\x00", "not text with commas"),
     ],

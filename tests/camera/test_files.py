@@ -138,6 +138,7 @@ def test_a_directory_is_played_in_order_and_a_damaged_picture_is_passed_over(
     (tmp_path / "2.png").write_bytes(b"damaged")
     frames = play(tmp_path)
     assert [int(frame.image[0, 0]) for frame in frames] == [10, 30]
+    assert [frame.number for frame in frames] == [0, 2]
     assert "2.png" in caplog.text
 
 

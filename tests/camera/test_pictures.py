@@ -47,6 +47,27 @@ def test_sixteen_bits_become_eight_over_their_own_range(tmp_path: Path) -> None:
     assert image.dtype == np.uint8
 
 
+@pytest.mark.parametrize("strange", [np.inf, -np.inf, np.nan])
+def test_a_pixel_that_is_no_finite_number_does_not_eat_the_range(tmp_path: Path, strange: float) -> None:
+    floats = SCENE[:, :, 0].astype(np.float32) + 1000
+    whole = decoded(tmp_path, encoded(".tiff", floats), "whole.tiff")
+    floats[3, 4] = strange
+    image = decoded(tmp_path, encoded(".tiff", floats), "picture.tiff")
+    assert image[3, 4] == (255 if strange == np.inf else 0)
+    image[3, 4] = whole[3, 4]
+    assert np.array_equal(image, whole)
+    assert not decoded(tmp_path, encoded(".tiff", np.full((4, 4), strange, np.float32)), "all.tiff").any()
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".avif", ".hdr", ".pfm", ".pbm", ".pam"])
+def test_what_is_read_when_named_is_found_in_a_directory(tmp_path: Path, suffix: str) -> None:
+    pixels = (
+        SCENE[:, :, :1] if suffix == ".pbm" else SCENE.astype(np.float32) if suffix in (".hdr", ".pfm") else SCENE
+    )
+    decoded(tmp_path, encoded(suffix, pixels), "picture" + suffix)
+    assert list_pictures(tmp_path) == ([tmp_path / f"picture{suffix}"], 0)
+
+
 def test_transparency_is_left_out(tmp_path: Path) -> None:
     alpha = np.dstack([SCENE, np.full((120, 160), 128, np.uint8)])
     assert decoded(tmp_path, encoded(".png", alpha)).shape == (120, 160, 3)

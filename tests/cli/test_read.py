@@ -141,7 +141,20 @@ def test_a_directory_without_pictures_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     done = edge_agent("read", tmp_path)
     assert done.returncode == 1
-    assert done.stderr == f"edge-agent: {tmp_path}: holds no picture (1 other files)\n"
+    assert done.stderr == f"edge-agent: {tmp_path}: holds no picture (1 other file)\n"
+
+
+def test_a_directory_without_pictures_does_not_stop_the_others(drive: tuple[Path, str], tmp_path: Path) -> None:
+    done = edge_agent("read", "--jsonl", tmp_path, drive[0])
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert lines[0] == {
+        "image": str(tmp_path),
+        "plates": [],
+        "error": f"{tmp_path}: holds no picture (0 other files)",
+    }
+    assert drive[1] in [plate["text"] for plate in lines[1]["plates"]]
+    assert done.stderr == f"edge-agent: {tmp_path}: holds no picture (0 other files)\n"
 
 
 def test_a_reader_that_goes_away_is_no_fault(drive: tuple[Path, str]) -> None:

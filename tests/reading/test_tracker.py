@@ -57,6 +57,18 @@ def test_the_same_plate_after_minutes_is_a_new_read() -> None:
     assert [read.text for _, read in reads] == ["ABC123", "ABC123"]
 
 
+@pytest.mark.parametrize(("gap_s", "reads"), [(15, 1), (25, 2), (300, 2)])
+def test_a_plate_in_the_same_place_after_minutes_without_a_frame_is_a_new_read(gap_s: float, reads: int) -> None:
+    tracker = Tracker(rules=RULES, new_id=fakes.CountingIds())
+    times = [k / RATE + (gap_s if k >= 10 else 0) for k in range(20)]
+    given = [
+        read
+        for number, at in enumerate(times)
+        for read in tracker.update(fakes.frame(number, at), [fakes.reading("ABC123")])
+    ]
+    assert len({read.id for read in given + tracker.finish()}) == reads
+
+
 def test_two_plates_side_by_side_are_two_reads() -> None:
     reads = drive(
         lambda at: [fakes.reading("ABC123", x=50 + 30 * at), fakes.reading("XYZ789", x=400 - 30 * at, y=120)],

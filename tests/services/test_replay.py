@@ -17,11 +17,12 @@ from edge_agent.services.report.recorder import Recorder
 
 
 def read(path: Path) -> tuple[list[Read], Recorder, int]:
-    recorder, turns = Recorder(), list[int]()
+    recorder, turns = Recorder(), list[float]()
     camera = replay.recording(path, pace="fast")
     reads = corrected(
-        replay.replay(camera, models=ModelSettings(threads=1), recorder=recorder, advance=lambda: turns.append(1))
+        replay.replay(camera, models=ModelSettings(threads=1), recorder=recorder, advance=turns.append)
     )
+    assert turns == sorted(turns)
     return reads, recorder, len(turns)
 
 
@@ -106,15 +107,29 @@ def test_a_stream_whose_time_stands_still_is_read_all_the_same(
     assert 0 < recorder.seconds < 5
 
 
-def test_a_frame_rate_that_changes_and_a_jump_of_minutes_end_no_pass_twice(
-    tmp_path: Path, street: list[Image], plate: str
-) -> None:
+def test_a_frame_rate_that_changes_ends_no_pass_twice(tmp_path: Path, street: list[Image], plate: str) -> None:
     slow = [3 * number for number in range(10)]
     fast = [slow[-1] + 1 + number for number in range(len(street) - 10)]
     reads, _, turns = read(encoded(tmp_path / "varies.mp4", street, times=slow + fast))
     assert turns == len(street)
     assert [one.text for one in reads].count(plate) == 1
-    late = [number + (6000 if number >= len(street) - 3 else 0) for number in range(len(street))]
-    reads, _, turns = read(encoded(tmp_path / "jumps.mp4", street, times=late))
-    assert turns == len(street)
-    assert [one.text for one in reads].count(plate) == 1
+
+
+def test_a_plate_that_comes_back_after_minutes_is_a_new_pass(
+    tmp_path: Path, street: list[Image], plate: str
+) -> None:
+    late = [*range(len(street)), *(6000 + number for number in range(len(street)))]
+    reads, recorder, _ = read(encoded(tmp_path / "jumps.mkv", [*street, *street], times=late))
+    assert [one.text for one in reads].count(plate) == 2
+    assert recorder.seconds > 600
+
+
+def test_frames_are_numbered_by_their_place_though_some_are_broken(
+    tmp_path: Path, street: list[Image], plate: str
+) -> None:
+    whole = next(one for one in read(write(tmp_path, street))[0] if one.text == plate)
+    for number in range(5):
+        (tmp_path / f"{number:04}.png").write_bytes(b"broken")
+    rest = next(one for one in read(tmp_path)[0] if one.text == plate)
+    assert whole.captured_frame > 5
+    assert (rest.captured_frame, rest.frame_numbers[1]) == (whole.captured_frame, whole.frame_numbers[1])

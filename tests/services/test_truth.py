@@ -71,10 +71,18 @@ def test_right_wrong_missed_and_doubled_are_told_apart() -> None:
     passes = [TruePass("AB12345", 0, 50), TruePass("B0SS", 10, 60), TruePass("FAR99", 70, 90), TruePass("", 0, 5)]
     reads = [read("AB12345", 5, 40), read("AB-12345", 41, 49), read("BO5S", 20, 30), read("HHIE?", 72, 80)]
     verdict = judge(passes, reads)
-    assert (verdict.plates, verdict.captured, verdict.right, verdict.duplicates) == (3, 2, 1, 1)
+    assert (verdict.plates, verdict.captured, verdict.right) == (3, 2, 1)
+    assert [one.text for one in verdict.repeated] == ["AB-12345"]
     assert [one.text for one in verdict.others] == ["BO5S", "HHIE?"]
     assert [one.text for one in verdict.missed] == ["B0SS", "FAR99"]
     assert str(verdict) == "captured 2 of 3, read right 1 of 3, other reads 2, duplicates 1"
+
+
+def test_one_plate_in_two_passes_is_right_in_both() -> None:
+    passes = [TruePass("AB12345", 0, 50), TruePass("AB12345", 200, 250)]
+    verdict = judge(passes, [read("AB12345", 5, 40), read("AB12345", 205, 220), read("AB12345", 230, 240)])
+    assert (verdict.right, len(verdict.others)) == (2, 0)
+    assert [one.frame_numbers for one in verdict.repeated] == [(230, 240)]
 
 
 def test_the_right_text_at_another_time_is_no_read_of_the_pass() -> None:

@@ -61,6 +61,34 @@ def test_the_plates_come_with_a_margin_and_count_as_noisy(folder: Path, monkeypa
 
 
 @pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"image": "x"}', "without 'plates'"),
+        ('{"image": ', "not JSON"),
+        ("[]", "as `edge-agent read --jsonl` prints them"),
+        ('{"image": "x", "plates": [{"box": [1, 2], "text": "A"}]}', "as `edge-agent read --jsonl` prints them"),
+        (
+            '{"image": "x", "plates": [{"box": [1, 2, 3, 4], "text": 5}]}',
+            "as `edge-agent read --jsonl` prints them",
+        ),
+    ],
+)
+def test_what_is_no_read_is_said_in_words(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, line: str, said: str
+) -> None:
+    assert made(folder, monkeypatch, line) == 1
+    assert f"reads.jsonl:1: not a line of reads{' ' if said.startswith('as') else ': '}{said}" in caplog.text
+
+
+def test_a_missing_table_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "reader.csv").unlink()
+    assert made(folder, monkeypatch, line(folder, "a.png", "AB123")) == 1
+    assert caplog.messages == [f"{folder}/reader.csv: No such file or directory"]
+
+
+@pytest.mark.parametrize(
     ("text", "box"),
     [
         ("KNOWN1", (20, 20, 80, 40)),
@@ -81,7 +109,7 @@ def test_a_line_that_is_no_read_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert made(folder, monkeypatch, line(folder, "a.png", "AB123"), '{"image": "x"}') == 1
-    assert "reads.jsonl:2: not a line of reads: KeyError" in caplog.text
+    assert "reads.jsonl:2: not a line of reads: without 'plates'" in caplog.text
 
 
 def test_a_labelled_folder_is_never_written_over(

@@ -52,6 +52,25 @@ def test_reads_plates_of_one_split_with_their_boxes(folder: Path) -> None:
     assert [p.text for p in data.plate_texts(folder, "val")] == ["XYZ9"]
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a.png,,,,,AB12,us,,own,good,,trian", r"reader\.csv:2: split should be train or val, got 'trian'"),
+        ("a.png,,,,,AB12,us,,own,good,occludd,train", r"reader\.csv:2: unknown flag 'occludd'\. Known: dashcam, "),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "val", None])
+def test_a_split_or_a_flag_that_is_none_is_named(folder: Path, row: str, said: str, split: str | None) -> None:
+    with pytest.raises(data.DataError, match=said):
+        data.plate_texts(reader_table(folder, row), split)
+
+
+def test_several_flags_of_one_plate_are_told_apart(folder: Path) -> None:
+    reader_table(folder, "a.png,,,,,AB12,us,,own,good,twoline;o0,", "a.png,,,,,AB13,us,,own,good,twoline symbol,")
+    [plate] = data.plate_texts(folder, "train")
+    assert (plate.text, plate.folded, plate.two_lines) == ("AB12", True, True)
+
+
 def test_boxes_of_one_photograph_are_gathered(folder: Path) -> None:
     detector_table(folder, "a.png,80,40,1,2,30,10,own,us,g", "a.png,80,40,40,20,20,10,own,us,g")
     [one] = data.photographs(folder)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from edge_agent.domain import Read, folded
+from edge_agent.domain import Read
 from edge_agent.reading.journal import Refusal
 from edge_agent.services.report.recorder import Recorder, Sight, TrackNotes, crop
 from edge_agent.services.truth import TruePass, Verdict
@@ -20,6 +20,9 @@ MOST_REFUSED = 200
 
 DOUBT_BELOW = 0.8
 """A character's confidence under which its bar is red."""
+
+CHARACTER_PX, TIME_PX = 9.0, 40.0
+"""How much room the timeline gives a character of a plate, and a time."""
 
 _CSS = Path(__file__).with_name("page.css")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -76,7 +79,7 @@ def page(
 
 def _passes(recorder: Recorder, reads: Sequence[Read], verdict: Verdict | None) -> Iterator[_Pass]:
     wrong = {read.id for read in verdict.others} if verdict else set()
-    seen: set[str] = set()
+    again = {read.id for read in verdict.repeated} if verdict else set()
     for notes in recorder.tracks.values():
         for read in reads:
             if not any(one.id == read.id and one.revision == read.revision for one in notes.reads):
@@ -85,10 +88,9 @@ def _passes(recorder: Recorder, reads: Sequence[Read], verdict: Verdict | None) 
                 yield _Pass(read, notes, "read", "read")
             elif read.id in wrong:
                 yield _Pass(read, notes, "wrong", "not in the truth")
-            elif folded(read.text) in seen:
+            elif read.id in again:
                 yield _Pass(read, notes, "wrong", "a second time")
             else:
-                seen.add(folded(read.text))
                 yield _Pass(read, notes, "right", "right")
 
 
@@ -100,7 +102,7 @@ def _numbers(passes: Sequence[_Pass], refused: Sequence[TrackNotes], verdict: Ve
             ("captured", str(verdict.captured)),
             ("read right", str(verdict.right)),
             ("other reads", str(len(verdict.others))),
-            ("duplicates", str(verdict.duplicates)),
+            ("duplicates", str(len(verdict.repeated))),
             cells[1],
         ]
     return f'<div class="numbers">{"".join(f"<div><b>{value}</b>{what}</div>" for what, value in cells)}</div>'
@@ -108,11 +110,11 @@ def _numbers(passes: Sequence[_Pass], refused: Sequence[TrackNotes], verdict: Ve
 
 def _stages(recorder: Recorder, refused: Sequence[TrackNotes]) -> str:
     stages = recorder.stages
-    narrow = f"narrower than min_plate_width_px, up to {recorder.widest_narrow_px:.0f} px"
+    widest = f", up to {recorder.widest_narrow_px:.0f} px" if stages["too narrow"] else ""
     rows = [
         ("detector", "found in all frames", stages["detections"]),
         ("reader", "doubted by the detector, and no plate's lettering", stages["disbelieved"]),
-        ("tracker", narrow, stages["too narrow"]),
+        ("tracker", f"narrower than min_plate_width_px{widest}", stages["too narrow"]),
         ("tracker", f"sights of {len(recorder.tracks)} tracks", stages["sights"]),
     ]
     why = Counter(one.refusal for one in refused if one.refusal is not None)
@@ -134,15 +136,16 @@ def _timeline(
     out, rows = [], list[float]()
     for one in sorted(passes, key=lambda one: one.notes.times):
         begin, end = (left + at * scale for at in one.notes.times)
-        text_end = max(end, begin + 9 * len(one.read.text)) + 6
-        row = next((k for k, free in enumerate(rows) if free <= begin), len(rows))
-        rows[row : row + 1] = [text_end]
+        text_px = CHARACTER_PX * len(one.read.text)
+        text_begin = min(begin, width - left - text_px)
+        row = next((k for k, free in enumerate(rows) if free <= text_begin), len(rows))
+        rows[row : row + 1] = [max(end, text_begin + text_px) + 6]
         y = 4 + row * 30
         out.append(
             f'<a href="#t{one.notes.number}"><title>{escape(one.read.text)}, {_time(one.notes.times[0])}</title>'
             f'<rect x="{begin:.1f}" y="{y}" width="{max(3.0, end - begin):.1f}" height="10" rx="3"'
             f' fill="var({colours[one.state]})"/>'
-            f'<text x="{begin:.1f}" y="{y + 22}">{escape(one.read.text)}</text></a>'
+            f'<text x="{text_begin:.1f}" y="{y + 22}">{escape(one.read.text)}</text></a>'
         )
     base = 14 + 30 * len(rows)
     for notes in refused:
@@ -155,11 +158,11 @@ def _timeline(
         x = left + k * step * scale
         out.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{base + 12}" y2="{base + 17}" stroke="var(--soft)"/>'
-            f'<text x="{x:.1f}" y="{base + 30}">{_time(k * step)}</text>'
+            f'<text x="{min(x, width - left - TIME_PX):.1f}" y="{base + 30}">{_time(k * step)}</text>'
         )
     legend = "Coloured: read. Grey: a track without a read."
     if truth:
-        legend = "Green: right. Red: not in the truth. Grey: a track without a read."
+        legend = "Green: right. Red: not in the truth, or a second time. Grey: a track without a read."
     return (
         f'<div class="frame"><svg class="timeline" viewBox="0 0 {width:.0f} {base + 36}" style="min-width:900px"'
         f' role="img" aria-label="Reads over time">{"".join(out)}</svg><p class="soft">{legend}</p></div>'
@@ -175,7 +178,7 @@ def _card(one: _Pass) -> str:
     lines = [
         f"confidence {read.confidence:.2f}{region}",
         f"in sight {_time(begin)} to {_time(end)}, frames {notes.frames[0]} to {notes.frames[1]}",
-        f"given from {read.frames} frames up to {read.frame_numbers[1]}, evidence of {notes.evidence:.1f}",
+        _voters(one),
         *([f"or: {others}"] if others else []),
         *([f"first read as {', '.join(corrected)}"] if corrected else []),
     ]
@@ -183,8 +186,16 @@ def _card(one: _Pass) -> str:
         f'<article class="{one.state}" id="t{notes.number}"><div class="top">'
         f'{_image(crop(read), f"plate {read.text}")}<div><span class="plate">{escape(read.text)}</span>'
         f' <span class="tag">{one.tag}</span><p class="soft">{"<br>".join(lines)}</p></div></div>'
-        f"{_characters(read)}{_votes(notes.sights)}{_curves(notes.sights)}</article>"
+        f"{_characters(read)}{_votes(notes.voted)}{_curves(notes.sights)}</article>"
     )
+
+
+def _voters(one: _Pass) -> str:
+    """Which frames the read was given from: those without a character have no vote, nor the least of very many."""
+    voted, read, evidence = len(one.notes.voted), one.read, f"evidence of {one.notes.evidence:.1f}"
+    of = f" of {read.frames}" if voted < read.frames else ""
+    shown = f"; the {MOST_VOTES} that counted most" if voted > MOST_VOTES else ""
+    return f"given from {voted}{of} frames up to {read.frame_numbers[1]}, {evidence}{shown}"
 
 
 def _refused(notes: TrackNotes) -> str:

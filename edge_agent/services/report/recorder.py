@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from edge_agent.domain import Frame, Read, Reading
 from edge_agent.pipeline import Look
 from edge_agent.reading.journal import Refusal
+from edge_agent.reading.track import MOST_BALLOTS
 from edge_agent.vision.patch import patch, sharpness, thumbnail
 
 THUMBNAIL_PX = 44
@@ -34,6 +35,8 @@ class TrackNotes:
     number: int
     sights: list[Sight] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
+    voted: list[Sight] = field(default_factory=list)
+    """The sights that the last read was given from, the heaviest first."""
     evidence: float = 0.0
     refusal: Refusal | None = None
     text: str = ""
@@ -95,12 +98,16 @@ class Recorder:
 
     def refused(self, track: int, refusal: Refusal, *, text: str, evidence: float) -> None:
         notes = self.tracks[track]
+        if notes.reads:  # what it said stands, with the evidence it had
+            return
         notes.refusal, notes.text, notes.evidence = refusal, text, evidence
 
     def given(self, track: int, read: Read, *, evidence: float) -> None:
         notes = self.tracks[track]
         notes.reads.append(read)
         notes.evidence, notes.refusal = evidence, None
+        legible = [one for one in notes.sights if one.text]
+        notes.voted = sorted(legible, key=lambda one: -one.weight)[:MOST_BALLOTS]
 
     def _at(self, frame: Frame) -> float:
         return frame.stamp.monotonic_s - (self._began_s if self._began_s is not None else frame.stamp.monotonic_s)

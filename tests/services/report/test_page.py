@@ -73,6 +73,49 @@ def test_each_stage_says_what_it_left_out_and_why() -> None:
     assert re.search(r'GLIMPSE</span> <span class="tag">too little evidence', text)
 
 
+def test_nothing_narrow_has_no_width() -> None:
+    recorder, reads = recorded([[fakes.reading("ABC123")]] * 5)
+    assert '<td>narrower than min_plate_width_px</td><td class="number">0</td>' in page(
+        "a", recorder, reads, [], None
+    )
+
+
+def test_a_plate_that_the_truth_has_twice_is_right_twice() -> None:
+    there = [[fakes.reading("ABC123")]] * 10
+    recorder, reads = recorded([*there, *([[]] * 300), *there])
+    passes = [TruePass("ABC123", 0, 9), TruePass("ABC123", 310, 319)]
+    assert page("a", recorder, reads, passes, truth.judge(passes, reads)).count('<article class="right"') == 2
+    once = [TruePass("ABC123", 0, 400)]
+    text = page("a", recorder, reads, once, truth.judge(once, reads))
+    assert "<b>1</b>duplicates" in text
+    assert text.count("a second time") == 2  # the card and the legend
+
+
+def test_the_frames_shown_are_those_that_the_read_was_given_from() -> None:
+    frames = [[fakes.reading("ABC123", width=60 if k < 40 else 110)] for k in range(60)]
+    recorder, reads = recorded(frames)
+    text = page("a", recorder, reads, [], None)
+    last = reads[0].frame_numbers[1]
+    shown = [int(number) for number in re.findall(r"#(\d+) ", text)]
+    assert last < 40
+    assert len(shown) == 10
+    assert max(shown) <= last
+    assert f"given from {reads[0].frames} frames up to {last}, evidence of " in text
+    assert "; the 10 that counted most<" in text
+
+
+def test_frames_that_have_no_vote_are_not_counted() -> None:
+    recorder, reads = recorded([[fakes.reading("ABC123" if k % 4 else "")] for k in range(20)])
+    assert "given from 15 of 20 frames up to 19" in page("a", recorder, reads, [], None)
+
+
+def test_texts_on_the_timeline_end_at_its_edge() -> None:
+    recorder, reads = recorded([*([[]] * 96), *([[fakes.reading("ABC1234567")]] * 4)])
+    begin = re.search(r'<text x="([\d.]+)" y="26">ABC1234567', page("a", recorder, reads, [], None))
+    assert begin is not None
+    assert float(begin[1]) + 10 * 9 <= 1000
+
+
 def test_without_a_truth_nothing_is_called_right_or_wrong() -> None:
     recorder, reads = recorded(street())
     text = page("a.mp4", recorder, reads, [], None)
