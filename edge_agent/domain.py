@@ -94,7 +94,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of one camera, stamped when it was captured; number is its place in the recording, from 0."""
+    """One picture of one camera, stamped when it was captured; number is its place among the camera's, from 0."""
 
     camera: str
     number: int
