@@ -159,7 +159,8 @@ def confirm(path: Path, key: bytes | None, connection: Connection) -> None:
         elif _marked(path) != (marked := (_mark(key), _salt(connection))):
             _write(_mark_file(path), f"{marked[0]} {marked[1].hex()}")
     except OSError as error:
-        raise OutboxError(f"outbox {path}: the mark of its key cannot be written: {error.strerror}") from None
+        what = "written" if key else "deleted"
+        raise OutboxError(f"outbox {path}: the mark of its key cannot be {what}: {error.strerror}") from None
 
 
 def _mark_file(path: Path) -> Path:

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ Connection = Any
 PAGE_BYTES, SALT_BYTES = 4096, 16
 BUSY_S = 5
 """How long another connection is waited for."""
+
+_LOOK_S = 0.5
+"""Longer than anyone who only looks whether the outbox is in use has its lock."""
 
 PLAIN = b"SQLite format 3\0"
 """What a file that is not encrypted begins with."""
@@ -150,18 +154,29 @@ def lock(path: Path) -> int:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise OutboxError(f"outbox {path}: {FULL}") from None
+        if error.errno == errno.EIO:  # a moment later the disk may go again
+            raise OutboxError(f"outbox {path}: its directory cannot be written: {error.strerror}") from None
         it = error.filename if error.filename and Path(error.filename).exists() else directory  # no trial's name
         raise StateDirectoryError(
             f"state directory: {it} cannot be written ({error.strerror}): check what it is and whose"
         ) from None
+    until = time.monotonic() + _LOOK_S
+    while not _is_taken(lock_file):
+        if time.monotonic() > until:
+            owner = (os.pread(lock_file, 20, 0).decode("ascii", "replace").split() or ["unknown"])[0]
+            os.close(lock_file)
+            raise OutboxBusy(f"outbox {path}: another agent is using it (pid {owner})") from None
+        time.sleep(_LOOK_S / 10)
+    note_count(lock_file, *noted_count(lock_file))
+    return lock_file
+
+
+def _is_taken(lock_file: int) -> bool:
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        owner = (os.pread(lock_file, 20, 0).decode("ascii", "replace").split() or ["unknown"])[0]
-        os.close(lock_file)
-        raise OutboxBusy(f"outbox {path}: another agent is using it (pid {owner})") from None
-    note_count(lock_file, *noted_count(lock_file))
-    return lock_file
+        return False
+    return True
 
 
 def is_in_use(path: Path) -> bool:

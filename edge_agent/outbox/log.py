@@ -163,10 +163,11 @@ def _salts_of_frames(path: Path) -> tuple[int, int]:
     """
     with path.open("rb") as file:
         starts = range(_HEADER.size, path.stat().st_size - _FRAME.size, _FRAME.size + PAGE_BYTES)
-        every = [_FRAME.unpack(os.pread(file.fileno(), _FRAME.size, start))[2:4] for start in starts]
+        heads = (os.pread(file.fileno(), _FRAME.size, start) for start in starts)
+        every = [_FRAME.unpack(head)[2:4] for head in heads if len(head) == _FRAME.size]  # another may cut it now
     if (indexed := _indexed_salts(path)) in every:
         return indexed
-    return next((one for one, two in itertools.pairwise(every) if one == two and any(one)), every[0])
+    return next((one for one, two in itertools.pairwise(every) if one == two and any(one)), (every or [(0, 0)])[0])
 
 
 def _page(file: IO[bytes], place: int) -> bytes:

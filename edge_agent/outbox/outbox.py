@@ -39,6 +39,7 @@ from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import (
     Connection,
     close,
+    code_of,
     explained,
     hand_over,
     in_place,
@@ -447,14 +448,20 @@ class Outbox:
             try:
                 repeat_name(connection)
                 yield connection, self._now()
-                connection.execute("COMMIT")
+                self._commit(connection)
             except BaseException:
-                if self._room is not None:
-                    self._room.was_refused()
                 if connection.in_transaction:  # a full disk may have rolled back by itself
                     connection.execute("ROLLBACK")
                 self._ages = ages
                 raise
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite.Error as error:
+            if self._room is not None and code_of(error) == sqlite.SQLITE_IOERR:
+                self._room.was_refused()
+            raise
 
 
 def _columns(key: ReadKey) -> tuple[bytes, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
 
+from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import PORTION_BYTES, Bounds
 from edge_agent.outbox.file import NEARLY_FULL_BELOW_BYTES, Connection, checkpoint, free_bytes, in_order, log_of
 from edge_agent.outbox.log import log_bytes
@@ -33,7 +34,7 @@ class Room:
     def __init__(self, connection: Connection, path: Path, bounds: Bounds) -> None:
         self._connection = connection
         self._directory = path.parent
-        self._log = log_of(path)
+        self._path, self._log = path, log_of(path)
         # Open as long as the connection is: to close any descriptor of a file ends SQLite's locks on it.
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
@@ -55,19 +56,28 @@ class Room:
         os.close(self._file)
 
     def before_writing(self) -> None:
-        """Begin the log anew on a disk that is nearly full or refused a commit, and give the file its room."""
+        """Begin the log anew on a disk that is nearly full, and give the file its room.
+
+        What a refused commit left in the log goes. Raises OutboxError where the disk still refuses.
+        """
         self._is_written = True
         was_low, self._is_low = self._is_low, free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
         if self._is_low:
             with suppress(OSError):  # it was taken away: the write will say so
                 self._written_bytes = self._written_bytes if was_low else self._log.stat().st_size
-        if self._is_low or self._is_torn:
             with suppress(sqlite.Error):  # another program may be reading
-                self._is_torn = not self._begin_log_anew()
+                self._begin_log_anew()
+        if self._is_torn:
+            _, frames = checkpoint(self._connection, "NOOP")
+            try:
+                self._fill(log_bytes(frames, self._page_bytes), self._log.stat().st_size)
+            except OSError as error:
+                raise OutboxError(f"outbox {self._path}: its log cannot be written: {error.strerror}") from None
+            self._is_torn = False
         self.grow(0)
 
     def was_refused(self) -> None:
-        """Note that a commit failed: what the log has of it would look like commits behind shorter ones."""
+        """Note that the disk refused a commit: what the log has of it would look like one behind a shorter one."""
         self._is_torn = True
 
     def grow(self, needed_bytes: int) -> None:
@@ -111,17 +121,20 @@ class Room:
         _, frames = checkpoint(self._connection, "PASSIVE")
         begin = log_bytes(frames, self._page_bytes)
         try:
-            with self._log.open("rb+") as file:
-                end = min(self._written_bytes, os.fstat(file.fileno()).st_size)  # SQLite may have cut it
-                file.seek(begin)
-                file.write(bytes(max(0, end - begin)))
-                file.flush()
-                os.fsync(file.fileno())
+            self._fill(begin, min(self._written_bytes, self._log.stat().st_size))  # SQLite may have cut it
         except OSError:  # the next time
             return False
         self._written_bytes = begin
         self._is_written = False
         return True
+
+    def _fill(self, begin: int, end: int) -> None:
+        """Write zeros into the log. Raises OSError."""
+        with self._log.open("rb+") as file:
+            file.seek(begin)
+            file.write(bytes(max(0, end - begin)))
+            file.flush()
+            os.fsync(file.fileno())
 
     def _begin_log_anew(self) -> bool:
         """Write the log into the file, so that the next commit begins it; False where another program reads."""

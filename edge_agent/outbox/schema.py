@@ -95,7 +95,7 @@ _COPIED = {
     "reads": (
         "seq, id, revision, priority, appended_ms, appended_age_s, sealed",
         {
-            "sealed": f"CASE WHEN seal({_UNSEALED}, id, revision) = sealed"
+            "sealed": f"CASE WHEN sealed IN (seal({_UNSEALED}, id, revision), seal({_UNSEALED}, x'', ''))"
             f" THEN seal({_UNSEALED}, id, revision || ' ' || seq) ELSE sealed END"
         },
     ),

@@ -141,8 +141,14 @@ def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
     key = key_of(path, key)  # a plain one is encrypted when the service starts with a key, not before
     # SQLite would leave out what lies behind a damage; of one that is being written, this cannot be told.
     log = log_of(path)
-    if not is_in_use(path) and (read_log(log).is_damaged or not belongs(log, path, key)):
-        raise OutboxDamaged(f"outbox {path}: is damaged; the service saves what it can when it starts")
+    if not is_in_use(path):
+        if read_log(log).is_damaged:
+            raise OutboxDamaged(f"outbox {path}: is damaged; the service saves what it can when it starts")
+        if not belongs(log, path, key):
+            raise OutboxDamaged(
+                f"outbox {path}: the log beside it is older than the file, or another outbox's; the service puts it"
+                " aside when it starts"
+            )
     check_header(path)
     with explained(path, key), closing(_reading(path, key)) as connection:
         if is_new(connection):

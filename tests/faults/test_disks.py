@@ -174,18 +174,24 @@ import errno, os, signal, sys
 from pathlib import Path
 from edge_agent.errors import OutboxError
 from edge_agent.outbox import Outbox
+from edge_agent.outbox.file import connect
 from tests.outbox.test_outbox import OWNER, Clock, Note
 outbox = Outbox(path=Path(sys.argv[1]), now=Clock(), owner=OWNER, key=bytes.fromhex(sys.argv[2]) or None)
 outbox.open()
 outbox.append([Note(size=900) for _ in range(50)])
-for refused in (200, 120, 60, 30):
+if sys.argv[4]:
+    reading = connect(Path(sys.argv[1]), bytes.fromhex(sys.argv[2]) or None, read_only=True)
+    reading.execute("BEGIN")
+    reading.execute("SELECT COUNT(*) FROM reads").fetchone()
+for sizes in ((200,), (120, 100), (60,), (30, 20)):
     Path(sys.argv[3]).write_text(f"{errno.EIO} s")
-    try:
-        outbox.append([Note(size=900) for _ in range(refused)])
-    except OutboxError:
-        pass
-    else:
-        sys.exit("taken")
+    for refused in sizes:
+        try:
+            outbox.append([Note(size=900) for _ in range(refused)])
+        except OutboxError:
+            pass
+        else:
+            sys.exit("taken")
     Path(sys.argv[3]).write_text("")
     outbox.append([Note(size=900)])
 print(*(row.key.id for row in outbox.take(limit=999)), flush=True)
@@ -193,15 +199,16 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.parametrize("beside", ["", "a reader"], ids=["alone", "read meanwhile"])
 @pytest.mark.parametrize("key", [b"", b"k" * 32], ids=["plain", "with a key"])
 def test_what_the_log_has_of_refused_commits_is_no_damage(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, key: bytes
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, key: bytes, beside: str
 ) -> None:
     path, fault = tmp_path / "state" / "outbox.db", tmp_path / "fault"
     path.parent.mkdir()
     environment = watched(shim(tmp_path), path.parent, fault=fault)
     done = subprocess.run(
-        [sys.executable, "-c", REFUSED, path, key.hex(), fault],
+        [sys.executable, "-c", REFUSED, path, key.hex(), fault, beside],
         check=False, cwd=ROOT, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.stderr == ""
@@ -308,6 +315,34 @@ def test_a_read_only_disk_at_the_start_is_for_a_person_and_said_in_one_line(tmp_
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
         with Outbox(path=path, now=Clock(), owner=OWNER) as outbox:
             assert outbox.append([Note()]) == (2,)
+
+
+OPENS = """
+import sys
+from pathlib import Path
+from edge_agent.errors import EdgeAgentError
+from edge_agent.outbox import Outbox
+from tests.outbox.test_outbox import OWNER, Clock
+try:
+    Outbox(path=Path(sys.argv[1]), now=Clock(), owner=OWNER).open()
+except EdgeAgentError as error:
+    print(error)
+    sys.exit(error.exit_status)
+"""
+
+
+@pytest.mark.parametrize("fails", ["w", "s", "n", "wsn"])
+def test_a_disk_that_fails_at_the_start_is_for_time(tmp_path: Path, fails: str) -> None:
+    path, fault = tmp_path / "state" / "outbox.db", tmp_path / "fault"
+    path.parent.mkdir()
+    fault.write_text(f"{errno.EIO} {fails}")
+    opens: list[str | Path] = [sys.executable, "-c", OPENS, path]
+    done = subprocess.run(
+        opens, check=False, cwd=ROOT, env=watched(shim(tmp_path), path.parent, fault=fault),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (1, "", 1)
+    assert subprocess.run(opens, check=False, cwd=ROOT).returncode == 0
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["new", "without its log"])

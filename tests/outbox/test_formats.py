@@ -11,6 +11,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxOutdated, OutboxUnusable
 from edge_agent.outbox import Bounds, Outbox, check_pages, read_status
+from edge_agent.outbox.file import connect
 from edge_agent.outbox.schema import SCHEMA_VERSION
 from tests.outbox.formats import earlier
 from tests.outbox.test_mending import overwrite
@@ -42,6 +43,14 @@ def test_an_outbox_of_an_earlier_format_is_taken_over_with_all_it_holds(
         assert outbox.expire().reads == 2
         assert [row.seq for row in outbox.take(limit=9)] == [4]
     check_pages(path)
+
+
+def test_the_first_checksums_of_reads_are_taken_over_too(path: Path, clock: Clock) -> None:
+    notes = earlier(path, 8, count=3, appended_ms=int(clock().utc.timestamp() * 1000))
+    with closing(connect(path, None)) as old:
+        old.execute("UPDATE reads SET sealed = seal(SUBSTR(sealed, 1, LENGTH(sealed) - 4), x'', '')")
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert [row.key for row in outbox.take(limit=9)] == [note.key for note in notes]
 
 
 @pytest.mark.parametrize("version", [4, 7, 8, SCHEMA_VERSION])

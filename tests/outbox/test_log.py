@@ -1,5 +1,6 @@
 """The write-ahead log of an outbox that was killed: torn ends are none of our loss, damage is seen and mended."""
 
+import os
 from pathlib import Path
 from random import Random
 
@@ -7,6 +8,7 @@ import pytest
 
 from edge_agent.errors import OutboxDamaged
 from edge_agent.outbox import Outbox, contents, read_status
+from edge_agent.outbox.log import read_log
 from tests.outbox.test_mending import KEY, Plate, kept, overwrite
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -100,6 +102,16 @@ def test_noise_in_a_log_that_is_not_in_use_costs_nothing(
         assert outbox.take_gaps(limit=9) == []
         assert outbox.append([Note()]) == (31,)
     assert kept(path) == []
+
+
+def test_a_log_that_another_program_cuts_while_it_is_looked_at_is_none(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(path, clock, key=None, appends=3)
+    log = path.with_name("outbox.db-wal")
+    overwrite(log, 0, 4)
+    monkeypatch.setattr(os, "pread", lambda *_: b"")
+    assert not read_log(log).is_damaged
 
 
 @pytest.mark.parametrize("left", [24, 2000, 4119])

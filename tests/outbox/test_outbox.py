@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -218,6 +219,16 @@ def test_a_status_of_nothing_says_so(path: Path) -> None:
     with pytest.raises(OutboxError, match="no such file"):
         read_status(path)
     assert not path.parent.exists()
+
+
+def test_who_only_looks_whether_it_is_in_use_keeps_no_service_out(path: Path, clock: Clock) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER):
+        pass
+    looking = os.open(path.with_suffix(".lock"), os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.1, os.close, [looking]).start()
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (1,)
 
 
 def test_a_second_agent_is_told_who_has_the_outbox(outbox: Outbox, path: Path, clock: Clock) -> None:

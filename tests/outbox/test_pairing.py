@@ -35,7 +35,7 @@ def test_the_log_of_another_outbox_is_put_aside(
     killed(other, clock, key=key, appends=reads, owner=owner)
     log = path.with_name("outbox.db-wal")
     log.write_bytes(other.with_name("outbox.db-wal").read_bytes())
-    with pytest.raises(OutboxDamaged, match="the service saves what it can when it starts"):
+    with pytest.raises(OutboxDamaged, match="or another outbox's; the service puts it aside when it starts"):
         read_status(path, key=key)
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         assert [row.seq for row in outbox.take(limit=99)] == list(range(1, 31))
