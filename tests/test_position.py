@@ -58,24 +58,34 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gpsd_itself_says_where_the_car_is(tmp_path: Path) -> None:
     if shutil.which("gpsfake") is None:
         pytest.skip("gpsfake is not installed: apt-get install gpsd gpsd-clients")
-    log, port = tmp_path / "drive.nmea", free_port()
+    log = tmp_path / "drive.nmea"
     log.write_text("".join(nmea(second) for second in range(50)))
-    playing = subprocess.Popen(
-        ["gpsfake", "-q", "-P", str(port), "-c", "0.1", log],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        with Gpsd(host="127.0.0.1", port=port) as gpsd:
-            wait_until(gpsd.speed_kmh, "a fix with a speed")
-            found = known(gpsd)
-    finally:
-        playing.terminate()
-        playing.wait(20)
+    for _ in range(3):  # gpsfake does not always get its gpsd to hear the drive
+        with driven(log) as port, Gpsd(host="127.0.0.1", port=port) as gpsd:
+            with suppress(AssertionError):
+                wait_until(gpsd.speed_kmh, "a fix with a speed", patience_s=20)
+            if (found := known(gpsd)) is not None:
+                break
     assert found is not None
     assert (found.lat_deg, found.lon_deg) == pytest.approx((41.7634, -72.675), abs=2e-3)
     assert found.speed_kmh == pytest.approx(20 * 1.852, abs=0.1)
     assert found.heading_deg == pytest.approx(45)
     assert found.fix_age_ms < 60_000
+
+
+@contextmanager
+def driven(log: Path) -> Iterator[int]:
+    """The port of a gpsd that is fed a recording."""
+    port = free_port()
+    playing = subprocess.Popen(
+        ["gpsfake", "-q", "-P", str(port), "-c", "0.1", log],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield port
+    finally:
+        playing.terminate()
+        playing.wait(20)
 
 
 def nmea(second: int) -> str:
