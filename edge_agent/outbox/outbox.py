@@ -441,11 +441,11 @@ class Outbox:
                 return
             if self._files not in {None, in_place(self._path)}:  # what is written now, nobody would find again
                 raise OutboxDamaged(f"outbox {self._path}: was moved or deleted while in use: it begins anew")
-            if self._room is not None:
-                self._room.before_writing()
-            connection.execute("BEGIN IMMEDIATE")
+            if self._room is None:
+                raise OutboxError(f"outbox {self._path}: is not open")
             ages = self._ages
             try:
+                self._room.begin()
                 repeat_name(connection)
                 yield connection, self._now()
                 self._commit(connection)

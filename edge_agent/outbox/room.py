@@ -11,7 +11,6 @@ from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
 
-from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import PORTION_BYTES, Bounds
 from edge_agent.outbox.file import NEARLY_FULL_BELOW_BYTES, Connection, checkpoint, free_bytes, in_order, log_of
 from edge_agent.outbox.log import log_bytes
@@ -34,7 +33,7 @@ class Room:
     def __init__(self, connection: Connection, path: Path, bounds: Bounds) -> None:
         self._connection = connection
         self._directory = path.parent
-        self._path, self._log = path, log_of(path)
+        self._log = log_of(path)
         # Open as long as the connection is: to close any descriptor of a file ends SQLite's locks on it.
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
@@ -55,26 +54,30 @@ class Room:
         """After the connection."""
         os.close(self._file)
 
-    def before_writing(self) -> None:
-        """Begin the log anew on a disk that is nearly full, and give the file its room.
-
-        What a refused commit left in the log goes. Raises OutboxError where the disk still refuses.
-        """
+    def _before_writing(self) -> None:
+        """Begin the log anew on a disk that is nearly full or refused a commit, and give the file its room."""
         self._is_written = True
         was_low, self._is_low = self._is_low, free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
         if self._is_low:
             with suppress(OSError):  # it was taken away: the write will say so
                 self._written_bytes = self._written_bytes if was_low else self._log.stat().st_size
+        if self._is_low or self._is_torn:
             with suppress(sqlite.Error):  # another program may be reading
-                self._begin_log_anew()
-        if self._is_torn:
-            _, frames = checkpoint(self._connection, "NOOP")
-            try:
-                self._fill(log_bytes(frames, self._page_bytes), self._log.stat().st_size)
-            except OSError as error:
-                raise OutboxError(f"outbox {self._path}: its log cannot be written: {error.strerror}") from None
-            self._is_torn = False
+                self._is_torn = not self._begin_log_anew() and self._is_torn
         self.grow(0)
+
+    def begin(self) -> None:
+        """Begin a transaction; where the log cannot begin anew, what a refused commit left behind its end goes."""
+        self._before_writing()
+        if not self._is_torn:
+            self._connection.execute("BEGIN IMMEDIATE")
+            return
+        version, (_, frames) = self._version(), checkpoint(self._connection, "NOOP")
+        self._connection.execute("BEGIN IMMEDIATE")
+        if self._version() == version:  # nobody has written since, nor can now
+            with suppress(OSError):  # the next time
+                self._fill(log_bytes(frames, self._page_bytes), self._log.stat().st_size)
+                self._is_torn = False
 
     def was_refused(self) -> None:
         """Note that the disk refused a commit: what the log has of it would look like one behind a shorter one."""
@@ -127,6 +130,10 @@ class Room:
         self._written_bytes = begin
         self._is_written = False
         return True
+
+    def _version(self) -> int:
+        """Another one once somebody else has written."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _fill(self, begin: int, end: int) -> None:
         """Write zeros into the log. Raises OSError."""
