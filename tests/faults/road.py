@@ -83,7 +83,11 @@ class Road:
 
     def _accept(self) -> None:
         client, _ = self._server.accept()
-        server = socket.create_connection(("127.0.0.1", self._target))
+        try:
+            server = socket.create_connection(("127.0.0.1", self._target))
+        except OSError:  # nobody listens there at the moment
+            client.close()
+            return
         self.connections += 1
         for start, end in ((client, server), (server, client)):
             start.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
