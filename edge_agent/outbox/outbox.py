@@ -39,7 +39,6 @@ from edge_agent.outbox.count import CURRENT, go_on, note, take_over
 from edge_agent.outbox.file import (
     Connection,
     close,
-    code_of,
     explained,
     hand_over,
     in_place,
@@ -448,20 +447,12 @@ class Outbox:
                 self._room.begin()
                 repeat_name(connection)
                 yield connection, self._now()
-                self._commit(connection)
+                self._room.commit()
             except BaseException:
                 if connection.in_transaction:  # a full disk may have rolled back by itself
                     connection.execute("ROLLBACK")
                 self._ages = ages
                 raise
-
-    def _commit(self, connection: Connection) -> None:
-        try:
-            connection.execute("COMMIT")
-        except sqlite.Error as error:
-            if self._room is not None and code_of(error) == sqlite.SQLITE_IOERR:
-                self._room.was_refused()
-            raise
 
 
 def _columns(key: ReadKey) -> tuple[bytes, int]:

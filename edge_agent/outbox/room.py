@@ -6,13 +6,22 @@ is nearly full it grows no further than that. Then the log can always be written
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox.bounds import PORTION_BYTES, Bounds
-from edge_agent.outbox.file import NEARLY_FULL_BELOW_BYTES, Connection, checkpoint, free_bytes, in_order, log_of
+from edge_agent.outbox.file import (
+    NEARLY_FULL_BELOW_BYTES,
+    Connection,
+    checkpoint,
+    code_of,
+    free_bytes,
+    in_order,
+    log_of,
+)
 from edge_agent.outbox.log import log_bytes
 from edge_agent.outbox.pairing import repeat_name
 
@@ -54,8 +63,8 @@ class Room:
         """After the connection."""
         os.close(self._file)
 
-    def _before_writing(self) -> None:
-        """Begin the log anew on a disk that is nearly full or refused a commit, and give the file its room."""
+    def begin(self) -> None:
+        """Begin a transaction, once the file has its room, and what a refused commit left in the log is gone."""
         self._is_written = True
         was_low, self._is_low = self._is_low, free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES
         if self._is_low:
@@ -63,25 +72,19 @@ class Room:
                 self._written_bytes = self._written_bytes if was_low else self._log.stat().st_size
         if self._is_low or self._is_torn:
             with suppress(sqlite.Error):  # another program may be reading
-                self._is_torn = not self._begin_log_anew() and self._is_torn
+                began_anew, frames = self._begin_log_anew()
+                # A log without a commit stays as it is: what was refused has the numbers of what follows.
+                self._is_torn = self._is_torn and not (began_anew and frames)
         self.grow(0)
-
-    def begin(self) -> None:
-        """Begin a transaction; where the log cannot begin anew, what a refused commit left behind its end goes."""
-        self._before_writing()
-        if not self._is_torn:
+        if self._is_torn:
+            self._begin_behind_zeros()
+        else:
             self._connection.execute("BEGIN IMMEDIATE")
-            return
-        version, (_, frames) = self._version(), checkpoint(self._connection, "NOOP")
-        self._connection.execute("BEGIN IMMEDIATE")
-        if self._version() == version:  # nobody has written since, nor can now
-            with suppress(OSError):  # the next time
-                self._fill(log_bytes(frames, self._page_bytes), self._log.stat().st_size)
-                self._is_torn = False
 
-    def was_refused(self) -> None:
-        """Note that the disk refused a commit: what the log has of it would look like one behind a shorter one."""
-        self._is_torn = True
+    def commit(self) -> None:
+        """End a transaction; where the disk refuses it, it is still one."""
+        with self._noting_refusals():
+            self._connection.execute("COMMIT")
 
     def grow(self, needed_bytes: int) -> None:
         """Give the file room for so much more; on a disk that is nearly full it grows by what it got alone."""
@@ -118,9 +121,11 @@ class Room:
 
     def _overwrite_in_place(self) -> bool:
         """Fill a log that begins anew with zeros behind its first pages: others would take what it lets go."""
-        if not self._begin_log_anew():
+        began_anew, _ = self._begin_log_anew()
+        if not began_anew:
             return False
-        repeat_name(self._connection)
+        with self._noting_refusals():
+            repeat_name(self._connection)
         _, frames = checkpoint(self._connection, "PASSIVE")
         begin = log_bytes(frames, self._page_bytes)
         try:
@@ -130,6 +135,23 @@ class Room:
         self._written_bytes = begin
         self._is_written = False
         return True
+
+    def _begin_behind_zeros(self) -> None:
+        version, (_, frames) = self._version(), checkpoint(self._connection, "NOOP")
+        self._connection.execute("BEGIN IMMEDIATE")
+        if self._version() == version:  # nobody has written since, nor can now
+            with suppress(OSError):  # the next time
+                self._fill(log_bytes(frames, self._page_bytes), self._log.stat().st_size)
+                self._is_torn = False
+
+    @contextmanager
+    def _noting_refusals(self) -> Iterator[None]:
+        """What the log has of a commit that the disk refused would look like one behind a shorter one."""
+        try:
+            yield
+        except sqlite.Error as error:
+            self._is_torn = self._is_torn or code_of(error) == sqlite.SQLITE_IOERR
+            raise
 
     def _version(self) -> int:
         """Another one once somebody else has written."""
@@ -143,11 +165,14 @@ class Room:
             file.flush()
             os.fsync(file.fileno())
 
-    def _begin_log_anew(self) -> bool:
-        """Write the log into the file, so that the next commit begins it; False where another program reads."""
+    def _begin_log_anew(self) -> tuple[bool, int]:
+        """Write the log into the file, so that the next commit begins it; False where another program reads.
+
+        Tells also how many frames it had.
+        """
         went, frames = checkpoint(self._connection, "RESTART")
         self._written_bytes = max(self._written_bytes, log_bytes(frames, self._page_bytes))
-        return went
+        return went, frames
 
     def _keep(self) -> None:
         """Give the log its room before it is needed: SQLite takes zeros for the end of a log."""

@@ -3,7 +3,8 @@
  * LD_PRELOAD it. EDGE_AGENT_DISK: the directory, no folders inside are looked at. EDGE_AGENT_DISK_LOG: each write,
  * truncation, sync, new name and lost name is appended there once it was done, as a record that tests/faults/disk.py
  * reads; a sync is written down before it is done, so that a cut during it can be tried too.
- * EDGE_AGENT_DISK_FAULT: while this file holds "ERRNO LETTERS", writes (w), syncs (s), new names (n) fail with ERRNO.
+ * EDGE_AGENT_DISK_FAULT: while this file holds "ERRNO LETTERS", writes (w), syncs (s), syncs behind a page (p), new
+ * names (n) fail with ERRNO.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,6 +30,7 @@ struct __attribute__((packed)) head {
 
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static int log_file = -1;
+static size_t last_written; /* bytes: those of a page, or of a header in a log */
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -99,6 +101,7 @@ static ssize_t wrote(int file, const void *data, size_t size, off_t at, int is_p
     if (!is_placed && name) at = lseek(file, 0, SEEK_CUR);
     done = is_placed ? syscall(SYS_pwrite64, file, data, size, at) : syscall(SYS_write, file, data, size);
     if (done > 0) note('W', name, (uint64_t)at, data, (size_t)done);
+    if (done > 0 && name) last_written = (size_t)done;
     return done;
 }
 
@@ -140,7 +143,7 @@ static int synced(int file, long number)
 {
     char buffer[4096];
     const char *name = opened(file, buffer, sizeof buffer);
-    if (faulty(name, 's')) return -1;
+    if (faulty(name, 's') || (last_written >= 4096 && faulty(name, 'p'))) return -1;
     note(name && !*name ? 'D' : 'S', name, 0, NULL, 0);
     return (int)syscall(number, file);
 }
