@@ -56,6 +56,11 @@ class Stamp:
     utc: datetime
     is_synchronized: bool = False
 
+    @property
+    def utc_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return int(self.utc.timestamp() * 1000)
+
     def same_clock(self, other: "Stamp") -> bool:
         """Whether UTC was not set between two moments: a clock that is right now may have been wrong then."""
         passed_s = (self.utc - other.utc).total_seconds()

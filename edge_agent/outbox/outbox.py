@@ -1,30 +1,17 @@
-"""The outbox itself: a read is on disk before anyone is told of it, and leaves only with a receipt or a gap record.
-
-One SQLite file in write-ahead mode with synchronous=FULL: of 40 simulated power cuts it lost no commit, NORMAL lost
-rows in 28. SQLCipher's build of SQLite, because it encrypts the file when a key is given. What is deleted is
-overwritten in the file.
-"""
+"""The outbox itself: a read is on disk before anyone is told of it, and leaves with a receipt or a gap record."""
 
 import logging
 import math
-import os
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from copy import copy
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from sqlcipher3 import dbapi2 as sqlite
-
-from edge_agent.domain import GapReason, ImageKey, Missing, Now, ReadKey, Stamp, counted
-from edge_agent.errors import OutboxDamaged, OutboxError
-from edge_agent.outbox import encryption, images, salvage
-from edge_agent.outbox.ages import Ages
+from edge_agent.domain import GapReason, ImageKey, Missing, Now, ReadKey, counted
+from edge_agent.outbox import images, salvage
 from edge_agent.outbox.bounds import (
-    PORTION_BYTES,
     RECEIPTS_AT_ONCE,
     ROW_OVERHEAD_BYTES,
     Bounds,
@@ -35,25 +22,10 @@ from edge_agent.outbox.bounds import (
     remove_damaged,
     remove_older,
 )
-from edge_agent.outbox.count import CURRENT, go_on, note, take_over
-from edge_agent.outbox.file import (
-    Connection,
-    close,
-    explained,
-    hand_over,
-    in_place,
-    is_empty,
-    lock,
-    log_of,
-    note_count,
-    used_bytes,
-)
+from edge_agent.outbox.count import CURRENT
 from edge_agent.outbox.left import Left
-from edge_agent.outbox.log import read_log
-from edge_agent.outbox.opening import opened
-from edge_agent.outbox.pairing import repeat_name
-from edge_agent.outbox.room import Room
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row, place_of, seal
+from edge_agent.outbox.session import Session
 from edge_agent.outbox.status import OutboxStatus, gaps, purges, status
 
 _log = logging.getLogger(__name__)
@@ -76,17 +48,11 @@ class Outbox:
         self, *, path: Path, now: Now, owner: str, key: bytes | None = None, bounds: Bounds | None = None
     ) -> None:
         self._path = path
-        self._owner = owner
         self._now = now
-        self._key = key
-        self._bounds = bounds or Bounds()
-        self._guard = threading.RLock()
-        self._lock_file: int | None = None
-        self._connection: Connection = None  # until it is open
-        self._files: tuple[tuple[int, int], ...] | None = None  # that it writes into
-        self._room: Room | None = None
-        self._ages: Ages | None = None
         self._left = Left(path)
+        self._session = Session(
+            path=path, now=now, owner=owner, key=key, bounds=bounds or Bounds(), left=self._left
+        )
 
     def __enter__(self) -> Self:
         self.open()
@@ -102,71 +68,11 @@ class Outbox:
 
         Raises StateDirectoryError, OutboxBusy or OutboxError.
         """
-        was_empty = is_empty(self._path) and not read_log(log_of(self._path)).is_damaged
-        self._lock_file = lock(self._path)
-        try:
-            self._keep_to_the_disk()
-            self._connection = opened(self._path, key=self._key, owner=self._owner, now=self._now)
-            with explained(self._path, self._key):
-                room = self._room = Room(self._connection, self._path, self._bounds)
-            with self._transaction() as (connection, now):
-                take_over(connection, self._path, self._owner)
-                if at_least := go_on(connection, self._lock_file, self._owner, now_ms=_ms(now)):
-                    _log.error(
-                        "outbox %s: begins anew or is an old copy: the count was at %d at least; the store is told"
-                        " that some reads may be missing", self._path, at_least,
-                    )  # fmt: skip
-                elif was_empty:
-                    _log.warning("outbox %s: was a file of 0 bytes: begins anew", self._path)
-                connection.execute("DELETE FROM quarantined")  # the broker may have learned to take them
-                images.settle(connection)
-                self._ages = Ages(connection, now)
-            note(self._connection, self._lock_file)
-            self._keep_to_the_quota(room)
-            encryption.confirm(self._path, self._key, self._connection)
-            hand_over(self._path)
-            self._files = in_place(self._path)
-        except BaseException:
-            self.close()
-            raise
-
-    def _keep_to_the_disk(self) -> None:
-        bounds = self._bounds.on_the_disk_of(self._path.parent)
-        if bounds != self._bounds:
-            _log.warning(
-                "outbox %s: takes %.0f MB at most, half of its disk, and not the %.0f MB of state.quota_mb",
-                self._path, bounds.quota_bytes / 1e6, self._bounds.quota_bytes / 1e6,
-            )  # fmt: skip
-        self._bounds = bounds
-
-    def _keep_to_the_quota(self, room: Room) -> None:
-        """Let go what a lower quota than before has no room for, portion by portion; the rest by an append."""
-        gone = Gone(1)
-        while gone.may_be_more and used_bytes(self._connection) > self._bounds.quota_bytes + PORTION_BYTES:
-            with self._transaction() as (connection, now):
-                gone = make_room(
-                    connection, self._bounds, needed_bytes=0, now_ms=_ms(now), most_bytes=PORTION_BYTES
-                )
-            with self._use():
-                room.overwrite()
-            self._left.note(GapReason.QUOTA, gone, now)
-        room.shrink()
+        self._session.open()
 
     def close(self) -> None:
         self._left.tell()
-        with self._guard:
-            if self._connection is not None:
-                with suppress(sqlite.Error):
-                    note(self._connection, self._lock_file)
-                    if self._room is not None:
-                        self._room.overwrite()
-                close(self._connection, self._path, self._key)
-                if self._room is not None:
-                    self._room.close()
-                self._connection = self._files = self._room = None
-            if self._lock_file is not None:
-                os.close(self._lock_file)  # gives the lock back as well
-                self._lock_file = None
+        self._session.close()
 
     # Reads.
 
@@ -175,16 +81,16 @@ class Outbox:
 
         Where they would not fit into the quota, others leave for them.
         """
-        with self._transaction() as (connection, now):
+        with self._session.transaction() as (connection, now):
             last, owner = connection.execute(CURRENT).fetchone()
             seqs = tuple(range(last + 1, last + 1 + len(entries)))
-            age_s = self._age_s(now)
+            age_s = self._session.age_s(now)
             rows = [
                 (
                     seq,
                     *key,
                     int(entry.priority),
-                    _ms(now),
+                    now.utc_ms,
                     age_s,
                     seal(entry.encode(seq), key[0], place_of(entry.key, seq)),
                 )
@@ -198,15 +104,13 @@ class Outbox:
             ]
             contents = [row[-1] for row in rows] + [jpeg for *_, jpeg in pictures]
             needed = sum(len(one) + ROW_OVERHEAD_BYTES for one in contents)
-            left = make_room(connection, self._bounds, needed_bytes=needed, now_ms=_ms(now))
-            if self._room is not None:
-                self._room.grow(needed)
+            left = make_room(connection, self._session.bounds, needed_bytes=needed, now_ms=now.utc_ms)
+            self._session.room.grow(needed)
             connection.executemany("INSERT INTO reads VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             for picture in pictures:
-                images.insert(connection, *picture, now_ms=_ms(now), age_s=age_s)
+                images.insert(connection, *picture, now_ms=now.utc_ms, age_s=age_s)
             connection.execute("UPDATE counter SET last_seq = ? WHERE owner = ?", (last + len(entries), owner))
-        if self._lock_file is not None:  # only now: a hint that is ahead costs places of the count
-            note_count(self._lock_file, last + len(entries), owner)
+        self._session.note_count(last + len(entries))
         self._left.note(GapReason.QUOTA, left, now)
         return seqs
 
@@ -216,7 +120,7 @@ class Outbox:
         One that a damage changed leaves with a gap record: nobody can tell what it said.
         """
         while True:
-            with self._use() as connection:
+            with self._session.use() as connection:
                 found = connection.execute(_PENDING, (after_seq, limit)).fetchall()
             rows = {row[0]: Row.of(row) for row in found}
             damaged = [seq for seq, row in rows.items() if row is None]
@@ -226,7 +130,7 @@ class Outbox:
 
     def mark_sent(self, seqs: Sequence[int]) -> None:
         """Note that the broker acknowledged these reads; one that is gone or set aside stays so."""
-        with self._transaction() as (connection, now):
+        with self._session.transaction() as (connection, now):
             connection.executemany(
                 "INSERT OR REPLACE INTO sent SELECT seq, ? FROM reads WHERE seq = ?"
                 " AND NOT EXISTS (SELECT 1 FROM quarantined WHERE quarantined.seq = reads.seq)",
@@ -238,7 +142,7 @@ class Outbox:
 
         Returns how many reads and pictures that are.
         """
-        with self._transaction() as (connection, now):
+        with self._session.transaction() as (connection, now):
             # Marks of an earlier boot have times of another monotonic clock, so all means all.
             before_s = math.inf if older_than_s is None else now.monotonic_s - older_than_s
             connection.execute("UPDATE gaps SET sent_at_s = NULL WHERE sent_at_s <= ?", (before_s,))
@@ -251,7 +155,7 @@ class Outbox:
     def receipted(self, keys: Sequence[ReadKey]) -> int:
         """Delete reads that the central store has, and return how many of the keys were here."""
         columns = [_columns(key) for key in keys]
-        with self._transaction() as (connection, _):
+        with self._session.transaction() as (connection, _):
             for marks in ("sent", "quarantined"):
                 connection.executemany(
                     f"DELETE FROM {marks} WHERE seq = (SELECT seq FROM reads WHERE (id, revision) = (?, ?))",
@@ -273,7 +177,7 @@ class Outbox:
         """
         gone, portion = 0, None
         while portion is None or portion:
-            with self._transaction() as (connection, _):
+            with self._session.transaction() as (connection, _):
                 last, _owner = connection.execute(CURRENT).fetchone()
                 if seq > last:
                     return None
@@ -288,7 +192,7 @@ class Outbox:
     @contextmanager
     def together(self) -> Iterator[None]:
         """What the thread writes inside is one commit: all of it is on the disk then, or none."""
-        with self._transaction():
+        with self._session.transaction():
             yield
 
     # Pictures.
@@ -299,7 +203,7 @@ class Outbox:
         One that a damage changed leaves with a gap record: no store would take it.
         """
         while True:
-            with self._use() as connection:
+            with self._session.use() as connection:
                 rows = images.due(connection, limit=limit, after_seq=after_seq)
             damaged = [seq for seq, row in rows.items() if row is None]
             if not damaged:
@@ -308,24 +212,24 @@ class Outbox:
 
     def mark_images_sent(self, seqs: Sequence[int]) -> None:
         """Note that the broker acknowledged the pictures of these places in the count."""
-        with self._transaction() as (connection, now):
+        with self._session.transaction() as (connection, now):
             images.mark_sent(connection, seqs, at_s=now.monotonic_s)
 
     def images_receipted(self, keys: Sequence[ImageKey]) -> int:
         """Delete pictures that the central store has, and return how many of the keys were here."""
-        with self._transaction() as (connection, _):
+        with self._session.transaction() as (connection, _):
             return images.receipted(connection, keys)
 
     def hold_image(self, seq: int) -> None:
         """Send a picture no more, but keep it; a gap record says so. One that is gone stays gone."""
-        with self._transaction() as (connection, now):
-            images.hold(connection, seq, now_ms=_ms(now))
+        with self._session.transaction() as (connection, now):
+            images.hold(connection, seq, now_ms=now.utc_ms)
 
     # What cannot be sent, or kept.
 
     def quarantine(self, seq: int, *, why: str) -> None:
         """Send a read no more, but keep it; a gap record says so. One that is gone stays gone."""
-        with self._transaction() as (connection, now):
+        with self._session.transaction() as (connection, now):
             new = connection.execute(
                 "INSERT OR IGNORE INTO quarantined SELECT seq, ? FROM reads WHERE seq = ?", (why, seq)
             )
@@ -333,7 +237,7 @@ class Outbox:
                 was_sent = connection.execute("DELETE FROM sent WHERE seq = ?", (seq,)).rowcount
                 note_gap(
                     connection, [seq], GapReason.QUARANTINED,
-                    acknowledged=[seq] if was_sent else (), now_ms=_ms(now),
+                    acknowledged=[seq] if was_sent else (), now_ms=now.utc_ms,
                 )  # fmt: skip
 
     def expire(self) -> Gone:
@@ -341,7 +245,9 @@ class Outbox:
 
         It takes no longer than EXPIRE_WITHIN_S: what is left is for the next time.
         """
-        gone, _ = self._remove(GapReason.EXPIRED, older_than_s=self._bounds.keep_s, within_s=EXPIRE_WITHIN_S)
+        gone, _ = self._remove(
+            GapReason.EXPIRED, older_than_s=self._session.bounds.keep_s, within_s=EXPIRE_WITHIN_S
+        )
         self._left.note(GapReason.EXPIRED, gone, self._now())
         return gone
 
@@ -362,23 +268,23 @@ class Outbox:
         """
         gone, until_s = Gone(), self._now().monotonic_s + within_s
         while True:
-            with self._transaction() as (connection, now):
-                if self._ages is not None:
-                    self._ages = copy(self._ages)  # the old one is what holds where the disk refuses
-                    self._ages.save(connection, now)
-                age_s = self._age_s(now)
-                portion = remove_older(connection, reason, age_s=age_s, older_than_s=older_than_s, now_ms=_ms(now))
+            with self._session.transaction() as (connection, now):
+                self._session.save_age(connection, now)
+                age_s = self._session.age_s(now)
+                portion = remove_older(
+                    connection, reason, age_s=age_s, older_than_s=older_than_s, now_ms=now.utc_ms
+                )
                 outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
             salvage.erase(outlived)
-            with self._use():
-                is_overwritten = self._room is None or self._room.overwrite()  # also what receipts deleted
+            with self._session.use():
+                is_overwritten = self._session.room.overwrite()  # also what receipts deleted
             gone = Gone(gone.reads + portion.reads, gone.images + portion.images)
             if not portion.may_be_more or now.monotonic_s >= until_s:
                 return gone, is_overwritten
 
     def _remove_damaged(self, what: Missing, seqs: Sequence[int]) -> None:
-        with self._transaction() as (connection, now):
-            remove_damaged(connection, what, seqs, now_ms=_ms(now))
+        with self._session.transaction() as (connection, now):
+            remove_damaged(connection, what, seqs, now_ms=now.utc_ms)
         _log.error(
             "outbox %s: %s damaged on the disk: not sent, the store is told which", self._path,
             counted(len(seqs), "read" if what is Missing.READS else "picture"),
@@ -386,24 +292,24 @@ class Outbox:
 
     def not_written(self, reads: int) -> None:
         """Write down that so many reads were lost before the disk took them: they never had a place."""
-        with self._transaction() as (connection, now):
-            insert_gap(connection, (), GapReason.NOT_WRITTEN, reads=reads, acknowledged=0, now_ms=_ms(now))
+        with self._session.transaction() as (connection, now):
+            insert_gap(connection, (), GapReason.NOT_WRITTEN, reads=reads, acknowledged=0, now_ms=now.utc_ms)
 
     def take_gaps(self, *, limit: int) -> list[Gap]:
         """Give the oldest gap records that were not sent; they stay in the outbox."""
-        with self._use() as connection:
+        with self._session.use() as connection:
             return gaps(connection, only_unsent=True, limit=limit)
 
     def mark_gaps_sent(self, ids: Sequence[UUID]) -> None:
         """Note that the broker acknowledged these gap records."""
-        with self._transaction() as (connection, now):
+        with self._session.transaction() as (connection, now):
             connection.executemany(
                 "UPDATE gaps SET sent_at_s = ? WHERE id = ?", [(now.monotonic_s, one.bytes) for one in ids]
             )
 
     def gaps_receipted(self, ids: Sequence[UUID]) -> int:
         """Delete gap records that the central store has, and return how many of them were here."""
-        with self._transaction() as (connection, _):
+        with self._session.transaction() as (connection, _):
             gone = connection.executemany("DELETE FROM gaps WHERE id = ?", [(one.bytes,) for one in ids])
             return int(gone.rowcount)
 
@@ -411,53 +317,14 @@ class Outbox:
 
     def status(self) -> OutboxStatus:
         """Count what is here."""
-        with self._use() as connection:
+        with self._session.use() as connection:
             return status(connection)
 
     def purges(self) -> list[Purge]:
         """The purge log, oldest first."""
-        with self._use() as connection:
+        with self._session.use() as connection:
             return purges(connection)
-
-    def _age_s(self, now: Stamp) -> float:
-        if self._ages is None:
-            raise OutboxError(f"outbox {self._path}: is not open")
-        return self._ages.now_s(now)
-
-    @contextmanager
-    def _use(self) -> Iterator[Connection]:
-        with self._guard, explained(self._path, self._key):
-            if self._connection is None:
-                raise OutboxError(f"outbox {self._path}: is not open")
-            yield self._connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[tuple[Connection, Stamp]]:
-        """A connection in a transaction, and the time of what is done there; one inside another is part of it."""
-        with self._use() as connection:
-            if connection.in_transaction:
-                yield connection, self._now()
-                return
-            if self._files not in {None, in_place(self._path)}:  # what is written now, nobody would find again
-                raise OutboxDamaged(f"outbox {self._path}: was moved or deleted while in use: it begins anew")
-            if self._room is None:
-                raise OutboxError(f"outbox {self._path}: is not open")
-            ages = self._ages
-            try:
-                self._room.begin()
-                repeat_name(connection)
-                yield connection, self._now()
-                self._room.commit()
-            except BaseException:
-                if connection.in_transaction:  # a full disk may have rolled back by itself
-                    connection.execute("ROLLBACK")
-                self._ages = ages
-                raise
 
 
 def _columns(key: ReadKey) -> tuple[bytes, int]:
     return key.id.bytes, key.revision
-
-
-def _ms(now: Stamp) -> int:
-    return int(now.utc.timestamp() * 1000)

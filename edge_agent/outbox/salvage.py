@@ -191,7 +191,7 @@ def _copy(mended: Mended, new: Connection, *, owner: str, now: Stamp) -> tuple[i
     age, counts = _copy_age(new, old), _counts(old)
     if old.broken & set(_LARGE):
         _copy_pages(mended, old, new)  # the last that is read: afterwards the copy is no outbox any more
-    now_ms = int(now.utc.timestamp() * 1000)
+    now_ms = now.utc_ms
     images_left = _settle_images(new, old, now_ms=now_ms)
     reads, highest = new.execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM reads").fetchone()
     if age is None:  # else no read would grow old until the new file is as old as the lost one was

@@ -87,19 +87,19 @@ class Story:
 
     def _open(self) -> None:
         self._outbox.open()
-        self._outbox._connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES_BEFORE_CHECKPOINT}")
+        self._outbox._session._connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES_BEFORE_CHECKPOINT}")
         if self._synchronous != "FULL":  # as the outbox sets it
-            self._outbox._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            self._outbox._session._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         self._mark_down()
 
     def _mark_down(self) -> None:
-        os.write(self._marks, json.dumps(contents_of(self._outbox._connection)).encode())
+        os.write(self._marks, json.dumps(contents_of(self._outbox._session._connection)).encode())
 
     def _some(self, share: float = 0.3) -> list[int]:
         return [row[0] for row in self._contents("reads") if self._chance.random() < share]
 
     def _contents(self, what: str) -> list[list[Any]]:
-        found: list[list[Any]] = contents_of(self._outbox._connection)[what]
+        found: list[list[Any]] = contents_of(self._outbox._session._connection)[what]
         return found
 
     def _append(self) -> None:

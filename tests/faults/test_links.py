@@ -195,7 +195,7 @@ def test_a_clock_in_1970_keeps_no_read_from_its_way_and_expires_none(
 ) -> None:
     clock = In1970()
     with Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", mosquitto.port)) as car:
-        car.outbox._now = clock
+        car.outbox._session._now = clock
         early = make_read()
         car.keep([early])
         wait_until(car.empty, "an empty outbox")

@@ -108,8 +108,8 @@ def after_a_cut(disk: Disk, number: int, directory: Path) -> Path:
 def survives(path: Path, key: bytes | None, *, is_salvaged: bool = False) -> dict[str, object]:
     """Open what a cut left, and say what is there; the file must be sound and take another read."""
     with Outbox(path=path, now=Clock(), owner=OWNER, key=key, bounds=BOUNDS) as outbox:
-        found = contents_of(outbox._connection)
-        assert outbox._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        found = contents_of(outbox._session._connection)
+        assert outbox._session._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert outbox.append([Note()]) == (found["counts"][0] + 1,)
     assert is_salvaged or not list(path.parent.glob("*damaged*"))
     found["counts"] = list(found["counts"])

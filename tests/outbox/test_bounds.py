@@ -137,11 +137,11 @@ def test_a_gap_record_that_is_damaged_goes_on_in_another(path: Path, clock: Cloc
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note(), Note()])
         outbox.purge()
-        with outbox._use() as connection:
+        with outbox._session.use() as connection:
             connection.execute("UPDATE gaps SET ranges = '[[1,\x01]]'")
         outbox.append([Note()])
         outbox.purge()
-        with outbox._use() as connection:
+        with outbox._session.use() as connection:
             assert connection.execute("SELECT ranges, reads FROM gaps").fetchall()[1:] == [("[[3, 3]]", 1)]
 
 
@@ -154,14 +154,13 @@ def test_what_is_old_leaves_in_portions_of_which_the_log_is_small(
             outbox.append([Note(size=900) for _ in range(1000)])
         outbox.expire()
         whole = path.stat().st_size
-        assert outbox._room is not None
-        overwrite = outbox._room.overwrite
+        overwrite = outbox._session.room.overwrite
 
         def watched() -> bool:
             logs.append(path.with_name(f"{path.name}-wal").stat().st_size)
             return overwrite()
 
-        monkeypatch.setattr(outbox._room, "overwrite", watched)
+        monkeypatch.setattr(outbox._session.room, "overwrite", watched)
         clock.seconds += 200
         assert outbox.expire().reads == 5000
         assert [one[:3] for one in told(outbox)] == [("expired", ((1, 5000),), 5000)]

@@ -165,7 +165,7 @@ def test_a_damaged_number_of_the_format_costs_nothing(path: Path, clock: Clock, 
         outbox.append([Note()])
         outbox.hold_image(1)
         outbox.not_written(3)
-        outbox._connection.execute(f"PRAGMA user_version = {version}")
+        outbox._session._connection.execute(f"PRAGMA user_version = {version}")
     with pytest.raises(OutboxDamaged):
         read_status(path)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
@@ -176,7 +176,7 @@ def test_a_damaged_number_of_the_format_costs_nothing(path: Path, clock: Clock, 
 def test_a_later_format_is_refused_and_kept(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note()])
-        outbox._connection.executescript(
+        outbox._session._connection.executescript(
             f"ALTER TABLE reads ADD COLUMN more TEXT; PRAGMA user_version = {SCHEMA_VERSION + 1}"
         )
     for key in (None, b"k" * 32):

@@ -27,7 +27,7 @@ def deliver(outbox: Outbox) -> None:
 def pages(path: Path, clock: Clock, *, table: str) -> Iterator[int]:
     """Every page of a table's tree, from its root down (https://www.sqlite.org/fileformat2.html#b_tree_pages)."""
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        (root,) = outbox._connection.execute(
+        (root,) = outbox._session._connection.execute(
             "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
         ).fetchone()
     content, below = path.read_bytes(), [root]

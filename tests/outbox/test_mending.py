@@ -85,8 +85,8 @@ def test_what_the_log_holds_of_a_file_without_a_beginning_is_read_too(path: Path
     outbox = Outbox(path=path, now=clock, owner=OWNER)
     outbox.open()
     outbox.append([Plate() for _ in range(40)])
-    outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    outbox._connection.execute("INSERT INTO sent VALUES (3, 0.0)")  # goes into the log, the first page does not
+    outbox._session._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._session._connection.execute("INSERT INTO sent VALUES (3, 0.0)")  # only into the log
     copies = {one.name: one.read_bytes() for one in path.parent.iterdir()}
     outbox.close()
     for name, content in copies.items():
@@ -158,7 +158,7 @@ def test_what_only_the_log_holds_is_saved_too(path: Path, clock: Clock) -> None:
     outbox = Outbox(path=path, now=clock, owner=OWNER)
     outbox.open()
     outbox.append([Plate() for _ in range(40)])
-    outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._session._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     outbox.append([Plate() for _ in range(5)])
     copies = {one.name: one.read_bytes() for one in path.parent.iterdir()}  # as a power cut would leave them
     outbox.close()
@@ -235,7 +235,7 @@ def test_damage_that_shows_later_is_for_the_next_start(path: Path, clock: Clock)
     outbox.open()
     try:
         overwrite(path, 4096, 60 * 4096)
-        outbox._connection.execute("PRAGMA cache_size = 0")
+        outbox._session._connection.execute("PRAGMA cache_size = 0")
         with pytest.raises(OutboxDamaged):
             outbox.take(limit=1000)
     finally:

@@ -147,9 +147,8 @@ def test_the_same_read_twice_is_an_error_and_changes_nothing(outbox: Outbox) -> 
 def test_a_full_outbox_takes_nothing_half_and_heals_by_receipts(outbox: Outbox) -> None:
     notes = [Note(size=1000) for _ in range(40)]
     outbox.append(notes)
-    pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
-    assert outbox._room is not None
-    outbox._room._most_pages = pages
+    pages = outbox._session._connection.execute("PRAGMA page_count").fetchone()[0]
+    outbox._session.room._most_pages = pages
     with pytest.raises(OutboxError, match=r"has no room for what must be written: let state\.quota_mb be more"):
         outbox.append([Note(size=1000) for _ in range(40)])
     assert outbox.status().last_seq == 40
@@ -161,11 +160,11 @@ def test_what_is_written_together_is_one_commit_or_nothing(outbox: Outbox) -> No
     notes = [Note() for _ in range(3)]
     outbox.append(notes)
     done: list[str] = []
-    outbox._connection.set_trace_callback(done.append)
+    outbox._session._connection.set_trace_callback(done.append)
     with outbox.together():
         outbox.mark_sent([1, 2])
         outbox.receipted([notes[0].key])
-    outbox._connection.set_trace_callback(None)
+    outbox._session._connection.set_trace_callback(None)
     assert done.count("COMMIT") == 1
     assert (outbox.status().pending, outbox.status().sent) == (1, 1)
 
@@ -180,8 +179,8 @@ def test_what_is_written_together_is_one_commit_or_nothing(outbox: Outbox) -> No
 
 
 def test_every_append_is_synced(outbox: Outbox) -> None:
-    assert outbox._connection.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert outbox._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert outbox._session._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert outbox._session._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_the_status_can_be_read_beside_the_agent(outbox: Outbox, path: Path) -> None:

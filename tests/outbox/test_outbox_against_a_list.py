@@ -160,7 +160,7 @@ class OutboxAgainstAList(RuleBasedStateMachine):
         last = self.model.last
         assert seqs == tuple(range(last + 1, last + 1 + len(notes)))
         self.model.last += len(notes)
-        here = {row[0] for row in self.outbox._connection.execute("SELECT seq FROM reads")}
+        here = {row[0] for row in self.outbox._session._connection.execute("SELECT seq FROM reads")}
         left = self.model.kept.keys() - here
         assert left == set(self.model.in_order_of_leaving()[: len(left)])
         told = self.make_room(left)
@@ -173,7 +173,7 @@ class OutboxAgainstAList(RuleBasedStateMachine):
 
     def make_room(self, left: set[int]) -> list[Told]:
         """Let the reads go that left, and the pictures, all of which go before a read that was not sent."""
-        here = {row[0] for row in self.outbox._connection.execute("SELECT seq FROM images")}
+        here = {row[0] for row in self.outbox._session._connection.execute("SELECT seq FROM images")}
         only_sent = left <= self.model.sent_s.keys()
         all_sent = self.model.sent_s.keys() <= left
         told = self.model.leave(left, GapReason.QUOTA)

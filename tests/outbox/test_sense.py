@@ -138,7 +138,7 @@ def test_a_picture_with_a_wrong_bit_is_never_sent_and_its_read_is_told(path: Pat
 def test_thousands_of_damaged_reads_in_a_row_leave_one_gap_record(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note() for _ in range(2000)])
-        outbox._connection.execute("UPDATE reads SET sealed = x'00' WHERE seq < 2000")
+        outbox._session._connection.execute("UPDATE reads SET sealed = x'00' WHERE seq < 2000")
         assert [row.seq for row in outbox.take(limit=1)] == [2000]
         assert [one.ranges for one in outbox.take_gaps(limit=9)] == [((1, 1999),)]
 
@@ -146,7 +146,7 @@ def test_thousands_of_damaged_reads_in_a_row_leave_one_gap_record(path: Path, cl
 def test_a_read_with_another_id_than_its_own_is_damaged(path: Path, clock: Clock) -> None:
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         outbox.append([Note(), Note()])
-        outbox._connection.execute("UPDATE reads SET id = ? WHERE seq = 1", (bytes(16),))
+        outbox._session._connection.execute("UPDATE reads SET id = ? WHERE seq = 1", (bytes(16),))
         assert [row.seq for row in outbox.take(limit=9)] == [2]
 
 
@@ -155,7 +155,7 @@ def test_a_read_from_the_future_keeps_no_other_from_growing_old(path: Path, cloc
         for _ in range(3):
             outbox.append([Note()])
             clock.seconds += 1
-        outbox._connection.execute("UPDATE reads SET appended_age_s = 7e305 WHERE seq != 2")
+        outbox._session._connection.execute("UPDATE reads SET appended_age_s = 7e305 WHERE seq != 2")
         clock.seconds += 6
         assert outbox.expire().reads == 0
         clock.seconds += 5

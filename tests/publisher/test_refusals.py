@@ -171,7 +171,7 @@ def test_a_health_record_that_cannot_be_made_stops_nothing(chain: Chain, caplog:
 
 def test_gap_records_heavier_than_the_broker_takes_do_not_block_the_others(chain: Chain) -> None:
     for _ in range(15):
-        with chain.outbox._transaction() as (connection, _now):
+        with chain.outbox._session.transaction() as (connection, _now):
             places = [(2 * n + 1, 2 * n + 1) for n in range(200)]
             insert_gap(connection, places, GapReason.PURGED, reads=200, acknowledged=0, now_ms=0)
     chain.outbox.not_written(7)

@@ -29,7 +29,7 @@ class PublisherAgainstTheWorld(RuleBasedStateMachine):
     def held(self) -> int:
         """Pictures that a refusal keeps back until the next start."""
         query = "SELECT COUNT(*) FROM images_due WHERE held"
-        (count,) = self.chain.outbox._connection.execute(query).fetchone()
+        (count,) = self.chain.outbox._session._connection.execute(query).fetchone()
         return int(count)
 
     @rule(count=st.integers(1, 5), picture=st.booleans())
