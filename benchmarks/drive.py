@@ -89,8 +89,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--rate-factor should be 0 to {WORST_RATE_FACTOR}")
     if not 1 <= options.seconds <= 3600:
         parser.error("--seconds should be 1 to 3600")
-    if (options.stills or options.video or options.runs) and (options.plot or options.peer):
-        parser.error("--plot and --peer are of the simulated street alone")
+    if options.plot and (options.stills or options.video or options.runs):
+        parser.error("--plot is of the simulated street alone")
+    if options.peer and (options.video or options.runs):
+        parser.error("--peer is of the simulated street and of photographs that come nearer")
     return options
 
 
@@ -157,10 +159,12 @@ def _street(options: argparse.Namespace, console: Console) -> None:
 
 def _stills(options: argparse.Namespace, console: Console) -> None:
     """Let each photograph come nearer, to each of the widths and through each of the streams."""
+    peer = readers.peer(options.peer) if options.peer else None
     pictures = list(cars.stills(options.stills))
     asked = min(options.cars or len(pictures), len(pictures))
     chosen = [pictures[k * len(pictures) // asked] for k in range(asked)]
     ways = {(end, factor): list[cars.Car]() for end in options.end_px for factor in options.rate_factor}
+    peers = {way: list[cars.Car]() for way in ways}
     with _progress(asked) as advance:
         for path, plate in chosen:
             photograph = cars.photograph(path)
@@ -168,12 +172,11 @@ def _stills(options: argparse.Namespace, console: Console) -> None:
             seen = scene(photograph, plate.box)
             if seen.plate.width >= NARROWEST_PX:
                 for (end_px, factor), found in ways.items():
-                    found.append(
-                        cars.drive(
-                            seen, ride=Ride(quality=factor), name=path.name, text=plate.text, end_px=end_px,
-                            seed=len(found),
-                        )
-                    )  # fmt: skip
+                    stream = cars.approach(seen, ride=Ride(quality=factor), end_px=end_px, seed=len(found))
+                    found.append(cars.drive(stream, name=path.name, text=plate.text))
+                    if peer:
+                        other = cars.beside(peer, stream, name=path.name, text=plate.text)
+                        peers[end_px, factor].append(other)
             advance()
     driven = list(ways.values())
     if not driven[0]:
@@ -183,7 +186,8 @@ def _stills(options: argparse.Namespace, console: Console) -> None:
     _machine(console)
     title = f"{options.stills.stem}: {len(driven[0])} photographs that come nearer"
     columns = [f"{'to its own' if math.isinf(end) else f'to {end:.0f} px'}, CRF {factor}" for end, factor in ways]
-    show(title, columns, cars.rows(driven), console)
+    beside = cars.told(list(peers.values()), by="the peer: ") if peer else []
+    show(title, columns, [*cars.rows(driven), *beside], console)
     for column, found in zip(columns, driven, strict=True) if options.wrong else ():
         for one in found:
             if one.others or one.right != 1:

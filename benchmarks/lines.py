@@ -8,6 +8,7 @@ from edge_agent.domain import Box
 from edge_agent.errors import EdgeAgentError
 
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -38,6 +39,7 @@ class Plate(_Line):
 
     box: tuple[Pixels, Pixels, Pixels, Pixels]
     text: str
+    confidence: Share | None = None
 
     @property
     def place(self) -> Box:

@@ -13,6 +13,7 @@ from benchmarks.approach import Approach, Ride, recorded, scene
 from benchmarks.cars import Car
 from edge_agent.camera.sim import plates
 from edge_agent.domain import Box
+from tests.benchmarks.scripts import script
 
 PLACE = Box(300, 220, 460, 300)
 
@@ -79,6 +80,24 @@ def test_a_plate_that_comes_nearer_is_read_once(parked: Path, capsys: pytest.Cap
     assert better > worse
 
 
+SURE = """
+import json, sys
+for path in sys.argv[1:]:
+    number = int(path[-8:-4])
+    texts = [("AB12345", 0.9 if number < 3 else 0.7), ("TAX1", 0.9 if number in (5, 50) else 0.1), ("", 0.9)]
+    found = [{"box": [0, 0, 10, 5], "text": text, "confidence": share} for text, share in texts]
+    print(json.dumps({"image": path, "plates": found, "timing_ms": {"decode": 1, "detect": 30, "ocr": 10}}))
+"""
+
+
+def test_beside_it_stands_another_reader_whose_frames_agree(
+    parked: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert drive.main(["--stills", str(parked), "--peer", str(script(tmp_path, SURE))]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("the peer")]
+    assert [line.split()[-4] for line in lines] == ["1.0000", "1.0000", "0.0000"]
+
+
 @pytest.mark.parametrize(
     ("reads", "right", "others"),
     [(("AB12", "AB12"), 2, 0), (("A812",), 0, 1), (("ABO12", "X1"), 0, 2), ((), 0, 0)],
@@ -95,6 +114,7 @@ def test_what_a_car_gave_is_told_apart(reads: Sequence[str], right: int, others:
         (["--stills", "lot.csv", "--cars", "0"], "--cars should be 1 or more (see --help)"),
         (["--stills", "lot.csv", "--end-px", "20"], "--end-px should be 55 or more (see --help)"),
         (["--stills", "lot.csv", "--rate-factor", "60"], "--rate-factor should be 0 to 51 (see --help)"),
+        (["--stills", "lot.csv", "--peer", "none.py"], "none.py: there is no such reader script"),
         (["--stills", "gone.csv"], "lot/1.png: no picture that can be read"),
         (
             ["--stills", "outside.csv"],

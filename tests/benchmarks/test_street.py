@@ -97,10 +97,8 @@ def test_every_light_shows_the_same_street_otherwise(light: Light) -> None:
     ("arguments", "said"),
     [
         (["--seconds", "0"], "--seconds should be 1 to 3600"),
-        (
-            ["--stills", "us.csv", "--plot", "a.svg"],
-            "--plot and --peer are of the simulated street",
-        ),
+        (["--stills", "us.csv", "--plot", "a.svg"], "--plot is of the simulated street alone"),
+        (["--runs", "us.csv", "--peer", "a.py"], "--peer is of the simulated street and of photographs"),
     ],
 )
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
