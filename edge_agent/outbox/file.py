@@ -130,6 +130,11 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def index_of(path: Path) -> Path:
+    """Where SQLite says what is in the log."""
+    return path.with_name(f"{path.name}-shm")
+
+
 def is_empty(path: Path) -> bool:
     """Tell whether there is a file of 0 bytes, as a disk that was full or faulty leaves it."""
     try:
@@ -197,7 +202,7 @@ def is_in_use(path: Path) -> bool:
 def is_open_elsewhere(path: Path) -> bool:
     """Tell whether another process has a connection, by SQLite's lock for that; this one must have none."""
     try:
-        index = path.with_name(f"{path.name}-shm").open("rb+")
+        index = index_of(path).open("rb+")
     except OSError:  # there is none, or none that SQLite could use
         return False
     with index:

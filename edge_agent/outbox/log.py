@@ -16,7 +16,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.outbox.file import PAGE_BYTES, is_empty
+from edge_agent.outbox.file import PAGE_BYTES, index_of, is_empty
 
 _LITTLE, _BIG = 0x377F0682, 0x377F0683
 _NATIVE = _LITTLE if sys.byteorder == "little" else _BIG
@@ -146,7 +146,7 @@ def _indexed_salts(path: Path) -> tuple[int, int] | None:
     This process must have no connection: to close any descriptor of the index ends SQLite's locks on it.
     """
     try:
-        with path.with_name(f"{path.name.removesuffix('-wal')}-shm").open("rb") as file:
+        with index_of(_outbox(path)).open("rb") as file:
             first, second = file.read(_INDEX_BYTES), file.read(_INDEX_BYTES)
     except OSError:
         return None

@@ -5,6 +5,7 @@ So the log keeps some room while it is empty, and the file has its own before a 
 is nearly full it grows no further than that. Then the log can always be written into it, and begin anew.
 """
 
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from edge_agent.outbox.file import (
     code_of,
     free_bytes,
     in_order,
+    index_of,
     log_of,
 )
 from edge_agent.outbox.log import log_bytes
@@ -31,6 +33,9 @@ _LOG_PAGES, _LOG_BYTES = 1000, 8 * 1024 * 1024
 _LOG_PART = 8
 _KEPT_BYTES = (2 * PORTION_BYTES, 4 * PORTION_BYTES)
 """That an empty log keeps at least and at most: what leaves at once must fit twice."""
+
+_WRITTEN = slice(96, 100)
+"""Where the log's index has how many of its frames are in the file (https://www.sqlite.org/walformat.html)."""
 
 _SPARE_BYTES, _FILLED = 64 * 1024, 1.25
 """For marks and gap records, and what content takes in pages that are not quite full."""
@@ -50,8 +55,11 @@ class Room:
         least_bytes, most_bytes = _KEPT_BYTES
         self._kept_bytes = max(least_bytes, min(most_bytes, part_bytes))
         connection.execute(f"PRAGMA journal_size_limit = {max(least_bytes, min(_LOG_BYTES, part_bytes))}")
-        pages = max(1, min(_LOG_PAGES, part_bytes // self._page_bytes))
-        connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # it would not say what the disk refuses
+        self._log_frames = self._written_from = max(1, min(_LOG_PAGES, part_bytes // self._page_bytes))
+        self._index_file = os.open(index_of(path), os.O_RDWR | os.O_CLOEXEC)
+        self._index = mmap.mmap(self._index_file, 0)
+        self._forget_what_is_written()  # whoever wrote before may have been refused
         self._most_pages = bounds.most_pages(self._page_bytes)
         connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
         self._is_low, self._is_torn, self._is_written = False, False, True
@@ -62,6 +70,8 @@ class Room:
     def close(self) -> None:
         """After the connection."""
         os.close(self._file)
+        self._index.close()
+        os.close(self._index_file)
 
     def begin(self) -> None:
         """Begin a transaction, once the file has its room, and what a refused commit left in the log is gone."""
@@ -82,9 +92,15 @@ class Room:
             self._connection.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """End a transaction; where the disk refuses it, it is still one."""
+        """End a transaction, and let a long log go into the file; where the disk refuses it, it is still one."""
         with self._noting_refusals():
             self._connection.execute("COMMIT")
+        with suppress(sqlite.Error):  # the log has it
+            _, frames = self._checkpoint("NOOP")
+            self._written_from = min(self._written_from, frames + self._log_frames)
+            if frames >= self._written_from:
+                self._written_from += self._log_frames  # where another program reads, or the disk refuses it
+                self._checkpoint("PASSIVE")
 
     def grow(self, needed_bytes: int) -> None:
         """Give the file room for so much more; on a disk that is nearly full it grows by what it got alone."""
@@ -113,7 +129,7 @@ class Room:
             return True
         if free_bytes(self._directory) < NEARLY_FULL_BELOW_BYTES:
             return self._overwrite_in_place()
-        is_empty, _ = checkpoint(self._connection, "TRUNCATE")
+        is_empty, _ = self._checkpoint("TRUNCATE")
         if is_empty:
             self._keep()
             self._is_written = False
@@ -126,23 +142,50 @@ class Room:
             return False
         with self._noting_refusals():
             repeat_name(self._connection)
-        _, frames = checkpoint(self._connection, "PASSIVE")
-        begin = log_bytes(frames, self._page_bytes)
+        self._checkpoint("PASSIVE")
+        end = self._begin_and_find_end()
         try:
-            self._fill(begin, min(self._written_bytes, self._log.stat().st_size))  # SQLite may have cut it
+            if end is None:
+                return False
+            self._fill(end, min(self._written_bytes, self._log.stat().st_size))  # SQLite may have cut it
         except OSError:  # the next time
             return False
-        self._written_bytes = begin
+        finally:
+            self._connection.execute("ROLLBACK")
+        self._written_bytes = end
         self._is_written = False
         return True
 
     def _begin_behind_zeros(self) -> None:
-        version, (_, frames) = self._version(), checkpoint(self._connection, "NOOP")
-        self._connection.execute("BEGIN IMMEDIATE")
-        if self._version() == version:  # nobody has written since, nor can now
+        end = self._begin_and_find_end()
+        if end is not None:
             with suppress(OSError):  # the next time
-                self._fill(log_bytes(frames, self._page_bytes), self._log.stat().st_size)
+                self._fill(end, self._log.stat().st_size)
                 self._is_torn = False
+
+    def _begin_and_find_end(self) -> int | None:
+        """Begin a transaction, in which nobody else can write, and tell where the log ends.
+
+        None where another program has just written into it.
+        """
+        version, (_, frames) = self._version(), self._checkpoint("NOOP")
+        self._connection.execute("BEGIN IMMEDIATE")
+        return log_bytes(frames, self._page_bytes) if self._version() == version else None
+
+    def _checkpoint(self, mode: str) -> tuple[bool, int]:
+        """As checkpoint; where the disk refuses it, all of the log goes into the file the next time.
+
+        What is written beside a reader is not synced, and of what a refused sync left out nobody writes it again.
+        """
+        try:
+            return checkpoint(self._connection, mode)
+        except sqlite.Error as error:
+            if code_of(error) == sqlite.SQLITE_IOERR:
+                self._forget_what_is_written()
+            raise
+
+    def _forget_what_is_written(self) -> None:
+        self._index[_WRITTEN] = bytes(4)
 
     @contextmanager
     def _noting_refusals(self) -> Iterator[None]:
@@ -170,7 +213,7 @@ class Room:
 
         Tells also how many frames it had.
         """
-        went, frames = checkpoint(self._connection, "RESTART")
+        went, frames = self._checkpoint("RESTART")
         self._written_bytes = max(self._written_bytes, log_bytes(frames, self._page_bytes))
         return went, frames
 

@@ -15,7 +15,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_damaged
-from edge_agent.outbox.file import Connection, connect, is_full, log_of, overwrite, sync
+from edge_agent.outbox.file import Connection, connect, index_of, is_full, log_of, overwrite, sync
 from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.mended import UNREADABLE, Mended
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal, unsealed
@@ -103,7 +103,7 @@ def put_aside(log: Path, path: Path, *, now: Stamp) -> Path:
     """Keep a log that is not the outbox's as that of a damaged one, and return where. Raises OutboxError."""
     kept = next(one for one in map(log_of, _names(path, now)) if not one.exists())
     try:
-        path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+        index_of(path).unlink(missing_ok=True)
         log.rename(kept)
         sync(path.parent)
     except OSError as error:

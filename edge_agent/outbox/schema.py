@@ -215,7 +215,7 @@ def check_ours(connection: Connection, path: Path) -> None:
     if found == new:
         is_damaged = version < _SAME_FROM or (version ^ SCHEMA_VERSION).bit_count() == 1
     else:
-        is_damaged = version == SCHEMA_VERSION and 2 * len(found & new) > len(new)
+        is_damaged = _SAME_FROM <= version <= SCHEMA_VERSION and 2 * len(found & new) > len(new)
     if is_damaged:
         raise OutboxDamaged(f"outbox {path}: is damaged")
     tables = {name for _, name, _ in found}

@@ -60,6 +60,8 @@ class Agent:
         self._tick = tick
         """Called a few times a second on the calling thread; the demo draws its screen there."""
         self._expire_at_s = 0.0
+        self._refused = ""
+        """Why the disk let nothing leave the last time."""
 
     def run(self, stop: threading.Event) -> None:
         """Work until stop is set or every camera has ended. Raises what keeps it from working at all."""
@@ -145,12 +147,20 @@ class Agent:
         """Delete what the car may keep no longer, for which no network is needed; tell whether there was any."""
         self._expire_at_s = time.monotonic() + EXPIRE_EVERY_S
         try:
-            return any(self._outbox.expire())
+            gone = any(self._outbox.expire())
         except OutboxDamaged:
             raise  # the next start salvages it
         except OutboxError as error:
-            log.error("reads that are too old could not be deleted: %s", error)  # noqa: TRY400 - the line says it
+            if self._refused != str(error):
+                self._refused = str(error)
+                log.error(  # noqa: TRY400 - the line says it
+                    "the disk lets nothing go: what is too old stays, and the outbox's log grows: %s", error
+                )
             return False
+        if self._refused:
+            log.info("the disk lets go again of what is too old")
+            self._refused = ""
+        return gone
 
     @staticmethod
     def _is_settled(line: CameraLine) -> bool:

@@ -152,11 +152,7 @@ class CameraLine:
             self._stop.wait(max(0.0, self._pause_s() - busy_s))
         self._store(self._pipeline.finish())
         self._finished = True
-        if self._waiting:
-            log.error("%s: %s lost: not taken by the disk", self.name, counted(len(self._waiting), "read"))
-            self._lost += len(self._waiting)
-            self._waiting.clear()
-            self._account()
+        self._let_go()
 
     def _pause_s(self) -> float:
         """From one look to the next."""
@@ -171,8 +167,9 @@ class CameraLine:
             return
         try:
             self._keep(self._waiting)
-        except OutboxDamaged:
-            raise  # the next start salvages it
+        except OutboxDamaged:  # the next start salvages it
+            self._let_go()
+            raise
         except OutboxError as error:
             self._wait(error)
             return
@@ -184,6 +181,14 @@ class CameraLine:
         self._reads += len(self._waiting)
         self._waiting.clear()
         self._account()
+
+    def _let_go(self) -> None:
+        """Say how many reads the disk has not taken at the end."""
+        if self._waiting:
+            log.error("%s: %s lost: not taken by the disk", self.name, counted(len(self._waiting), "read"))
+            self._lost += len(self._waiting)
+            self._waiting.clear()
+            self._account()
 
     def _account(self) -> None:
         """Write down how many reads were lost while the disk took none: the store is told."""

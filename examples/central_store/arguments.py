@@ -163,5 +163,5 @@ def _count(text: str) -> int:
 
 def _days(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?", text) or float(text) == 0:
-        raise argparse.ArgumentTypeError("should be a number of days, such as 21 or 0.5")
+        raise argparse.ArgumentTypeError("should be a number of days above 0, such as 21 or 0.5")
     return float(text)

@@ -72,13 +72,19 @@ def _open(name: str, *, make: bool = False) -> Database:
             f"database {scheme[1]}://...: {scheme[1]} is unknown: should be a file, or postgresql://HOST/NAME"
         )
     if not make and not Path(name).is_file():
-        raise StoreError(f"database {name}: there is no such file")
+        raise StoreError(f"database {name}: {'is no file' if Path(name).exists() else 'there is no such file'}")
     return SqliteDatabase(Path(name))
 
 
 def _check_directory(path: Path | None) -> None:
     if path and not path.is_dir():
         raise StoreError(f"{path}: there is no such directory")
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    """Look for any before a database is made; what came before a missing one is stored."""
+    if not any(one.exists() for one in paths):
+        raise StoreError(f"{paths[0]}: there is no such file")
 
 
 @contextmanager
@@ -217,6 +223,7 @@ def _log(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     _check_directory(options.receipts)
+    _check_files(options.files)
     kept: dict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
     refused = 0
     failed = None

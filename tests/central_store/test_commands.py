@@ -42,7 +42,7 @@ def run(*arguments: str, directory: Path, program: Path = FOLDER / "store.py") -
         (["run", "--database", "postgresql://u:secret@[::1/lpr"], "database postgresql://...: "),
         (["gaps", "--database", "mysql://u:secret@x/y"], "database mysql://...: mysql is unknown: should be"),
         (["run", "--database", "mysql://x/y"], "database mysql://...: mysql is unknown: should be a file, or "),
-        (["gaps", "--database", "."], "database .: there is no such file"),
+        (["gaps", "--database", "."], "database .: is no file"),
         (["run", "--database", "x.db", "--password-file", "latin.txt"], "latin.txt: is not text in UTF-8"),
     ],
 )  # fmt: skip

@@ -247,7 +247,8 @@ def test_names_that_are_wrong_are_said_before_anything_is_stored(
     assert capsys.readouterr().err == f"central store: {tmp_path}/no: there is no such directory\n"
     assert not sqlite_file.path.exists()
     assert main(["import", "--database", sqlite_file.name, str(tmp_path / "no")]) == 1
-    assert capsys.readouterr().err == f"central store: {tmp_path}/no: cannot be read: No such file or directory\n"
+    assert capsys.readouterr().err == f"central store: {tmp_path}/no: there is no such file\n"
+    assert not sqlite_file.path.exists()
     assert main(["import", "--database", sqlite_file.name, str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"central store: {tmp_path}: cannot be read: Is a directory\n"
     os.mkfifo(tmp_path / "fifo")

@@ -3,8 +3,8 @@
  * LD_PRELOAD it. EDGE_AGENT_DISK: the directory, no folders inside are looked at. EDGE_AGENT_DISK_LOG: each write,
  * truncation, sync, new name and lost name is appended there once it was done, as a record that tests/faults/disk.py
  * reads; a sync is written down before it is done, so that a cut during it can be tried too.
- * EDGE_AGENT_DISK_FAULT: while this file holds "ERRNO LETTERS", writes (w), syncs (s), syncs behind a page (p), new
- * names (n) fail with ERRNO.
+ * EDGE_AGENT_DISK_FAULT: while this file holds "ERRNO LETTERS", writes (w), syncs (s), syncs behind a page (p), syncs
+ * of what is no log (d), new names (n) fail with ERRNO.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 struct __attribute__((packed)) head {
-    char what;         /* Write Truncate Sync Create Rename Link Unlink Directory-sync */
+    char what;         /* Write Truncate Sync Failed-sync Create Rename Link Unlink Directory-sync */
     uint16_t name;     /* bytes of the name, then as many of the data, follow */
     uint64_t at;
     uint32_t data;
@@ -143,7 +143,14 @@ static int synced(int file, long number)
 {
     char buffer[4096];
     const char *name = opened(file, buffer, sizeof buffer);
-    if (faulty(name, 's') || (last_written >= 4096 && faulty(name, 'p'))) return -1;
+    size_t length = name ? strlen(name) : 0;
+    int is_log = length > 4 && !strcmp(name + length - 4, "-wal");
+    if (faulty(name, 's') || (last_written >= 4096 && faulty(name, 'p')) || (!is_log && faulty(name, 'd'))) {
+        int why = errno;
+        note('F', name, 0, NULL, 0);
+        errno = why;
+        return -1;
+    }
     note(name && !*name ? 'D' : 'S', name, 0, NULL, 0);
     return (int)syscall(number, file);
 }

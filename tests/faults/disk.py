@@ -75,9 +75,13 @@ class _File:
     durable: bytes = b""
     asked: list[Operation] = field(default_factory=list)
 
-    def synced(self) -> None:
-        self.durable = self._with(self.asked)
-        self.asked.clear()
+    def synced(self, *, is_refused: bool) -> None:
+        """Linux keeps pages that the disk refused in memory, and never writes them again."""
+        if is_refused:
+            self.asked = [one for one in self.asked if one.what == "T"]
+        else:
+            self.durable = self._with(self.asked)
+            self.asked.clear()
 
     def after_a_cut(self, chance: random.Random) -> bytes:
         share = chance.choice((0.0, 0.2, 0.5, 0.9, 1.0))
@@ -120,8 +124,8 @@ class Disk:
         match one.what:
             case "W" | "T":
                 names[one.name].asked.append(one)
-            case "S":
-                names[one.name].synced()
+            case "S" | "F":
+                names[one.name].synced(is_refused=one.what == "F")
             case "D":
                 self._moments.clear()
             case "C":

@@ -87,7 +87,8 @@ class Story:
 
     def _open(self) -> None:
         self._outbox.open()
-        self._outbox._session._connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES_BEFORE_CHECKPOINT}")
+        room = self._outbox._session.room
+        room._log_frames = room._written_from = PAGES_BEFORE_CHECKPOINT
         if self._synchronous != "FULL":  # as the outbox sets it
             self._outbox._session._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         self._mark_down()

@@ -169,59 +169,6 @@ def test_an_outbox_on_a_disk_without_a_free_byte_can_let_its_reads_go_and_take_a
         assert outbox.status().pending == 4000
 
 
-REFUSED = """
-import errno, os, signal, sys
-from pathlib import Path
-from edge_agent.errors import OutboxError
-from edge_agent.outbox import Outbox
-from edge_agent.outbox.file import connect
-from tests.outbox.test_outbox import OWNER, Clock, Note
-outbox = Outbox(path=Path(sys.argv[1]), now=Clock(), owner=OWNER, key=bytes.fromhex(sys.argv[2]) or None)
-outbox.open()
-outbox.append([Note(size=900) for _ in range(50)])
-if sys.argv[4]:
-    reading = connect(Path(sys.argv[1]), bytes.fromhex(sys.argv[2]) or None, read_only=True)
-    reading.execute("BEGIN")
-    reading.execute("SELECT COUNT(*) FROM reads").fetchone()
-for sizes in ((200,), (120, 100), (60,), (90, 60, 30)):
-    for refused in sizes:
-        try:
-            with outbox.together():
-                outbox.append([Note(size=900) for _ in range(refused)])
-                Path(sys.argv[3]).write_text(f"{errno.EIO} {sys.argv[5]}")
-        except OutboxError:
-            pass
-        else:
-            sys.exit("taken")
-        if sys.argv[5] == "p":
-            Path(sys.argv[3]).write_text("")
-    Path(sys.argv[3]).write_text("")
-    outbox.append([Note(size=900)])
-print(*(row.key.id for row in outbox.take(limit=999)), flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-@pytest.mark.parametrize("letters", ["s", "p"], ids=["for a while", "one by one"])
-@pytest.mark.parametrize("beside", ["", "a reader"], ids=["alone", "read meanwhile"])
-@pytest.mark.parametrize("key", [b"", b"k" * 32], ids=["plain", "with a key"])
-def test_what_the_log_has_of_refused_commits_is_no_damage(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, key: bytes, beside: str, letters: str
-) -> None:
-    path, fault = tmp_path / "state" / "outbox.db", tmp_path / "fault"
-    path.parent.mkdir()
-    environment = watched(shim(tmp_path), path.parent, fault=fault)
-    done = subprocess.run(
-        [sys.executable, "-c", REFUSED, path, key.hex(), fault, beside, letters],
-        check=False, cwd=ROOT, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.stderr == ""
-    with Outbox(path=path, now=Clock(), owner=OWNER, key=key or None) as outbox:
-        assert [str(row.key.id) for row in outbox.take(limit=999)] == done.stdout.split()
-        assert outbox.take_gaps(limit=9) == []
-    assert caplog.messages == []
-
-
 UNTIL_FULL = """
 import os, signal, sys
 from pathlib import Path

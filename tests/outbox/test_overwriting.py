@@ -4,9 +4,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.outbox import Bounds, Outbox
 from edge_agent.outbox.file import connect, overwrite
+from edge_agent.outbox.room import Room
 from tests.outbox.test_mending import PLATE, Plate
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -46,6 +48,28 @@ def test_on_a_disk_that_is_nearly_full_the_log_is_overwritten_and_keeps_its_room
         file.write_bytes(content)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert [row.seq for row in outbox.take(limit=9)] == [201]
+
+
+def test_nobody_writes_into_the_log_while_it_is_overwritten(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill, tried = Room._fill, list[str]()
+
+    def beside_a_writer(room: Room, begin: int, end: int) -> None:
+        with closing(connect(path, None)) as writer:
+            writer.execute("PRAGMA busy_timeout = 0")
+            with pytest.raises(sqlite.OperationalError) as locked:
+                writer.execute("UPDATE reads SET priority = 1")
+        tried.append(str(locked.value))
+        fill(room, begin, end)
+
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        monkeypatch.setattr("edge_agent.outbox.room.free_bytes", lambda _: 1_000_000)
+        outbox.append([Plate() for _ in range(200)])
+        monkeypatch.setattr(Room, "_fill", beside_a_writer)
+        outbox.expire()
+        assert tried == ["database is locked"]
+        assert outbox.status().pending == 200
 
 
 def test_what_expired_beside_a_reader_is_overwritten_when_that_has_ended(path: Path, clock: Clock) -> None:

@@ -20,8 +20,9 @@ from edge_agent.services.line import LineStatus
 class Outbox:
     """Holds so many reads that wait."""
 
-    def __init__(self, pending: int) -> None:
+    def __init__(self, pending: int, refuses: Sequence[int] = (1,)) -> None:
         self.pending = pending
+        self.refuses = refuses
         self.expired = 0
 
     def __enter__(self) -> Self:
@@ -30,11 +31,11 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def expire(self) -> int:
+    def expire(self) -> tuple[int, int]:
         self.expired += 1
-        if self.expired == 1:
+        if self.expired in self.refuses:
             raise OutboxError("outbox: disk full")
-        return 0
+        return (0, 0)
 
     def status(self) -> OutboxStatus:
         return OutboxStatus(
@@ -109,6 +110,17 @@ def test_reads_that_are_lost_are_no_good_end() -> None:
 
 def test_what_is_too_old_is_deleted_before_anything_is_sent() -> None:
     assert run().expired_before == 1
+
+
+def test_a_disk_that_lets_nothing_go_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(0, refuses=(1, 2, 4))
+    agent = Agent(
+        outbox=cast("Any", outbox), publisher=cast("Any", None), lines=[], service_manager=cast("Any", None)
+    )
+    with caplog.at_level("INFO"):
+        assert not any(agent._expire() for _ in range(4))
+    refused = "the disk lets nothing go: what is too old stays, and the outbox's log grows: outbox: disk full"
+    assert caplog.messages == [refused, "the disk lets go again of what is too old", refused]
 
 
 def test_what_still_waits_on_disk_is_said_at_the_end_and_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:

@@ -186,12 +186,17 @@ def test_a_pipeline_that_an_error_ends_has_not_finished() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_damaged_outbox_ends_the_line_so_that_the_next_start_salvages_it() -> None:
+def test_a_damaged_outbox_ends_the_line_so_that_the_next_start_salvages_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Damaged(Disk):
         def __call__(self, reads: Sequence[Read]) -> None:
             raise OutboxDamaged("outbox: is damaged")
 
-    assert not run(Damaged()).status.finished
+    status = run(Damaged()).status
+    assert not status.finished
+    assert (status.lost, status.waiting) == (2, 0)
+    assert "2 reads lost: not taken by the disk" in caplog.text
 
 
 def test_a_pass_still_open_when_the_camera_ends_is_kept() -> None:
