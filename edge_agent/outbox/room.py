@@ -117,7 +117,8 @@ class Room:
     def shrink(self) -> None:
         """Give back what a lower quota than before leaves unused of the file; it needs room for a while."""
         if int(self._connection.execute("PRAGMA page_count").fetchone()[0]) > self._most_pages:
-            with suppress(sqlite.Error):  # no room, or another program reads: it may stay as large as it is
+            # Without room, or where another program reads, it may stay as large as it is.
+            with suppress(sqlite.Error), self._noting_refusals():
                 in_order(self._connection)
             self._is_written = True
             self.overwrite()
