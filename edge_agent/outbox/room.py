@@ -3,6 +3,8 @@
 Whatever is written, deletes too, takes room in the log first, and what the log holds leaves it for the file alone.
 So the log keeps some room while it is empty, and the file has its own before a commit makes it grow: on a disk that
 is nearly full it grows no further than that. Then the log can always be written into it, and begin anew.
+
+What a failing disk refused, of a commit or of the log on its way into the file, is made good before the next one.
 """
 
 import mmap
