@@ -1,8 +1,8 @@
 """The durable queue between the cameras and the network.
 
-From the top down: outbox (what is done with reads) over bounds, images, rows and status; session (the file from open
-to close, a transaction at a time) over opening, room, count and ages; opening over schema, pairing, salvage and
-encryption; salvage over mended and log. What all of them need of SQLite and the disk is in file.
+From the top down: outbox (what is done with reads) over bounds, images, rows and status; session (the file from
+open to close, a transaction at a time) over opening, room, count and ages; opening over schema, pairing, salvage
+and encryption; salvage over mended and log. What all of them need of SQLite and the disk is in file.
 """
 
 from edge_agent.outbox.bounds import IMAGES_AT_ONCE, MOST_OF_DISK, RECEIPTS_AT_ONCE, Bounds, Gone
