@@ -1,4 +1,5 @@
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -308,6 +309,31 @@ def test_a_flood_waits_and_nothing_of_it_is_lost() -> None:
         received = [event_of(link) for _ in range(count)]
         assert received == [Received("receipts", f"{number}".encode()) for number in range(count)]
         assert event_of(link) == Acknowledged(mid or 0, 0, "Success")
+
+
+def more_answers_than_questions(peer: Peer) -> None:
+    peer.accept()
+    body = struct.pack("!HB", peer.read().mid, 0) + bytes(20_000)
+    peer.send_raw(bytes([9 << 4, len(body) & 0x7F | 0x80, len(body) >> 7 & 0x7F | 0x80, len(body) >> 14]) + body)
+
+
+def test_a_flood_of_answers_ends_the_connection_and_not_the_link() -> None:
+    with linked(more_answers_than_questions) as link:
+        event_of(link)
+        link.subscribe("receipts")
+        wait_until(link._events.full, "the answers")
+        while isinstance(event := event_of(link), Subscribed):
+            pass
+        assert isinstance(event, Disconnected)
+        assert event.reason.endswith(": sent far more answers than there were questions")
+
+
+def test_a_link_can_be_closed_while_its_end_cannot_be_told() -> None:
+    with linked(more_answers_than_questions) as link:
+        event_of(link)
+        link.subscribe("receipts")
+        wait_until(link._events.full, "the answers")
+    assert not any(thread.name == "mqtt" for thread in threading.enumerate())
 
 
 def test_a_link_can_be_closed_in_the_middle_of_a_flood() -> None:

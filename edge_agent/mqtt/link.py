@@ -37,7 +37,7 @@ from edge_agent.mqtt.messages import (
 _CONNECT_TIMEOUT_S = 10.0
 _EVENTS = 4096
 _RECEIVED_AT_MOST = _EVENTS // 2  # leaves room for what is bounded by the window and must never wait
-_FAREWELL_S = 2.0
+_FULL_S, _FAREWELL_S = 0.1, 2.0
 _PROTOCOL_DEFAULT_RECEIVE_MAXIMUM = 65535
 _SUCCESS = MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -209,9 +209,19 @@ class _Connection:
                 pass
         except (OSError, ValueError) as error:
             self._reason = f"{self._broker}: {explain(error)}"
+        except queue.Full:  # raised by a callback
+            self._reason = f"{self._broker}: sent far more answers than there were questions"
         finally:
             self.drop()  # where an answer was no MQTT, paho leaves the socket open
-            self._events.put_nowait((Disconnected if self._accepted else ConnectFailed)(self._reason))
+            self._tell((Disconnected if self._accepted else ConnectFailed)(self._reason))
+
+    def _tell(self, event: Event) -> None:
+        """Wait until there is room for the last event: without it nobody would connect again."""
+        is_told = False
+        while not is_told and not (self._events.full() and self._closing.is_set()):
+            with contextlib.suppress(queue.Full):
+                self._events.put(event, timeout=_FULL_S)
+                is_told = True
 
     def _on_socket_open(self, _client: Client, _data: object, sock: object) -> None:
         if isinstance(sock, socket.socket):

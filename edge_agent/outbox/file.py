@@ -34,6 +34,7 @@ PLAIN = b"SQLite format 3\0"
 FULL = "the disk is full: make room on it first"
 QUOTA_FULL = "has no room for what must be written: let state.quota_mb be more"
 IRREGULAR = "is no regular file: move it away"
+LINK = "is a link, and its log would lie elsewhere: let state.directory name the directory of the file itself"
 NEARLY_FULL_BELOW_BYTES = 8 * 1024 * 1024
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _OPEN_BYTE = 128  # of the log's index, on which each connection has a shared lock
@@ -150,8 +151,8 @@ def lock(path: Path) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         # SQLite will make files beside the outbox's: better to know here that it cannot.
         tempfile.TemporaryFile(dir=directory).close()
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise StateDirectoryError(f"outbox {path}: {IRREGULAR}")
+        if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
+            raise StateDirectoryError(f"outbox {path}: {LINK if path.is_symlink() else IRREGULAR}")
         lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # Made here and not by SQLite: nobody else may open it, and its directory entry must survive a power cut.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

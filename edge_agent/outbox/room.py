@@ -10,7 +10,7 @@ What a failing disk refused, of a commit or of the log on its way into the file,
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sqlcipher3 import dbapi2 as sqlite
@@ -44,14 +44,19 @@ _SPARE_BYTES, _FILLED = 64 * 1024, 1.25
 
 
 class Room:
-    """Bounds an outbox's file and its log. Every method can raise sqlite.Error."""
+    """Bounds an outbox's file and its log. Every method can raise sqlite.Error; to make one, OSError too."""
 
     def __init__(self, connection: Connection, path: Path, bounds: Bounds) -> None:
         self._connection = connection
         self._directory = path.parent
         self._log = log_of(path)
-        # Open as long as the connection is: to close any descriptor of a file ends SQLite's locks on it.
-        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        with ExitStack() as opened:
+            self._file, self._index = _open(path, opened), _mapped(index_of(path), opened)
+            self._bound(bounds)
+            self._opened = opened.pop_all()
+
+    def _bound(self, bounds: Bounds) -> None:
+        connection = self._connection
         self._page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
         part_bytes = bounds.quota_bytes // _LOG_PART
         least_bytes, most_bytes = _KEPT_BYTES
@@ -59,8 +64,6 @@ class Room:
         connection.execute(f"PRAGMA journal_size_limit = {max(least_bytes, min(_LOG_BYTES, part_bytes))}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # it would not say what the disk refuses
         self._log_frames = self._written_from = max(1, min(_LOG_PAGES, part_bytes // self._page_bytes))
-        self._index_file = os.open(index_of(path), os.O_RDWR | os.O_CLOEXEC)
-        self._index = mmap.mmap(self._index_file, 0)
         self._forget_what_is_written()  # whoever wrote before may have been refused
         self._most_pages = bounds.most_pages(self._page_bytes)
         connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
@@ -71,9 +74,7 @@ class Room:
 
     def close(self) -> None:
         """After the connection."""
-        os.close(self._file)
-        self._index.close()
-        os.close(self._index_file)
+        self._opened.close()
 
     def begin(self) -> None:
         """Begin a transaction, once the file has its room, and what a refused commit left in the log is gone."""
@@ -226,6 +227,17 @@ class Room:
             file = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
             _extend(file, self._kept_bytes)
             os.close(file)
+
+
+def _open(path: Path, opened: ExitStack) -> int:
+    """Open a file as long as the connection is: to close any descriptor of it ends SQLite's locks on it."""
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    opened.callback(os.close, file)
+    return file
+
+
+def _mapped(path: Path, opened: ExitStack) -> mmap.mmap:
+    return opened.enter_context(mmap.mmap(_open(path, opened), 0))
 
 
 def _extend(file: int, size: int) -> None:

@@ -70,8 +70,7 @@ class Session:
         try:
             self._keep_to_the_disk()
             self._connection = opened(self._path, key=self._key, owner=self._owner, now=self._now)
-            with explained(self._path, self._key):
-                self._room = Room(self._connection, self._path, self.bounds)
+            self._room = self._made_room()
             with self.transaction() as (connection, now):
                 take_over(connection, self._path, self._owner)
                 if at_least := go_on(connection, self._lock_file, self._owner, now_ms=now.utc_ms):
@@ -160,6 +159,13 @@ class Session:
         """Remember outside the file how far the count went: once it is committed, as a hint ahead costs places."""
         if self._lock_file is not None:
             note_count(self._lock_file, last, self._owner)
+
+    def _made_room(self) -> Room:
+        try:
+            with explained(self._path, self._key):
+                return Room(self._connection, self._path, self.bounds)
+        except OSError as error:
+            raise OutboxError(f"outbox {self._path}: cannot be opened: {error.strerror}") from None
 
     def _keep_to_the_disk(self) -> None:
         bounds = self.bounds.on_the_disk_of(self._path.parent)

@@ -231,6 +231,14 @@ def test_a_certificate_that_a_broker_would_refuse_is_told(car: Car) -> None:
     assert car.faults() == [f"agent.toml:7: mqtt.certificate_file: {certificate_file}: {wrong}"]
 
 
+def test_an_outbox_that_is_a_link_is_told(car: Car) -> None:
+    car.state.mkdir()
+    outbox = car.state / "outbox.db"
+    outbox.symlink_to(car.directory / "elsewhere.db")
+    (fault,) = car.faults()
+    assert fault.startswith(f"agent.toml:5: state.directory: outbox {outbox}: is a link, ")
+
+
 def test_networks_and_state_are_told_by_their_setting(car: Car) -> None:
     car.state.mkdir()
     outbox = car.state / "outbox.db"
