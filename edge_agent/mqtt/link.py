@@ -20,6 +20,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt.failures import REFUSALS, explain, tls_context
+from edge_agent.mqtt.identity import identity
 from edge_agent.mqtt.messages import (
     Acknowledged,
     Broker,
@@ -148,7 +149,7 @@ class _Connection:
         self._events = events
         self._accepted = False
         self._closing = threading.Event()
-        self._reason = (
+        self._unanswered = self._reason = (
             f"{broker}: closed the connection before answering: check that it speaks MQTT 5 on this port"
             + (" and accepts our certificate" if broker.tls else ", without TLS")
         )
@@ -212,8 +213,20 @@ class _Connection:
         except queue.Full:  # raised by a callback
             self._reason = f"{self._broker}: sent far more answers than there were questions"
         finally:
+            if self._reason == self._unanswered and (wrong := self._wrong_certificate()):
+                self._reason = f"{self._broker}: closed the connection before answering: {wrong}"
             self.drop()  # where an answer was no MQTT, paho leaves the socket open
             self._tell((Disconnected if self._accepted else ConnectFailed)(self._reason))
+
+    def _wrong_certificate(self) -> str | None:
+        """Why any broker would refuse our certificate: with TLS 1.3 it says nothing, and hangs up."""
+        tls = self._broker.tls
+        if tls is not None and tls.certificate_file is not None:
+            try:
+                identity(tls.certificate_file, tls.key_file)
+            except BrokerError as error:
+                return str(error)
+        return None
 
     def _tell(self, event: Event) -> None:
         """Wait until there is room for the last event: without it nobody would connect again."""

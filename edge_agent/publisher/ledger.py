@@ -15,6 +15,8 @@ from edge_agent.outbox import IMAGES_AT_ONCE, RECEIPTS_AT_ONCE, Gap, ImageRow, R
 
 _log = logging.getLogger(__name__)
 
+_SAID_ALWAYS = 10
+
 Confirm = Literal["store", "broker"]
 """Whose word deletes a read: the central store's receipt, or just the broker's acknowledgement."""
 
@@ -121,8 +123,13 @@ class Ledger:
         return gone + images_gone
 
     def _bad(self, line: str) -> None:
+        """Say so ten times, then ever more rarely: a store that has gone mad must not fill the car's log."""
         self._tally["bad_receipts"] += 1
-        _log.warning("%s; ignored", line)
+        count = self._tally["bad_receipts"]
+        if count <= _SAID_ALWAYS:
+            _log.warning("%s; ignored", line)
+        elif count & (count - 1) == 0:
+            _log.warning("%s; ignored, as %d receipts before", line, count - 1)
 
     def _unknown(self, count: int) -> None:
         if count > 0:

@@ -10,7 +10,7 @@ from typing import NoReturn
 from edge_agent.contract.topics import NAME_PATTERN
 
 _COMMANDS = ("run", "gaps", "query", "log", "import", "retain")
-_SHORTEST_PURPOSE = 10
+_SHORTEST_PURPOSE, _LONGEST_PURPOSE = 10, 1000
 _DESCRIPTION = """The reference central store: takes reads from the broker, keeps each once, and says so.
 
 store.py --broker localhost:1883 --database store.db      (see store.py run --help)
@@ -122,8 +122,8 @@ def _printable(text: str) -> str:
 
 
 def _purpose(text: str) -> str:
-    if len(text.strip()) < _SHORTEST_PURPOSE:
-        raise argparse.ArgumentTypeError(f"should say why, in {_SHORTEST_PURPOSE} characters or more")
+    if not _SHORTEST_PURPOSE <= len(text.strip()) <= _LONGEST_PURPOSE:
+        raise argparse.ArgumentTypeError(f"should say why, in {_SHORTEST_PURPOSE} to {_LONGEST_PURPOSE} characters")
     return _printable(text)
 
 

@@ -49,8 +49,8 @@ _NO_CONNECTION_EVER = re.compile(
 _PASSES = ("08", "25006", "40", "53", "55", "57", "58")
 """SQLSTATEs that time may mend: connection, standby, serialization, resources, locks, shutdown, disk."""
 
-_NOT_LONG = "SET LOCAL lock_timeout = '2s'"
-"""Who has read a table and left the transaction open must not stop all others."""
+_NOT_LONG, _NOT_FOR_EVER = ("SET LOCAL lock_timeout = '2s'", "SET LOCAL lock_timeout = '30s'")
+"""Who has read a table, or taken a lock, and left the transaction open must not stop all others without a word."""
 
 _MONTHS_BACK = 60  # further back, or ahead by more than one, is a clock out of order: the default partition
 _HELD = COVERED.format(
@@ -100,6 +100,7 @@ class PostgresDatabase:
         with self._connected() as connection:
             self._make_months(connection, batch)
             with connection.transaction():
+                connection.execute(_NOT_FOR_EVER)
                 connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITING,))
                 return keep(connection, batch)
 
@@ -115,8 +116,8 @@ class PostgresDatabase:
 
     def purge(self, *, before: datetime) -> Purge:
         with self._connected() as connection, connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
             connection.execute(_NOT_LONG)
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
             spans = connection.execute(_TO_PURGE, (before,)).fetchall()
             connection.execute("DELETE FROM lpr.purged")
             connection.cursor().executemany("INSERT INTO lpr.purged VALUES (%s, %s, %s, %s)", spans)
@@ -153,8 +154,8 @@ class PostgresDatabase:
         for month in sorted({f"{time:%Y-%m-01}" for time in months} - self._months):
             try:
                 with connection.transaction():  # of its own: to make a table, all others must be out of theirs
-                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
                     connection.execute(_NOT_LONG)
+                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
                     connection.execute("SELECT lpr.make_month(%s)", (month,))
             except psycopg.errors.LockNotAvailable:  # the default partition takes its reads until then
                 _logger.warning("no table for the month of %s yet: another program has a transaction open", month)

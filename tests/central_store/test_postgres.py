@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from edge_agent import resources
+from examples.central_store import postgres as central_store_postgres
 from examples.central_store.database import DatabaseAway, Question, Span, StoreError
 from examples.central_store.postgres import PostgresDatabase
 from tests.central_store.messages import JPEG, keep, key_of, payload, picture
@@ -35,6 +36,7 @@ MIGRATIONS = [
     "0006_images",
     "0007_images_reader",
     "0008_printable",
+    "0009_purpose",
 ]
 
 
@@ -111,6 +113,18 @@ def test_who_leaves_a_transaction_open_does_not_stop_the_others(postgres: Postgr
         keep(database, payload(4, at=august))
     rows = postgres.rows("SELECT seq, tableoid::regclass::text FROM reads ORDER BY seq")
     assert rows == [(1, "reads_2026_07"), (2, "reads_2026_08"), (3, "reads_2026_07"), (4, "reads_2026_08")]
+
+
+def test_who_holds_the_writers_lock_does_not_stop_them_without_a_word(
+    postgres: PostgresPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(central_store_postgres, "_NOT_FOR_EVER", "SET LOCAL lock_timeout = '200ms'")
+    with closing(postgres.open()) as database, psycopg.connect(postgres.name) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", (central_store_postgres._WRITING,))
+        for refused in (lambda: keep(database, payload(1)), lambda: database.purge(before=datetime.now(UTC))):
+            with pytest.raises(DatabaseAway, match="lock timeout"):
+                refused()
+    assert postgres.rows("SELECT seq FROM reads") == []
 
 
 def test_plates_and_vehicles_are_found_by_an_index(postgres: PostgresPlace) -> None:

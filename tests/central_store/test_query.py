@@ -210,9 +210,17 @@ def test_the_function_itself_refuses_what_has_no_purpose_or_no_question(
 
 @pytest.mark.parametrize(
     ("who", "purpose"),
-    [("me", "case 12345\n2026-11-01  chief: plate ZZ99"), ("me\x1b[2K", "case 12345"), ("\n", "case 12345")],
+    [
+        ("me", "case 12345\n2026-11-01  chief: plate ZZ99"),
+        ("me\x1b[2K", "case 12345"),
+        ("\n", "case 12345"),
+        ("me", "\u00a0" * 12),
+        ("me", "\u200b \u3000" * 9),
+        ("me", "case 12345 " * 100),
+        ("m" * 201, "case 12345"),
+    ],
 )
-def test_nobody_writes_a_second_line_into_the_access_log(
+def test_nobody_writes_into_the_access_log_what_nobody_can_read(
     reader: str, postgres: PostgresPlace, who: str, purpose: str
 ) -> None:
     query = "SELECT plate FROM lpr.ask(%s, %s, 'AB12CD3', NULL, NULL, NULL, NULL, 10)"

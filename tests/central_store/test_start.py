@@ -21,7 +21,7 @@ COMMANDS = {
     "gaps": [],
     "query": ["--purpose", "a good purpose", "--plate", "A*"],
     "log": [],
-    "import": ["export.jsonl"],
+    "import": [__file__],
     "retain": ["--keep", "21"],
 }
 

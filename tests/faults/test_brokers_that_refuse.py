@@ -143,6 +143,18 @@ def test_a_broker_that_wants_our_certificate_and_gets_none(tmp_path: Path) -> No
     assert "certificate" in problem
 
 
+def test_our_certificate_that_has_expired_and_is_renewed(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    server, client = authority.issue("server", address="127.0.0.1"), authority.issue("car-12", days=0)
+    with running(tmp_path / "broker", *tls_settings(authority, server, "require_certificate true")) as mosquitto:
+        tls = Tls(authority.ca_file, client, client.with_suffix(".key"))
+        with Car(tmp_path / "outbox.db", broker=Broker("127.0.0.1", mosquitto.port, tls)) as car:
+            refused = f"{client}: a broker would refuse it (certificate has expired)"
+            wait_until(lambda: refused in (car.publisher.counters.problem or ""), "the reason")
+            authority.issue("car-12")
+            wait_until(lambda: car.publisher.counters.connected, "a connection")
+
+
 def test_a_plain_connection_to_an_encrypted_port(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     server = authority.issue("server", address="127.0.0.1")

@@ -1,7 +1,6 @@
 """How the outbox's file is taken and given back."""
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,8 @@ import pytest
 from edge_agent.errors import OutboxError, StateDirectoryError
 from edge_agent.outbox import Outbox
 from tests.outbox.test_outbox import OWNER, Clock
+
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 def test_a_link_in_the_outboxs_place_is_named(path: Path, clock: Clock) -> None:
@@ -25,7 +26,7 @@ def test_an_index_that_cannot_be_looked_into_is_one_line_and_leaves_nothing_open
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr("edge_agent.outbox.room._mapped", refused)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(DESCRIPTORS.iterdir()))
     with pytest.raises(OutboxError, match=r"outbox\.db: cannot be opened: Too many open files"):
         Outbox(path=path, now=clock, owner=OWNER).open()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(DESCRIPTORS.iterdir())) == before

@@ -31,6 +31,20 @@ def test_a_receipt_that_makes_no_sense_is_counted_and_logged_once(
     assert chain.kept() == [0, 0]
 
 
+def test_receipts_that_make_no_sense_are_said_ever_more_rarely(
+    chain: Chain, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain.connect()
+    with caplog.at_level(logging.WARNING):
+        for number in range(100):
+            chain.link.events.append(Received(TOPICS.receipts, b"x" * number))
+        chain.run()
+    assert chain.counters.bad_receipts == 100
+    assert [line.partition("; ignored")[2] for line in caplog.messages] == [
+        *[""] * 10, ", as 15 receipts before", ", as 31 receipts before", ", as 63 receipts before",
+    ]  # fmt: skip
+
+
 def test_a_receipt_for_another_vehicle_or_for_unknown_reads_deletes_nothing(
     chain: Chain, caplog: pytest.LogCaptureFixture
 ) -> None:
