@@ -45,11 +45,20 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         if tls.certificate_file is not None:
             context.load_cert_chain(tls.certificate_file, tls.key_file, password=_no_password)
     except (OSError, ssl.SSLError) as error:
+        why = "the key has a passphrase" if _has_passphrase(tls) else error.strerror or error
         raise BrokerError(
-            f"{tls.certificate_file}: cannot be used as certificate_file with key_file {tls.key_file}"
-            f" ({error.strerror or error})"
+            f"{tls.certificate_file}: cannot be used as certificate_file with key_file {tls.key_file} ({why})"
         ) from None
     return context
+
+
+def _has_passphrase(tls: Tls) -> bool:
+    """Whether OpenSSL would ask for one; PEM says so in its first lines."""
+    key = tls.key_file or tls.certificate_file
+    try:
+        return key is not None and b"ENCRYPTED" in key.read_bytes()
+    except OSError:
+        return False
 
 
 def _no_password() -> str:

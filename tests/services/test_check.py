@@ -3,6 +3,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from edge_agent import host
 from edge_agent.config.loader import inspect
@@ -229,6 +235,16 @@ def test_a_certificate_that_a_broker_would_refuse_is_told(car: Car) -> None:
     car.identity(certificate_file, key_file)
     wrong = "a broker would refuse it (certificate has expired)"
     assert car.faults() == [f"agent.toml:7: mqtt.certificate_file: {certificate_file}: {wrong}"]
+
+
+def test_a_key_with_a_passphrase_is_told(car: Car) -> None:
+    certificate_file, key_file = Authority(car.directory).issue("car-1")
+    key = load_pem_private_key(key_file.read_bytes(), password=None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    key_file.write_bytes(locked)
+    car.identity(certificate_file, key_file)
+    (fault,) = car.faults()
+    assert fault.endswith(f"cannot be used as certificate_file with key_file {key_file} (the key has a passphrase)")
 
 
 def test_an_outbox_that_is_a_link_is_told(car: Car) -> None:
