@@ -85,6 +85,12 @@ def checkpoint(connection: Connection, mode: str) -> tuple[bool, int]:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
 
 
+def frames_in_log(connection: Connection) -> int:
+    """How many frames the log has; nobody is waited for."""
+    _, frames, _ = connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
+    return int(frames)
+
+
 def in_memory() -> Connection:
     """A database of its own that no file holds."""
     connection = sqlite.connect(":memory:")

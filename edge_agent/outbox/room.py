@@ -21,6 +21,7 @@ from edge_agent.outbox.file import (
     Connection,
     checkpoint,
     code_of,
+    frames_in_log,
     free_bytes,
     in_order,
     index_of,
@@ -99,7 +100,7 @@ class Room:
         with self._noting_refusals():
             self._connection.execute("COMMIT")
         with suppress(sqlite.Error):  # the log has it
-            _, frames = self._checkpoint("NOOP")
+            frames = frames_in_log(self._connection)
             self._written_from = min(self._written_from, frames + self._log_frames)
             if frames >= self._written_from:
                 self._written_from += self._log_frames  # where another program reads, or the disk refuses it
@@ -172,7 +173,7 @@ class Room:
 
         None where another program has just written into it.
         """
-        version, (_, frames) = self._version(), self._checkpoint("NOOP")
+        version, frames = self._version(), frames_in_log(self._connection)
         self._connection.execute("BEGIN IMMEDIATE")
         return log_bytes(frames, self._page_bytes) if self._version() == version else None
 
