@@ -105,6 +105,7 @@ def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | Im
     """
     with _looking(path, key) as connection:
         if connection:
+            (last,) = connection.execute("SELECT last_seq FROM counter ORDER BY rowid DESC LIMIT 1").fetchone()
             lost = set()
             for columns in _in_portions(connection, f"SELECT {Row.COLUMNS} FROM reads"):
                 if (row := Row.of(columns)) is None:
@@ -113,6 +114,8 @@ def contents(path: Path, *, key: bytes | None = None) -> Iterator[Row | Gap | Im
                 else:
                     yield row
             for columns in _in_portions(connection, f"SELECT {ImageRow.COLUMNS} FROM images"):
+                if columns[0] > last:  # it came meanwhile, perhaps after the last look for reads
+                    break
                 if columns[0] not in lost:  # no store takes a picture without its read
                     yield ImageRow.of(columns) or _lost(Missing.IMAGES, columns[0])
             yield from gaps(connection, only_unsent=False, limit=-1)  # last: also what left meanwhile is in them

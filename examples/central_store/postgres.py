@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -52,6 +53,7 @@ _PASSES = ("08", "25006", "40", "53", "55", "57", "58")
 _NOT_LONG, _NOT_FOR_EVER = ("SET LOCAL lock_timeout = '2s'", "SET LOCAL lock_timeout = '30s'")
 """Who has read a table, or taken a lock, and left the transaction open must not stop all others without a word."""
 
+_PUT_OFF_S = 60.0
 _MONTHS_BACK = 60  # further back, or ahead by more than one, is a clock out of order: the default partition
 _HELD = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM lpr.reads"
@@ -84,6 +86,9 @@ class PostgresDatabase:
         self._name = f"database postgresql://{_servers(given)}/{given.get('dbname') or ''}"
         self._terms = conninfo.make_conninfo("", **(_DEFAULTS | given))
         self._months: set[str] = set()
+        self._put_off: set[str] = set()
+        """Months whose table could not be made: each try keeps all workers waiting."""
+        self._make_from_s = 0.0
         self._open: Connection | None = None
         with self._connected() as connection:
             try:
@@ -115,7 +120,7 @@ class PostgresDatabase:
         return [decode_gap(record.encode()) for (record,) in self._rows("SELECT record FROM lpr.gaps ORDER BY at")]
 
     def purge(self, *, before: datetime) -> Purge:
-        with self._connected() as connection, connection.transaction():
+        with self._connected() as connection, self._saying_who_waits(), connection.transaction():
             connection.execute(_NOT_LONG)
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
             spans = connection.execute(_TO_PURGE, (before,)).fetchall()
@@ -147,11 +152,23 @@ class PostgresDatabase:
         with self._connected() as connection:
             return connection.execute(query, values).fetchall()
 
+    @contextmanager
+    def _saying_who_waits(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable:
+            raise DatabaseAway(
+                f"{self._name}: nothing is deleted: another program has a transaction open (lock timeout): try"
+                " again when it has ended"
+            ) from None
+
     def _make_months(self, connection: Connection, batch: Batch) -> None:
         now = host.now().utc
         sound = range(_month(now) - _MONTHS_BACK, _month(now) + 2)
         months = {record.captured_at for record, _ in batch.reads if _month(record.captured_at) in sound}
-        for month in sorted({f"{time:%Y-%m-01}" for time in months} - self._months):
+        if time.monotonic() >= self._make_from_s:
+            self._put_off.clear()
+        for month in sorted({f"{one:%Y-%m-01}" for one in months} - self._months - self._put_off):
             try:
                 with connection.transaction():  # of its own: to make a table, all others must be out of theirs
                     connection.execute(_NOT_LONG)
@@ -159,6 +176,8 @@ class PostgresDatabase:
                     connection.execute("SELECT lpr.make_month(%s)", (month,))
             except psycopg.errors.LockNotAvailable:  # the default partition takes its reads until then
                 _logger.warning("no table for the month of %s yet: another program has a transaction open", month)
+                self._put_off.add(month)
+                self._make_from_s = time.monotonic() + _PUT_OFF_S
                 continue
             self._months.add(month)
 

@@ -98,7 +98,9 @@ def test_reads_lie_in_the_month_of_their_capture(postgres: PostgresPlace) -> Non
     assert [name for (name,) in rows] == list(times.values())
 
 
-def test_who_leaves_a_transaction_open_does_not_stop_the_others(postgres: PostgresPlace) -> None:
+def test_who_leaves_a_transaction_open_does_not_stop_the_others(
+    postgres: PostgresPlace, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     july, august = datetime(2026, 7, 9, tzinfo=UTC), datetime(2026, 8, 9, tzinfo=UTC)
     with closing(postgres.open()) as database:
         keep(database, payload(1, at=july))
@@ -108,11 +110,14 @@ def test_who_leaves_a_transaction_open_does_not_stop_the_others(postgres: Postgr
             with pytest.raises(DatabaseAway, match="lock timeout"):
                 database.purge(before=datetime(2026, 12, 1, tzinfo=UTC))
             keep(database, payload(3, at=july))
+            keep(database, payload(5, at=august))
+            assert caplog.text.count("no table for the month of 2026-08-01 yet") == 1  # a try keeps all waiting
             where = "SELECT seq, tableoid::regclass::text FROM lpr.reads ORDER BY seq"
             assert reader.execute(where).fetchall()[1] == (2, "lpr.reads_other")
+            monkeypatch.setattr(database, "_make_from_s", 0.0)
         keep(database, payload(4, at=august))
     rows = postgres.rows("SELECT seq, tableoid::regclass::text FROM reads ORDER BY seq")
-    assert rows == [(1, "reads_2026_07"), (2, "reads_2026_08"), (3, "reads_2026_07"), (4, "reads_2026_08")]
+    assert rows == [(seq, f"reads_2026_0{month}") for seq, month in ((1, 7), (2, 8), (3, 7), (4, 8), (5, 8))]
 
 
 def test_who_holds_the_writers_lock_does_not_stop_them_without_a_word(

@@ -16,7 +16,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import ReadKey, Stamp
 from edge_agent.errors import OutboxBusy, OutboxError, OutboxUnusable, StateDirectoryError
-from edge_agent.outbox import Outbox, contents, read_status
+from edge_agent.outbox import ImageRow, Outbox, Row, contents, read_status
 from edge_agent.outbox.file import explained
 from edge_agent.outbox.status import NOTHING
 
@@ -204,6 +204,19 @@ def test_who_reads_the_contents_for_long_does_not_make_the_log_grow(outbox: Outb
         outbox.receipted([note.key])
     assert path.with_name("outbox.db-wal").stat().st_size < 9_000_000
     assert len(list(reading)) == 50
+
+
+def test_a_picture_that_comes_while_the_contents_are_read_does_not_come_without_its_read(
+    outbox: Outbox, path: Path
+) -> None:
+    outbox.append([Note(image=b"first")])
+    outbox.append([Note()])
+    reading = contents(path)
+    found = [next(reading) for _ in range(3)]
+    outbox.append([Note(image=b"second")])
+    found += reading
+    assert {one.seq for one in found if isinstance(one, ImageRow)} == {1}
+    assert {one.seq for one in found if isinstance(one, Row)} == {1, 2}
 
 
 def test_the_status_can_be_read_after_the_agent(path: Path, clock: Clock) -> None:
