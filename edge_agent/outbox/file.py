@@ -159,7 +159,10 @@ def lock(path: Path) -> int:
         tempfile.TemporaryFile(dir=directory).close()
         if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
             raise StateDirectoryError(f"outbox {path}: {LINK if path.is_symlink() else IRREGULAR}")
-        lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        if not stat.S_ISREG(os.fstat(lock_file).st_mode):
+            os.close(lock_file)
+            raise StateDirectoryError(f"outbox {path.with_suffix('.lock')}: {IRREGULAR}")
         # Made here and not by SQLite: nobody else may open it, and its directory entry must survive a power cut.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         sync(directory)
@@ -168,7 +171,8 @@ def lock(path: Path) -> int:
             raise OutboxError(f"outbox {path}: {FULL}") from None
         if error.errno == errno.EIO:  # a moment later the disk may go again
             raise OutboxError(f"outbox {path}: its directory cannot be written: {error.strerror}") from None
-        it = error.filename if error.filename and Path(error.filename).exists() else directory  # no trial's name
+        there = Path(error.filename or directory)
+        it = there if there.exists() or there.is_symlink() else directory  # no trial's name
         raise StateDirectoryError(
             f"state directory: {it} cannot be written ({error.strerror}): check what it is and whose"
         ) from None
@@ -194,7 +198,8 @@ def _is_taken(lock_file: int) -> bool:
 def is_in_use(path: Path) -> bool:
     """Tell whether a process has the outbox's lock."""
     try:
-        lock_file = os.open(path.with_suffix(".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        # Of a pipe nobody waits for the other end.
+        lock_file = os.open(path.with_suffix(".lock"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -23,7 +23,7 @@ _INSERT_READS = """
 INSERT INTO lpr.reads (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record,
     aged_from)
 SELECT id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record,
-    CASE WHEN synchronized THEN captured_at ELSE now() END
+    CASE WHEN synchronized THEN least(captured_at, now()) ELSE now() END
 FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[],
     %s::float8[], %s::text[], %s::bool[])
 AS new (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record, synchronized)

@@ -44,7 +44,7 @@ DROP TABLE old_reads;
 _INSERT = """
 INSERT INTO reads (id, revision, agency, vehicle, seq, camera, captured_at, plate, confidence, record, sha256,
     deliveries, aged_from)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, min(coalesce(?, '9999'), strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))
 ON CONFLICT (id, revision) DO UPDATE SET deliveries = deliveries + excluded.deliveries
     WHERE sha256 = excluded.sha256
 """

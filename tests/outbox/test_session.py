@@ -1,12 +1,13 @@
 """How the outbox's file is taken and given back."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from edge_agent.errors import OutboxError, StateDirectoryError
-from edge_agent.outbox import Outbox
+from edge_agent.outbox import Outbox, read_status
 from tests.outbox.test_outbox import OWNER, Clock
 
 DESCRIPTORS = Path("/proc/self/fd")
@@ -30,3 +31,20 @@ def test_an_index_that_cannot_be_looked_into_is_one_line_and_leaves_nothing_open
     with pytest.raises(OutboxError, match=r"outbox\.db: cannot be opened: Too many open files"):
         Outbox(path=path, now=clock, owner=OWNER).open()
     assert len(list(DESCRIPTORS.iterdir())) == before
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a link"])
+def test_what_is_no_file_in_the_locks_place_is_named_and_not_waited_for(
+    path: Path, clock: Clock, what: str
+) -> None:
+    path.parent.mkdir()
+    path.touch()
+    lock = path.with_suffix(".lock")
+    if what == "a pipe":
+        os.mkfifo(lock)
+    else:
+        lock.symlink_to(path.with_name("elsewhere"))
+    assert read_status(path).pending == 0
+    with pytest.raises(StateDirectoryError, match=r"outbox\.lock"):
+        Outbox(path=path, now=clock, owner=OWNER).open()
+    assert not path.with_name("elsewhere").exists()
