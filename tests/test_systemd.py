@@ -76,3 +76,14 @@ def test_what_the_install_page_copies_is_there_and_goes_where_the_unit_looks() -
     assert "python3 -m venv /opt/edge-agent\n" in page
     assert "edge-agent check /etc/edge-agent\n" in page
     assert "adduser --system --group" in page
+
+
+def test_what_the_servers_page_copies_is_there_and_goes_where_its_unit_looks() -> None:
+    root = UNIT.parents[1]
+    page = (root / "docs/server.md").read_text()
+    sources = set(re.findall(r"(?<![\w/.])(?:config|examples)/[\w./*-]*\w", page))
+    assert sources >= {"config/brokers/mosquitto.conf", "examples/central_store/central-store*.service"}
+    assert [source for source in sorted(sources) if not list(root.glob(source))] == []
+    unit = (root / "examples/central_store/central-store.service").read_text()
+    for place in re.findall(r"(?:/etc|/opt|/var/lib)/central-store(?=[/ \n])", unit):
+        assert place in page
