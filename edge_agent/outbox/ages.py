@@ -15,7 +15,8 @@ class Ages:
     what it should be at this age counts as none, and once it is right again only the time that no session counted
     is added. So a clock that is wrong can keep a read too long; only one that was set ahead while the outbox was
     closed, or before it was right again, deletes any too early. A clock that is synchronized has the last word:
-    that UTC was ahead before is forgotten.
+    that UTC was ahead before is forgotten, and time away that it shows and no session counted is added, as where a
+    computer without a clock of its own started at the time when it was shut down.
     """
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
@@ -23,9 +24,18 @@ class Ages:
         self._aged_s = float(aged_s)
         self._began_s = float(utc_s) - self._aged_s
         self._opened = now
-        self._is_behind = utc_s >= PLAUSIBLE_FROM_S
+        self._is_behind = bool(utc_s >= PLAUSIBLE_FROM_S)
         last_seq, _ = connection.execute(CURRENT).fetchone()
-        self._behind_from = last_seq if behind_from is None else behind_from
+        self._synchronized_until: int | None = None
+        """The last read that is known to have come before UTC was last synchronized."""
+        self._began_at_opening_s = self._began_s
+        self._was_synchronized = False
+        """In this session."""
+        self._behind_from = int(last_seq if behind_from is None else behind_from)
+        if self._behind_from < 0:
+            self._synchronized_until, was_behind = divmod(-1 - self._behind_from, 2)
+            is_behind = was_behind or now.utc.timestamp() - self.now_s(now) < self._began_s
+            self._behind_from = self._synchronized_until if is_behind else last_seq
         self.save(connection, now)
 
     def now_s(self, now: Stamp) -> float:
@@ -35,6 +45,8 @@ class Ages:
     def save(self, connection: Connection, now: Stamp) -> None:
         """Write the age down, inside a transaction, with UTC as it should be at that age."""
         self._catch_up(connection, now)
+        if now.is_synchronized:
+            self._synchronize(connection, now)
         age_s = self.now_s(now)
         began_s = now.utc.timestamp() - age_s
         if now.is_synchronized:
@@ -43,8 +55,26 @@ class Ages:
             self._began_s = max(self._began_s, began_s)
         connection.execute(
             "UPDATE age SET aged_s = ?, utc_s = ?, behind_from = ?",
-            (age_s, self._began_s + age_s, self._behind_from if self._is_behind else None),
+            (age_s, self._began_s + age_s, self._remembered),
         )
+
+    @property
+    def _remembered(self) -> int | None:
+        """The read up to which time away is still to be told, where UTC is behind.
+
+        Below 0 where a time service has told it before: the last read by then, and whether UTC is behind since.
+        """
+        if self._synchronized_until is not None:
+            return -1 - (2 * self._synchronized_until + self._is_behind)
+        return self._behind_from if self._is_behind else None
+
+    def _synchronize(self, connection: Connection, now: Stamp) -> None:
+        """Count what was away since UTC was last synchronized, of the reads that had come by then."""
+        away_s = now.utc.timestamp() - self.now_s(now) - self._began_at_opening_s
+        if self._synchronized_until is not None and not self._was_synchronized and away_s > 0:
+            self._add(connection, away_s, until=self._synchronized_until)
+        self._was_synchronized = True
+        self._synchronized_until, _ = connection.execute(CURRENT).fetchone()
 
     def _catch_up(self, connection: Connection, now: Stamp) -> None:
         """Count the time away once UTC tells it.
@@ -55,9 +85,12 @@ class Ages:
         away_s = now.utc.timestamp() - self.now_s(now) - self._began_s
         if self._is_behind and away_s >= 0:
             self._is_behind = False
-            self._aged_s += away_s
-            for table in ("reads", "images"):
-                connection.execute(
-                    f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?",
-                    (away_s, self._behind_from),
-                )
+            self._add(connection, away_s, until=self._behind_from)
+
+    def _add(self, connection: Connection, away_s: float, *, until: int) -> None:
+        """Grow older, and all reads up to a place in the count."""
+        self._aged_s += away_s
+        for table in ("reads", "images"):
+            connection.execute(
+                f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?", (away_s, until)
+            )
