@@ -30,7 +30,7 @@ class Ages:
         """The last read that is known to have come before UTC was last synchronized."""
         self._began_at_opening_s = self._began_s
         self._was_synchronized = False
-        """In this session."""
+        """Since it was opened."""
         self._behind_from = int(last_seq if behind_from is None else behind_from)
         if self._behind_from < 0:
             self._synchronized_until, was_behind = divmod(-1 - self._behind_from, 2)
