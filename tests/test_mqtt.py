@@ -28,6 +28,7 @@ from tests.e2e.broker import wait_until
 from tests.faults.scripted import DISCONNECT, PUBLISH, SUBSCRIBE, Closed, Packet, Peer, ScriptedBroker
 
 PATIENCE_S = 60
+NO_MQTT = "sent what is no MQTT 5: check what listens on this port"
 
 
 def event_of(link: MqttLink) -> Event:
@@ -150,13 +151,28 @@ def test_a_broker_that_hangs_up_on_mqtt_5() -> None:
     assert "closed the connection before answering: check that it speaks MQTT 5" in failure(script)
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x20\x03\x00\x05\x00", b"\xff" * 40])
-def test_something_that_is_no_broker(answer: bytes) -> None:
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "closed the connection before answering"),
+        (b"\x20\x03\x00\x05\x00", NO_MQTT),
+        (b"\xff" * 40, NO_MQTT),
+    ],
+)
+def test_something_that_is_no_broker(answer: bytes, expected: str) -> None:
     def script(peer: Peer) -> None:
         peer.read()
         peer.send_raw(answer)
 
-    failure(script)
+    assert expected in failure(script)
+
+
+@pytest.mark.parametrize("properties", [b"\x21\0\0", b"\x27\0\0\0\0", b"\x21\0\5\x21\0\7", b"\x99\1\2"])
+def test_a_greeting_that_breaks_the_protocol(properties: bytes) -> None:
+    def script(peer: Peer) -> None:
+        peer.accept(properties)
+
+    assert NO_MQTT in failure(script)
 
 
 def test_a_broker_that_only_offers_qos_0() -> None:
@@ -355,8 +371,8 @@ def test_a_link_can_be_closed_in_the_middle_of_a_flood() -> None:
         (b"", "connection lost"),
         (b"\xe0\x02\x8e\x00", "ended the connection (Session taken over)"),
         (b"\xe0\x02\x8b\x00", "ended the connection (Server shutting down)"),
-        (b"\x40\x01\x00", "connection lost"),  # an acknowledgement of one byte
-        (b"\xf0\x00", "connection lost"),  # a packet nobody asked for
+        (b"\x40\x01\x00", NO_MQTT),  # an acknowledgement of one byte
+        (b"\xf0\x00", NO_MQTT),  # a packet nobody asked for
     ],
 )
 def test_an_end_of_the_connection_is_told_once_and_the_link_can_connect_again(

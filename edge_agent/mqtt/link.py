@@ -41,6 +41,7 @@ _RECEIVED_AT_MOST = _EVENTS // 2  # leaves room for what is bounded by the windo
 _FULL_S, _FAREWELL_S = 0.1, 2.0
 _PROTOCOL_DEFAULT_RECEIVE_MAXIMUM = 65535
 _SUCCESS = MQTTErrorCode.MQTT_ERR_SUCCESS
+_PROTOCOL_ERROR = 0x82  # also what paho makes of an answer that it cannot decode
 
 
 class MqttLink:
@@ -268,6 +269,8 @@ class _Connection:
             self._reason = f"{self._broker}: ended the connection ({code.getName()})"
         elif code.getName() == "Keep alive timeout":
             self._reason = f"{self._broker}: no answer for {self._keepalive_s} s"
+        elif code.value == _PROTOCOL_ERROR and (self._accepted or self._reason == self._unanswered):
+            self._reason = f"{self._broker}: sent what is no MQTT 5: check what listens on this port"
 
     def _on_publish(self, _client: Client, _data: object, mid: int, code: ReasonCode, _properties: object) -> None:
         self._events.put_nowait(Acknowledged(mid=mid, code=code.value, reason=code.getName()))
