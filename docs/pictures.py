@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from edge_agent import host, wiring
 from edge_agent.camera.sim.camera import SimCamera
@@ -13,7 +14,8 @@ from edge_agent.domain import Read, corrected, folded
 from edge_agent.services import truth
 from edge_agent.services.report.page import page
 from edge_agent.services.report.recorder import Recorder
-from edge_agent.vision.annotate import annotate, jpeg
+from edge_agent.vision.annotate import annotate
+from edge_agent.vision.patch import jpeg
 
 HERE = Path(__file__).parent
 
@@ -43,9 +45,7 @@ def report() -> bytes:
     camera.open()
     reads: list[Read] = []
     for frame in iter(camera.read, None):
-        look = pipeline.look(frame.image)
-        recorder.looked(frame, look)
-        reads += pipeline.follow(frame, look)
+        reads += pipeline.step(frame, looked=recorder.looked)
     reads = corrected(reads + pipeline.finish())
     passes = [
         truth.TruePass(folded(one.text), one.sightings[0].frame, one.sightings[-1].frame)
@@ -61,7 +61,7 @@ def report() -> bytes:
              "--window-size=1100,1300", f"--screenshot={shot}", file.as_uri()],
             check=True, capture_output=True,
         )  # fmt: skip
-        return jpeg(cv2.imread(str(shot)))
+        return jpeg(np.asarray(cv2.imread(str(shot)), np.uint8))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long a read has been here, by a clock that a change of the computer's time cannot turn."""
 
-from edge_agent.domain import Stamp
+from edge_agent.domain import CLOCK_SET_S, Stamp
 from edge_agent.outbox.count import CURRENT
 from edge_agent.outbox.file import Connection
 
@@ -13,29 +13,36 @@ class Ages:
 
     What UTC is at which age is remembered as their difference, the highest that was ever seen: UTC that is behind
     what it should be at this age counts as none, and once it is right again only the time that no session counted
-    is added. So a clock that is wrong can keep a read too long; only one that was set ahead while the outbox was
-    closed, or before it was right again, deletes any too early. A clock that is synchronized has the last word:
-    that UTC was ahead before is forgotten, and time away that it shows and no session counted is added, as where a
-    computer without a clock of its own started at the time when it was shut down.
+    is added.
+
+    A time service has the last word. Once it has told UTC, the outbox is as old as UTC says since its beginning,
+    whenever the service tells it again: what was counted too little since the last session in which it did, as where a
+    computer without a clock of its own started at the time when it was shut down, is added, and what was counted
+    too much, as where its clock was ahead, is taken back. Both go for the reads that had come by the end of that
+    session; how much of it was before the others came, nothing tells.
     """
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
         aged_s, utc_s, behind_from = connection.execute("SELECT aged_s, utc_s, behind_from FROM age").fetchone()
+        told = connection.execute("SELECT began_s, until_seq FROM synchronized").fetchone()
+        last_seq, _ = connection.execute(CURRENT).fetchone()
         self._aged_s = float(aged_s)
         self._began_s = float(utc_s) - self._aged_s
         self._opened = now
         self._is_behind = bool(utc_s >= PLAUSIBLE_FROM_S)
-        last_seq, _ = connection.execute(CURRENT).fetchone()
-        self._synchronized_until: int | None = None
-        """The last read that is known to have come before UTC was last synchronized."""
-        self._began_at_opening_s = self._began_s
-        self._was_synchronized = False
-        """Since it was opened."""
+        self._told_began_s: float | None
+        self._told_began_s, told_until = told or (None, None)
+        """UTC of the outbox's beginning, as a time service told it in an earlier session."""
+        self._told_until = int(last_seq if told_until is None else told_until)
+        """The last read that came by the end of a session in which one told it; so far none does in this one."""
+        connection.execute("UPDATE synchronized SET until_seq = ?", (self._told_until,))
         self._behind_from = int(last_seq if behind_from is None else behind_from)
-        if self._behind_from < 0:
-            self._synchronized_until, was_behind = divmod(-1 - self._behind_from, 2)
-            is_behind = was_behind or now.utc.timestamp() - self.now_s(now) < self._began_s
-            self._behind_from = self._synchronized_until if is_behind else last_seq
+        """The last read that becomes older by the time away, once UTC is not behind."""
+        is_behind_now = now.utc.timestamp() - self.now_s(now) < self._began_s
+        if told and (behind_from is not None or is_behind_now):
+            self._behind_from = self._told_until
+        self._added_s = 0.0
+        """By UTC alone, in this session."""
         self.save(connection, now)
 
     def now_s(self, now: Stamp) -> float:
@@ -44,37 +51,24 @@ class Ages:
 
     def save(self, connection: Connection, now: Stamp) -> None:
         """Write the age down, inside a transaction, with UTC as it should be at that age."""
+        is_told = now.is_synchronized and now.utc.timestamp() >= PLAUSIBLE_FROM_S
         self._catch_up(connection, now)
-        if now.is_synchronized:
-            self._synchronize(connection, now)
+        if is_told:
+            self._set_right(connection, now)
         age_s = self.now_s(now)
         began_s = now.utc.timestamp() - age_s
-        if now.is_synchronized:
+        if is_told:
             self._began_s, self._is_behind = began_s, False
+            told_began_s = began_s if self._told_began_s is None else self._told_began_s
+            connection.execute(
+                "INSERT OR REPLACE INTO synchronized (rowid, began_s) VALUES (1, ?)", (told_began_s,)
+            )
         else:  # where UTC was set ahead, that is no time that passed; where it was set back, it will be set right
             self._began_s = max(self._began_s, began_s)
         connection.execute(
             "UPDATE age SET aged_s = ?, utc_s = ?, behind_from = ?",
-            (age_s, self._began_s + age_s, self._remembered),
+            (age_s, self._began_s + age_s, self._behind_from if self._is_behind else None),
         )
-
-    @property
-    def _remembered(self) -> int | None:
-        """The read up to which time away is still to be told, where UTC is behind.
-
-        Below 0 where a time service has told it before: the last read by then, and whether UTC is behind since.
-        """
-        if self._synchronized_until is not None:
-            return -1 - (2 * self._synchronized_until + self._is_behind)
-        return self._behind_from if self._is_behind else None
-
-    def _synchronize(self, connection: Connection, now: Stamp) -> None:
-        """Count what was away since UTC was last synchronized, of the reads that had come by then."""
-        away_s = now.utc.timestamp() - self.now_s(now) - self._began_at_opening_s
-        if self._synchronized_until is not None and not self._was_synchronized and away_s > 0:
-            self._add(connection, away_s, until=self._synchronized_until)
-        self._was_synchronized = True
-        self._synchronized_until, _ = connection.execute(CURRENT).fetchone()
 
     def _catch_up(self, connection: Connection, now: Stamp) -> None:
         """Count the time away once UTC tells it.
@@ -85,7 +79,21 @@ class Ages:
         away_s = now.utc.timestamp() - self.now_s(now) - self._began_s
         if self._is_behind and away_s >= 0:
             self._is_behind = False
+            self._added_s += away_s
             self._add(connection, away_s, until=self._behind_from)
+
+    def _set_right(self, connection: Connection, now: Stamp) -> None:
+        """Add what UTC did not tell, or take back what it told too much, first of what this session counted by it."""
+        if self._told_began_s is None:
+            return
+        away_s = now.utc.timestamp() - self.now_s(now) - self._told_began_s
+        if abs(away_s) < CLOCK_SET_S:
+            return
+        if (too_much_s := min(self._added_s, -away_s)) > 0:
+            self._added_s -= too_much_s
+            self._add(connection, -too_much_s, until=self._behind_from)
+            away_s += too_much_s
+        self._add(connection, away_s, until=self._told_until)
 
     def _add(self, connection: Connection, away_s: float, *, until: int) -> None:
         """Grow older, and all reads up to a place in the count."""

@@ -3,7 +3,8 @@
 A row in `reads` is pending; one that is also in `sent` was acknowledged by the broker and waits for its receipt;
 one in `quarantined` is not sent again. The marks have tables of their own so that marking does not write the
 kilobyte of the read again. A picture has its read's place in the count; it is in `images_due` once its read is with
-the store, and only then it is sent. `kept` holds since which age of the outbox damaged files lie beside it.
+the store, and only then it is sent. `kept` holds since which age of the outbox damaged files lie beside it,
+`synchronized` what a time service has told of its beginning.
 """
 
 import functools
@@ -16,8 +17,8 @@ from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memory, in_order
 from edge_agent.outbox.rows import SUMMED
 
-SCHEMA_VERSION = 12
-_SEALED_FROM, _SAME_FROM = 8, 9
+SCHEMA_VERSION = 13
+_SEALED_FROM, _SAME_FROM = 8, 13
 """From where on reads have checksums; and the schema is the same."""
 
 _VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
@@ -54,6 +55,9 @@ def _crc32(table: str) -> str:
     return f"crc32 INTEGER NOT NULL AS (checksum({SUMMED[table]})) STORED"
 
 
+_SYNCHRONIZED = f"""
+CREATE TABLE synchronized (began_s REAL NOT NULL, until_seq INTEGER, {_crc32("synchronized")}) STRICT;
+"""
 # Tables are added at the end, and the index is last, as VACUUM makes them: of a file whose first page is lost it is
 # known on which pages the others begin.
 _TABLES = f"""
@@ -85,9 +89,8 @@ CREATE TABLE age (aged_s REAL NOT NULL, utc_s REAL NOT NULL, behind_from INTEGER
 CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL, {_crc32("counter")}) STRICT;
 {_IMAGES.format(picture="sealed")}
 {_KEPT}
-{_INDEX}
 """
-_SCHEMA = f"{_TABLES} INSERT INTO counter VALUES (0, ''); INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);"
+_SCHEMA = f"{_TABLES} {_SYNCHRONIZED} {_INDEX} INSERT INTO counter VALUES (0, ''); INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);"
 
 _OF_ITS_READ = "COALESCE((SELECT id FROM reads WHERE reads.seq = old_images.seq), read_id)"
 _UNSEALED = "SUBSTR(sealed, 1, LENGTH(sealed) - 4)"
@@ -132,10 +135,16 @@ _STEPS = {
     8: "DROP INDEX images_by_key;"
     + "".join(f"ALTER TABLE {table} RENAME TO old_{table};" for table in _COPIED)
     + _TABLES
+    + _INDEX
     + "".join(_copied(table) for table in _COPIED),
     9: "",
     10: "",  # of 11 there was none: one wrong bit must not make the number of a format another one's
     11: "PRAGMA application_id = 0;",  # until then it told nothing of the file's logs
+    # Below 0 there was the last read before a time service told UTC, doubled, and whether UTC was behind since.
+    12: f"""{_SYNCHRONIZED}
+        INSERT INTO synchronized SELECT utc_s - aged_s, (-1 - behind_from) / 2 FROM age WHERE behind_from < 0;
+        UPDATE age SET behind_from = CASE WHEN (-1 - behind_from) % 2 THEN (-1 - behind_from) / 2 END
+        WHERE behind_from < 0;""",
 }
 """How a file of each earlier version becomes one of the next."""
 

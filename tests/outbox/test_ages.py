@@ -51,23 +51,6 @@ def car(path: Path) -> Car:
     return Car(path)
 
 
-@pytest.mark.parametrize("away_h", [16, 80])
-def test_a_clock_that_was_ahead_is_forgotten_once_it_is_synchronized(car: Car, away_h: int) -> None:
-    with car.open() as outbox:
-        car.clock.utc += timedelta(days=20 * 365)
-        outbox.expire()
-        car.clock.utc -= timedelta(days=20 * 365)
-        outbox.append([Note()])
-        car.clock.is_synchronized = True
-        outbox.expire()
-    for _ in range(2):
-        car.clock.boot(off_s=away_h * 1800)
-        with car.open() as outbox:
-            outbox.expire()
-            left = outbox.status().pending
-    assert left == (away_h == 16)
-
-
 def to_1970(clock: TurnedClock) -> None:
     clock.utc = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -330,56 +313,3 @@ def test_a_clock_set_back_gives_no_place_and_no_id_twice(car: Car) -> None:
         assert outbox.append([Note()]) == (2,)
         assert outbox.purge().reads == 2
         assert outbox.append([Note()]) == (3,)
-
-
-def without_its_own_clock(clock: TurnedClock, *, off_s: float) -> datetime:
-    """Start where the computer was shut down, a little later; gives what UTC is in truth."""
-    right = clock.utc + timedelta(seconds=off_s)
-    clock.boot(20)
-    clock.is_synchronized = False
-    return right
-
-
-def test_time_off_counts_once_a_time_service_tells_it_to_a_computer_without_a_clock(path: Path) -> None:
-    car = Car(path, keep_s=21 * DAY_S)
-    clock = car.clock
-    clock.is_synchronized = True
-    for day in range(22):
-        right = without_its_own_clock(clock, off_s=DAY_S * 2 / 3) if day else clock.utc
-        with car.open() as outbox:
-            outbox.expire()
-            clock.utc = right  # the clock is set a moment before that is said
-            outbox.expire()
-            clock.is_synchronized = True
-            assert outbox.expire().reads == (day == 21)
-            outbox.append([Note()])
-            clock.wait(DAY_S / 3)
-            outbox.expire()
-
-
-def test_time_away_ages_nothing_that_came_before_the_time_service_told_it(path: Path) -> None:
-    car = Car(path, keep_s=21 * DAY_S)
-    clock = car.clock
-    clock.is_synchronized = True
-    with car.open() as outbox:
-        outbox.append([Note()])
-        clock.wait(DAY_S / 3)
-        outbox.expire()
-    stopped = clock.utc
-    right = without_its_own_clock(clock, off_s=20 * DAY_S)
-    with car.open() as outbox:  # a day without network
-        outbox.append([Note()])
-        clock.wait(DAY_S / 3)
-        outbox.expire()
-    right += timedelta(days=1)
-    clock.boot(0)
-    clock.utc = stopped - timedelta(seconds=60)  # where the time service last was
-    with car.open() as outbox:
-        assert outbox.expire().reads == 0
-        clock.utc, clock.is_synchronized = right, True
-        assert outbox.expire().reads == 1
-        clock.wait(20 * DAY_S)
-        assert outbox.expire().reads == 0
-        assert seqs(outbox) == [2]
-        clock.wait(2 * DAY_S)
-        assert outbox.expire().reads == 1
