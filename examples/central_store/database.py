@@ -60,6 +60,10 @@ class Arrived:
         return self.payload.decode()
 
 
+REJECTED_BYTES, REJECTED_AT_MOST = 4096, 10_000
+"""Of what is rejected a person sees the beginning, of the latest messages: one car's rubbish must not fill the disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """What is no record of its sender, and why."""
@@ -71,6 +75,10 @@ class Rejected:
     @property
     def sha256(self) -> bytes:
         return hashlib.sha256(self.source.encode() + b"\0" + self.payload).digest()
+
+    @property
+    def beginning(self) -> bytes:
+        return self.payload[:REJECTED_BYTES]
 
 
 def _refused(arrived: Arrived) -> Rejected:

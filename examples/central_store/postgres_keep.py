@@ -7,7 +7,7 @@ import psycopg
 
 from edge_agent.domain import ReadKey
 
-from .database import Batch, Identity, Rejected
+from .database import REJECTED_AT_MOST, Batch, Identity, Rejected
 from .images import image_named
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -53,6 +53,13 @@ _REJECT = """
 INSERT INTO lpr.rejected AS known (sha256, topic, payload, reason) VALUES (%s, %s, %s, %s)
 ON CONFLICT (sha256) DO UPDATE SET deliveries = known.deliveries + 1
 """
+_FORGET_REJECTED = """
+DELETE FROM lpr.rejected WHERE sha256 IN (
+    SELECT sha256 FROM lpr.rejected
+    WHERE rejected_at < (SELECT rejected_at FROM lpr.rejected ORDER BY rejected_at DESC LIMIT 1 OFFSET %s)
+    FOR UPDATE SKIP LOCKED
+)
+"""  # what another worker deletes at this moment is left to it
 
 
 def keep(connection: Connection, batch: Batch) -> Batch:
@@ -133,8 +140,10 @@ def _keep_images(connection: Connection, batch: Batch) -> set[Identity]:
 
 
 def _reject(connection: Connection, rejected: Collection[Rejected]) -> None:
-    rows = sorted((one.sha256, one.source, one.payload, one.reason) for one in rejected)
+    rows = sorted((one.sha256, one.source, one.beginning, one.reason) for one in rejected)
     connection.cursor().executemany(_REJECT, rows)
+    if rows:
+        connection.execute(_FORGET_REJECTED, (REJECTED_AT_MOST,))
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:

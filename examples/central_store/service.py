@@ -34,6 +34,8 @@ LONGEST_PAUSE_S = 2.0
 """Between attempts, at the broker or the database."""
 
 _OWED_AT_MOST = 100_000  # names, 20 MB of them: as many as the broker keeps for a store that is away
+_REFUSED_FROM = 0x80
+_MOST_LINES = 10  # of what one commit rejects
 _STEP_S = 0.2
 _SHORT_S = 10.0
 _TAKEN_OVER = "Session taken over"  # MQTT 5's reason; mosquitto 2.0.11 gives none
@@ -78,6 +80,9 @@ class Store:
         self._database_backoff = Backoff(uniform=random.uniform, longest_s=LONGEST_PAUSE_S)
         self._window = 0  # receipts that may be on their way
         self._names = NAMES_A_RECEIPT  # in one of them
+        self._refused: set[str] = set()
+        """Topics of receipts that the broker refuses."""
+
         self._in_flight: dict[int, tuple[str, list[Key]]] = {}
         """Topic and names of the receipts that the broker has not acknowledged yet."""
 
@@ -135,8 +140,17 @@ class Store:
                 raise BrokerError(f"the broker refuses the subscription ({reason}): check its access rules")
             case ConnectFailed(reason) | Disconnected(reason):
                 self._lose(self._explained(reason))
-            case Acknowledged(mid):
-                self._in_flight.pop(mid, None)
+            case Acknowledged(mid, code, reason):
+                self._acknowledged(mid, reason if code >= _REFUSED_FROM else None)
+
+    def _acknowledged(self, mid: int, refusal: str | None) -> None:
+        """A refused receipt is not sent again: the car sends its reads again, and each gets another."""
+        topic, _ = self._in_flight.pop(mid, ("", ()))
+        if refusal is None:
+            self._refused.discard(topic)
+        elif topic and topic not in self._refused:
+            self._refused.add(topic)
+            _log.warning("the broker refuses receipts on %s (%s): check its access rules", topic, refusal)
 
     def _lose(self, reason: str) -> None:
         """Wait to connect anew; the receipts that were under way may be lost, so they are owed again."""
@@ -184,8 +198,10 @@ class Store:
             self._database_trouble = ""
             self._database_backoff.reset()
         self._arrived.clear()
-        for one in kept.rejected:
+        for one in kept.rejected[:_MOST_LINES]:
             _log.warning("rejected on %s: %s", one.source, one.reason)
+        if (more := len(kept.rejected) - _MOST_LINES) > 0:
+            _log.warning("rejected %d more", more)
         self._owe(kept)
 
     def _owe(self, kept: Batch) -> None:

@@ -15,6 +15,7 @@ from edge_agent.errors import ContractError
 
 from .database import (
     COVERED,
+    REJECTED_AT_MOST,
     Access,
     Answer,
     Batch,
@@ -61,6 +62,9 @@ ON CONFLICT (id, sha256) DO UPDATE SET deliveries = deliveries + excluded.delive
 _REJECT = """
 INSERT INTO rejected (sha256, topic, payload, reason) VALUES (?, ?, ?, ?)
 ON CONFLICT (sha256) DO UPDATE SET deliveries = deliveries + 1
+"""
+_FORGET_REJECTED = """
+DELETE FROM rejected WHERE rejected_at < (SELECT rejected_at FROM rejected ORDER BY rejected_at DESC LIMIT 1 OFFSET ?)
 """
 _HELD = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM reads"
@@ -259,8 +263,10 @@ class SqliteDatabase:
         self._connection.execute(_LOG, (question.who, question.login, question.purpose, asked, rows))
 
     def _reject(self, rejected: Collection[Rejected]) -> None:
-        rows = [(one.sha256.hex(), one.source, one.payload, one.reason) for one in rejected]
+        rows = [(one.sha256.hex(), one.source, one.beginning, one.reason) for one in rejected]
         self._connection.executemany(_REJECT, rows)
+        if rows:
+            self._connection.execute(_FORGET_REJECTED, (REJECTED_AT_MOST,))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 
 from edge_agent.contract.record import decode_read
 from edge_agent.errors import ContractError
-from examples.central_store import sqlite
-from examples.central_store.database import Database, Span, StoreError
+from examples.central_store import postgres_keep, sqlite
+from examples.central_store.database import REJECTED_BYTES, Database, Span, StoreError
 from examples.central_store.sqlite import SqliteDatabase
 from tests.central_store.messages import CAR, OTHER, gap, keep, payload
 from tests.central_store.places import Place, SqliteFile
@@ -66,6 +67,18 @@ def test_a_bad_message_is_kept_once_for_each_topic(database: Database, place: Pl
         (CAR.reads, b"\xff\x00", 3),
         (OTHER.reads, b"\xff\x00", 2),
     ]
+
+
+def test_rubbish_fills_no_disk(database: Database, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (sqlite, postgres_keep):
+        monkeypatch.setattr(module, "REJECTED_AT_MOST", 30)
+    for batch in range(10):
+        keep(database, *(bytes([batch, k]) * 50_000 for k in range(20)), topic=CAR.reads)
+        time.sleep(0.002)
+    rows = place.rows("SELECT payload FROM rejected ORDER BY rejected_at")
+    assert 30 <= len(rows) <= 50
+    assert {len(stored) for (stored,) in rows} == {REJECTED_BYTES}
+    assert {bytes(stored)[0] for (stored,) in rows} <= {7, 8, 9}
 
 
 def test_nothing_is_kept_in_a_file_that_nobody_would_find(sqlite_file: SqliteFile, tmp_path: Path) -> None:

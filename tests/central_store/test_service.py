@@ -114,6 +114,37 @@ def test_messages_of_other_kinds_and_strange_ones_are_rejected_and_stop_nobody(
     assert all(reason.isprintable() for reason in reasons)
 
 
+def test_a_flood_of_rubbish_is_a_few_lines(store: Store, link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
+    link.events += [Received(CAR.reads, b"rubbish %d" % k) for k in range(200)]
+    store.step()
+    said = [message for message in caplog.messages if message.startswith("rejected")]
+    assert len(said) == 11
+    assert said[-1] == "rejected 190 more"
+
+
+def test_a_broker_that_refuses_receipts_is_named_once_for_each_vehicle(
+    store: Store, link: FakeLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answered(code: int, reason: str) -> list[str]:
+        link.events += received(payload(1), payload(2, OTHER))
+        store.step()
+        link.events += [Acknowledged(mid, code, reason) for mid in (len(link.published) - 1, len(link.published))]
+        store.step()
+        said = [message for message in caplog.messages if "refuses" in message]
+        caplog.clear()
+        return sorted(said)
+
+    refused = [
+        f"the broker refuses receipts on {one.receipts} (Not authorized): check its access rules"
+        for one in (CAR, OTHER)
+    ]
+    assert answered(0x87, "Not authorized") == refused
+    assert answered(0x87, "Not authorized") == []
+    assert answered(0x10, "No matching subscribers") == []
+    assert answered(0x87, "Not authorized") == refused
+    assert len(link.published) == 8
+
+
 def test_receipts_keep_to_the_brokers_window(store: Store, link: FakeLink) -> None:
     link.events += received(*(payload(seq) for seq in range(1, 451)))
     for _ in range(5):
