@@ -372,6 +372,7 @@ def test_a_link_can_be_closed_in_the_middle_of_a_flood() -> None:
         (b"\xe0\x02\x8e\x00", "ended the connection (Session taken over)"),
         (b"\xe0\x02\x8b\x00", "ended the connection (Server shutting down)"),
         (b"\x40\x01\x00", NO_MQTT),  # an acknowledgement of one byte
+        (b"\x20\x03\x00\x00\x00", NO_MQTT),  # a second greeting
         (b"\xf0\x00", NO_MQTT),  # a packet nobody asked for
     ],
 )

@@ -154,6 +154,7 @@ class _Connection:
             f"{broker}: closed the connection before answering: check that it speaks MQTT 5 on this port"
             + (" and accepts our certificate" if broker.tls else ", without TLS")
         )
+        self._no_mqtt = f"{broker}: sent what is no MQTT 5: check what listens on this port"
         # A thread, and not only for the loop: looking up a name can block for long.
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -244,6 +245,10 @@ class _Connection:
     def _on_connect(
         self, _client: Client, _data: object, _flags: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
+        if self._accepted:  # greeted twice: what is under way would be forgotten, and sent again beyond the window
+            self._reason = self._no_mqtt
+            self.drop()
+            return
         if code.is_failure:
             self._reason = (
                 f"{self._broker}: {REFUSALS.get(code.value, f'refused the connection ({code.getName()})')}"
@@ -270,7 +275,7 @@ class _Connection:
         elif code.getName() == "Keep alive timeout":
             self._reason = f"{self._broker}: no answer for {self._keepalive_s} s"
         elif code.value == _PROTOCOL_ERROR and (self._accepted or self._reason == self._unanswered):
-            self._reason = f"{self._broker}: sent what is no MQTT 5: check what listens on this port"
+            self._reason = self._no_mqtt
 
     def _on_publish(self, _client: Client, _data: object, mid: int, code: ReasonCode, _properties: object) -> None:
         self._events.put_nowait(Acknowledged(mid=mid, code=code.value, reason=code.getName()))
