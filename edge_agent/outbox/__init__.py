@@ -6,7 +6,7 @@ and encryption; salvage over mended and log. What all of them need of SQLite and
 """
 
 from edge_agent.outbox.bounds import IMAGES_AT_ONCE, MOST_OF_DISK, RECEIPTS_AT_ONCE, Bounds, Gone
-from edge_agent.outbox.file import LINK, is_empty, sync
+from edge_agent.outbox.file import check_regular, is_empty, sync
 from edge_agent.outbox.outbox import Outbox
 from edge_agent.outbox.rows import Entry, Gap, ImageRow, Purge, Row
 from edge_agent.outbox.salvage import kept_beside
@@ -14,7 +14,6 @@ from edge_agent.outbox.status import OutboxStatus, check_pages, contents, read_p
 
 __all__ = [
     "IMAGES_AT_ONCE",
-    "LINK",
     "MOST_OF_DISK",
     "RECEIPTS_AT_ONCE",
     "Bounds",
@@ -27,6 +26,7 @@ __all__ = [
     "Purge",
     "Row",
     "check_pages",
+    "check_regular",
     "contents",
     "is_empty",
     "kept_beside",

@@ -34,7 +34,7 @@ PLAIN = b"SQLite format 3\0"
 FULL = "the disk is full: make room on it first"
 QUOTA_FULL = "has no room for what must be written: let state.quota_mb be more"
 IRREGULAR = "is no regular file: move it away"
-LINK = "is a link, and its log would lie elsewhere: let state.directory name the directory of the file itself"
+_LINK = "is a link, and its log would lie elsewhere: let state.directory name the directory of the file itself"
 NEARLY_FULL_BELOW_BYTES = 8 * 1024 * 1024
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _OPEN_BYTE = 128  # of the log's index, on which each connection has a shared lock
@@ -142,6 +142,16 @@ def index_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-shm")
 
 
+def check_regular(path: Path) -> None:
+    """Raise StateDirectoryError where a link, a pipe or a device stands in the place of one of SQLite's files."""
+    if path.is_symlink():
+        raise StateDirectoryError(f"outbox {path}: {_LINK}")
+    for one in (path, log_of(path), index_of(path)):
+        is_other = one.exists() and not (one.is_file() or (one == path and one.is_dir()))
+        if one.is_symlink() or is_other:
+            raise StateDirectoryError(f"outbox {one}: {IRREGULAR}")
+
+
 def is_empty(path: Path) -> bool:
     """Tell whether there is a file of 0 bytes, as a disk that was full or faulty leaves it."""
     try:
@@ -157,8 +167,7 @@ def lock(path: Path) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         # SQLite will make files beside the outbox's: better to know here that it cannot.
         tempfile.TemporaryFile(dir=directory).close()
-        if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
-            raise StateDirectoryError(f"outbox {path}: {LINK if path.is_symlink() else IRREGULAR}")
+        check_regular(path)
         lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         if not stat.S_ISREG(os.fstat(lock_file).st_mode):
             os.close(lock_file)

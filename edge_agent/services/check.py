@@ -37,7 +37,7 @@ from edge_agent.errors import (
     StateDirectoryError,
 )
 from edge_agent.mqtt import Tls, expiry_warning, identity, tls_context
-from edge_agent.outbox import LINK, MOST_OF_DISK, check_pages, is_empty, read_status, why_not_ours
+from edge_agent.outbox import MOST_OF_DISK, check_pages, check_regular, is_empty, read_status, why_not_ours
 from edge_agent.services.outbox import try_to_encrypt
 
 MOST_OF_FREE = 0.9
@@ -141,8 +141,7 @@ def _check_state(state: StateSettings) -> None:
     if not os.access(there, os.W_OK | os.X_OK):
         raise StateDirectoryError(f"{state.directory}: this user cannot write to {there}; the service's user must")
     outbox = state.directory / wiring.OUTBOX_FILE
-    if outbox.is_symlink():
-        raise StateDirectoryError(f"outbox {outbox}: {LINK}")
+    check_regular(outbox)
     if _is_there(outbox):
         if not os.access(outbox, os.R_OK | os.W_OK):
             raise StateDirectoryError(f"{outbox}: this user cannot write it; the service's user must")

@@ -8,9 +8,30 @@ import pytest
 
 from edge_agent.errors import OutboxError, StateDirectoryError
 from edge_agent.outbox import Outbox, read_status
-from tests.outbox.test_outbox import OWNER, Clock
+from tests.outbox.test_outbox import OWNER, Clock, Note
 
 DESCRIPTORS = Path("/proc/self/fd")
+
+
+@pytest.mark.parametrize("name", ["outbox.db-wal", "outbox.db-shm"])
+@pytest.mark.parametrize("is_link", [True, False])
+def test_what_is_no_file_in_the_place_of_one_of_sqlites_is_for_a_person(
+    path: Path, clock: Clock, name: str, is_link: bool
+) -> None:
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        outbox.append([Note()])
+    there, elsewhere = path.with_name(name), path.with_name("elsewhere")
+    there.rename(elsewhere)
+    if is_link:
+        there.symlink_to(elsewhere)
+    else:
+        os.mkfifo(there)
+    outbox = Outbox(path=path, now=clock, owner=OWNER)
+    with pytest.raises(StateDirectoryError, match=rf"{name}: is no regular file: move it away"):
+        outbox.open()
+    elsewhere.replace(there)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (2,)
 
 
 def test_a_link_in_the_outboxs_place_is_named(path: Path, clock: Clock) -> None:
