@@ -18,8 +18,8 @@ from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memor
 from edge_agent.outbox.rows import SUMMED
 
 SCHEMA_VERSION = 13
-_SEALED_FROM, _SAME_FROM = 8, 13
-"""From where on reads have checksums; and the schema is the same."""
+_SEALED_FROM, _SAME_FROM = 8, 9
+"""From where on reads have checksums; and the schema is the same, until 12."""
 
 _VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
 """Of the file's format, in its header, that a program needs to write and to read it."""
@@ -220,12 +220,8 @@ def check_ours(connection: Connection, path: Path) -> None:
     """
     if is_new(connection):
         return
-    version, found, new = _version(connection), _schema(connection), _new_schema()
-    if found == new:
-        is_damaged = version < _SAME_FROM or (version ^ SCHEMA_VERSION).bit_count() == 1
-    else:
-        is_damaged = _SAME_FROM <= version <= SCHEMA_VERSION and 2 * len(found & new) > len(new)
-    if is_damaged:
+    version, found = _version(connection), _schema(connection)
+    if _is_of_another_format(version, found):
         raise OutboxDamaged(f"outbox {path}: is damaged")
     tables = {name for _, name, _ in found}
     if version == 0 or not tables >= {"reads", "counter"}:
@@ -239,6 +235,18 @@ def check_ours(connection: Connection, path: Path) -> None:
             f"outbox {path}: its format is {version}, older than any that this program takes over: let the program"
             f" that wrote it deliver what is in it, or move {path.name}* away"
         )
+
+
+def _is_of_another_format(version: int, found: frozenset[tuple[object, ...]]) -> bool:
+    new = _new_schema()
+    schemas = {
+        new: range(SCHEMA_VERSION, SCHEMA_VERSION + 1),
+        frozenset(one for one in new if one[1] != "synchronized"): range(_SAME_FROM, SCHEMA_VERSION),
+    }
+    if (versions := schemas.get(found)) is None:
+        return any(version in versions and 2 * len(found & one) > len(one) for one, versions in schemas.items())
+    is_later = version > SCHEMA_VERSION and all((version ^ one).bit_count() > 1 for one in versions)
+    return version not in versions and not is_later
 
 
 def is_outdated(connection: Connection) -> bool:
