@@ -24,14 +24,14 @@ class Ages:
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
         aged_s, utc_s, behind_from = connection.execute("SELECT aged_s, utc_s, behind_from FROM age").fetchone()
-        told = connection.execute("SELECT began_s, until_seq FROM synchronized").fetchone()
+        told = connection.execute("SELECT began_s, until_seq, added_s FROM synchronized").fetchone()
         last_seq, _ = connection.execute(CURRENT).fetchone()
         self._aged_s = float(aged_s)
         self._began_s = float(utc_s) - self._aged_s
         self._opened = now
         self._is_behind = bool(utc_s >= PLAUSIBLE_FROM_S)
         self._told_began_s: float | None
-        self._told_began_s, told_until = told or (None, None)
+        self._told_began_s, told_until, self._added_before_s = told or (None, None, 0.0)
         """UTC of the outbox's beginning, as a time service told it in an earlier session."""
         self._told_until = int(last_seq if told_until is None else told_until)
         """The last read that came by the end of a session in which one told it; so far none does in this one."""
@@ -42,7 +42,7 @@ class Ages:
         if told and (behind_from is not None or is_behind_now):
             self._behind_from = self._told_until
         self._added_s = 0.0
-        """By UTC alone, in this session."""
+        """By UTC alone, in this session; before it, since a time service told UTC."""
         self.save(connection, now)
 
     def now_s(self, now: Stamp) -> float:
@@ -80,23 +80,32 @@ class Ages:
         if self._is_behind and away_s >= 0:
             self._is_behind = False
             self._added_s += away_s
+            connection.execute("UPDATE synchronized SET added_s = added_s + ?", (away_s,))
             self._add(connection, away_s, until=self._behind_from)
 
     def _set_right(self, connection: Connection, now: Stamp) -> None:
-        """Add what UTC did not tell, or take back what it told too much, first of what this session counted by it."""
+        """Add what UTC did not tell, or take back what it told too much.
+
+        Nothing grows younger than it is by the monotonic clock: a time service that says so was wrong, or is now.
+        """
         if self._told_began_s is None:
             return
         away_s = now.utc.timestamp() - self.now_s(now) - self._told_began_s
         if abs(away_s) < CLOCK_SET_S:
             return
-        if (too_much_s := min(self._added_s, -away_s)) > 0:
-            self._added_s -= too_much_s
-            self._add(connection, -too_much_s, until=self._behind_from)
-            away_s += too_much_s
-        self._add(connection, away_s, until=self._told_until)
+        if away_s > 0:
+            self._add(connection, away_s, until=self._told_until)
+            return
+        here_s = min(self._added_s, -away_s)
+        before_s = min(self._added_before_s, -away_s - here_s)
+        self._added_s -= here_s
+        self._added_before_s -= before_s
+        self._add(connection, -here_s, until=self._behind_from)
+        self._add(connection, -before_s, until=self._told_until)
+        self._told_began_s = now.utc.timestamp() - self.now_s(now)
 
     def _add(self, connection: Connection, away_s: float, *, until: int) -> None:
-        """Grow older, and all reads up to a place in the count."""
+        """Grow older, or younger, and with it all reads up to a place in the count."""
         self._aged_s += away_s
         for table in ("reads", "images"):
             connection.execute(

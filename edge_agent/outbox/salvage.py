@@ -244,10 +244,9 @@ def _copy_age(new: Connection, old: "_Damaged") -> float | None:
         with suppress(sqlite.IntegrityError):
             new.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (name, since_age_s))
     is_sound = old.is_sound("age")
-    told = f"SELECT {SUMMED['synchronized']} FROM synchronized WHERE {old.is_sound('synchronized')}"
-    new.executemany(
-        f"INSERT INTO synchronized ({SUMMED['synchronized']}) VALUES (?, ?)", old.some(told)
-    )  # nor this
+    columns = SUMMED["synchronized"]
+    for told in old.some(f"SELECT {columns} FROM synchronized WHERE {old.is_sound('synchronized')}"):  # nor this
+        new.execute(f"INSERT INTO synchronized ({columns}) VALUES (?, ?, ?)", told)
     behind = f"SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer' AND {is_sound}"
     for (behind_from,) in old.some(behind):
         new.execute("UPDATE age SET behind_from = ?", (behind_from,))

@@ -56,7 +56,12 @@ def _crc32(table: str) -> str:
 
 
 _SYNCHRONIZED = f"""
-CREATE TABLE synchronized (began_s REAL NOT NULL, until_seq INTEGER, {_crc32("synchronized")}) STRICT;
+CREATE TABLE synchronized (
+    began_s REAL NOT NULL,
+    until_seq INTEGER,
+    added_s REAL NOT NULL DEFAULT 0,
+    {_crc32("synchronized")}
+) STRICT;
 """
 # Tables are added at the end, and the index is last, as VACUUM makes them: of a file whose first page is lost it is
 # known on which pages the others begin.
@@ -142,7 +147,8 @@ _STEPS = {
     11: "PRAGMA application_id = 0;",  # until then it told nothing of the file's logs
     # Below 0 there was the last read before a time service told UTC, doubled, and whether UTC was behind since.
     12: f"""{_SYNCHRONIZED}
-        INSERT INTO synchronized SELECT utc_s - aged_s, (-1 - behind_from) / 2 FROM age WHERE behind_from < 0;
+        INSERT INTO synchronized (began_s, until_seq)
+        SELECT utc_s - aged_s, (-1 - behind_from) / 2 FROM age WHERE behind_from < 0;
         UPDATE age SET behind_from = CASE WHEN (-1 - behind_from) % 2 THEN (-1 - behind_from) / 2 END
         WHERE behind_from < 0;""",
 }

@@ -148,6 +148,22 @@ def test_a_clock_that_was_ahead_for_a_session_without_a_time_service_is_taken_ba
         assert outbox.expire().reads == 1
 
 
+@pytest.mark.parametrize("has_clock", [True, False])
+def test_a_time_service_that_was_years_ahead_keeps_nothing_for_years(car: Car, has_clock: bool) -> None:
+    clock = car.clock
+    right, years = clock.utc, timedelta(days=4 * 365)
+    clock.utc, clock.is_synchronized = clock.utc + years, True
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.expire()
+    for day in range(1, 23):
+        clock.boot(0)
+        clock.utc, clock.is_synchronized = right + timedelta(days=day if has_clock else day - 1), False
+        with car.open() as outbox:
+            clock.utc, clock.is_synchronized = right + timedelta(days=day), True
+            assert outbox.expire().reads == (day == 22)
+
+
 def test_a_time_service_that_says_a_year_long_past_is_not_believed(car: Car) -> None:
     clock = car.clock
     clock.is_synchronized = True
