@@ -60,9 +60,8 @@ class Ages:
         if is_told:
             self._began_s, self._is_behind = began_s, False
             told_began_s = began_s if self._told_began_s is None else self._told_began_s
-            connection.execute(
-                "INSERT OR REPLACE INTO synchronized (rowid, began_s) VALUES (1, ?)", (told_began_s,)
-            )
+            connection.execute("DELETE FROM synchronized")
+            connection.execute("INSERT INTO synchronized (began_s) VALUES (?)", (told_began_s,))
         else:  # where UTC was set ahead, that is no time that passed; where it was set back, it will be set right
             self._began_s = max(self._began_s, began_s)
         connection.execute(
@@ -105,8 +104,13 @@ class Ages:
         self._told_began_s = now.utc.timestamp() - self.now_s(now)
 
     def _add(self, connection: Connection, away_s: float, *, until: int) -> None:
-        """Grow older, or younger, and with it all reads up to a place in the count."""
+        """Grow older, or younger, and with it all reads up to a place in the count, and damaged files that hold any."""
         self._aged_s += away_s
+        connection.execute(
+            "UPDATE kept SET since_age_s = since_age_s + ?"
+            " WHERE since_age_s >= (SELECT MIN(appended_age_s) FROM reads WHERE seq > ?)",
+            (away_s, until),
+        )
         for table in ("reads", "images"):
             connection.execute(
                 f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?", (away_s, until)

@@ -16,7 +16,7 @@ from edge_agent.outbox.schema import (
     check_header,
     check_integrity,
     check_ours,
-    is_outdated,
+    is_made_anew,
     look,
     prepare,
     put_in_order,
@@ -106,7 +106,7 @@ def _connected(path: Path, key: bytes | None) -> Connection:
 
 def _prepare(connection: Connection, path: Path) -> None:
     try:
-        if is_outdated(connection) and free_bytes(path.parent) < (needed := _COPIES * path.stat().st_size):
+        if is_made_anew(connection) and free_bytes(path.parent) < (needed := _COPIES * path.stat().st_size):
             raise OutboxError(
                 f"outbox {path}: to take it over from an earlier format needs {needed // 1_000_000 + 1} MB free on"
                 " its disk for a while: make room"

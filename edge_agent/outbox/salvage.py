@@ -19,7 +19,7 @@ from edge_agent.outbox.file import Connection, connect, index_of, is_full, log_o
 from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.mended import UNREADABLE, Mended
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal, unsealed
-from edge_agent.outbox.schema import prepare
+from edge_agent.outbox.schema import TOLD_IN_12, prepare
 
 MOST_FAILURES = 1_000
 """Of looking for rows of a small table: where everything fails, the tree has no root left."""
@@ -253,6 +253,8 @@ def _copy_age(new: Connection, old: "_Damaged") -> float | None:
     for aged_s, utc_s in old.some(f"{AGE} WHERE {is_sound}"):
         if is_age(aged_s, utc_s):
             new.execute("UPDATE age SET aged_s = ?, utc_s = ?", (aged_s, utc_s))
+            for statement in TOLD_IN_12:
+                new.execute(statement)
             return float(aged_s)
     return None
 

@@ -129,6 +129,15 @@ def _copied(table: str) -> str:
     return f"INSERT INTO {table} ({columns}) SELECT {old} FROM old_{table}; DROP TABLE old_{table};"
 
 
+TOLD_IN_12 = (
+    "INSERT INTO synchronized (began_s, until_seq)"
+    " SELECT utc_s - aged_s, (-1 - behind_from) / 2 FROM age WHERE behind_from < 0",
+    "UPDATE age SET behind_from = CASE WHEN (-1 - behind_from) % 2 THEN (-1 - behind_from) / 2 END"
+    " WHERE behind_from < 0",
+)
+"""Until format 12 `behind_from` was below 0 for the last read before a time service told UTC, doubled, and whether UTC
+was behind since."""
+
 _STEPS = {
     4: f"""{_IMAGES.format(picture="jpeg")} {_INDEX}
         ALTER TABLE gaps ADD COLUMN what TEXT NOT NULL DEFAULT 'reads';
@@ -145,12 +154,7 @@ _STEPS = {
     9: "",
     10: "",  # of 11 there was none: one wrong bit must not make the number of a format another one's
     11: "PRAGMA application_id = 0;",  # until then it told nothing of the file's logs
-    # Below 0 there was the last read before a time service told UTC, doubled, and whether UTC was behind since.
-    12: f"""{_SYNCHRONIZED}
-        INSERT INTO synchronized (began_s, until_seq)
-        SELECT utc_s - aged_s, (-1 - behind_from) / 2 FROM age WHERE behind_from < 0;
-        UPDATE age SET behind_from = CASE WHEN (-1 - behind_from) % 2 THEN (-1 - behind_from) / 2 END
-        WHERE behind_from < 0;""",
+    12: f"{_SYNCHRONIZED} {'; '.join(TOLD_IN_12)};",
 }
 """How a file of each earlier version becomes one of the next."""
 
@@ -255,9 +259,9 @@ def _is_of_another_format(version: int, found: frozenset[tuple[object, ...]]) ->
     return version not in versions and not is_later
 
 
-def is_outdated(connection: Connection) -> bool:
-    """Tell whether it is of an earlier format that can be taken over."""
-    return _version(connection) in _STEPS
+def is_made_anew(connection: Connection) -> bool:
+    """Tell whether it is of an earlier format all of whose tables are copied when it is taken over."""
+    return _version(connection) in _STEPS and _version(connection) < _SAME_FROM
 
 
 def check_current(connection: Connection, path: Path) -> None:

@@ -12,6 +12,9 @@ from edge_agent.errors import ContractError
 
 from .database import Arrived, Record, Rejected, digest
 
+_SAID = 400
+"""Characters of a topic, and of what is wrong, that a person sees: a car may say 65,535 of them."""
+
 
 def from_broker(topic: str, payload: bytes, prefix: str) -> Arrived | Rejected:
     """Read a message; a vehicle can speak for itself alone."""
@@ -56,7 +59,7 @@ def _decoded(said: Sender, payload: bytes) -> Record:
 
 
 def _rejected(payload: bytes, source: str, reason: str) -> Rejected:
-    return Rejected(payload, printable(source), printable(reason))
+    return Rejected(payload, printable(source)[:_SAID], printable(reason)[:_SAID])
 
 
 def _arrived(record: Record, payload: bytes, source: str) -> Arrived:

@@ -114,6 +114,16 @@ def test_messages_of_other_kinds_and_strange_ones_are_rejected_and_stop_nobody(
     assert all(reason.isprintable() for reason in reasons)
 
 
+def test_a_topic_as_long_as_mqtt_takes_is_cut(
+    store: Store, link: FakeLink, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    link.events += [Received("lpr/v1/hpd/car-1/images/" + "\u2028" * 20_000, b"x")]
+    store.step()
+    ((topic, reason),) = place.rows("SELECT topic, reason FROM rejected")
+    assert max(map(len, (topic, reason))) <= 400
+    assert max(map(len, caplog.messages)) < 1000
+
+
 def test_a_flood_of_rubbish_is_a_few_lines(store: Store, link: FakeLink, caplog: pytest.LogCaptureFixture) -> None:
     link.events += [Received(CAR.reads, b"rubbish %d" % k) for k in range(200)]
     store.step()

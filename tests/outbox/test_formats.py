@@ -113,6 +113,15 @@ def test_a_take_over_without_room_says_how_much_it_needs_and_changes_nothing(
     assert path.read_bytes()[4096:] == before[4096:]
 
 
+def test_a_take_over_that_copies_nothing_needs_no_room(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier(path, 12, count=2000, appended_ms=1_780_000_000_000)
+    monkeypatch.setattr("edge_agent.outbox.opening.free_bytes", lambda _: 1_000_000)
+    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
+        assert outbox.append([Note()]) == (2001,)
+
+
 def test_a_format_that_is_too_old_is_refused_and_left_alone(path: Path, clock: Clock) -> None:
     earlier(path, 4, count=3, appended_ms=1_780_000_000_000)
     with closing(sqlite.connect(str(path))) as old:

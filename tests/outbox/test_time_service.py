@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.outbox import kept_beside
 from edge_agent.outbox.file import connect
 from edge_agent.outbox.schema import prepare
 from tests.outbox.formats import earlier
 from tests.outbox.test_ages import Car, TurnedClock
 from tests.outbox.test_bounds import DAY_S, seqs
+from tests.outbox.test_mending import overwrite
 from tests.outbox.test_outbox import Note
 
 
@@ -209,3 +211,40 @@ def test_a_salvage_keeps_what_a_time_service_told(car: Car) -> None:
         assert len(seqs(outbox)) == 9
         clock.utc, clock.is_synchronized = right, True
         assert outbox.expire().reads == 9
+
+
+def test_damaged_files_beside_the_outbox_are_as_old_as_their_reads(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.expire()
+    year = timedelta(days=365)
+    clock.boot(3600)
+    clock.utc, clock.is_synchronized = clock.utc + year, False
+    with car.open() as outbox:
+        outbox.append([Note() for _ in range(50)])
+    overwrite(car.path, 0, 4096)
+    with car.open() as outbox:
+        clock.utc, clock.is_synchronized = clock.utc - year, True
+        outbox.expire()
+        clock.wait(20 * DAY_S)
+        outbox.expire()
+        assert kept_beside(car.path)
+        clock.wait(2 * DAY_S)
+        outbox.expire()
+        assert not kept_beside(car.path)
+
+
+def test_a_salvage_of_format_12_keeps_what_a_time_service_told(car: Car) -> None:
+    earlier(car.path, 12, count=50, appended_ms=int(car.clock.utc.timestamp() * 1000))
+    with closing(connect(car.path, None)) as old:
+        old.execute("UPDATE age SET behind_from = ?", (-1 - 2 * 50,))
+        old.execute("VACUUM")
+    overwrite(car.path, 0, 4096)
+    clock = car.clock
+    clock.utc, right = clock.utc, without_its_own_clock(clock, off_s=22 * DAY_S)
+    with car.open() as outbox:
+        assert len(seqs(outbox)) == 50
+        clock.utc, clock.is_synchronized = right, True
+        assert outbox.expire().reads == 50
