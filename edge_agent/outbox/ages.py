@@ -24,18 +24,26 @@ class Ages:
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
         aged_s, utc_s, behind_from = connection.execute("SELECT aged_s, utc_s, behind_from FROM age").fetchone()
-        told = connection.execute("SELECT began_s, until_seq, added_s FROM synchronized").fetchone()
+        told = connection.execute("SELECT began_s, until_seq, until_age_s, added_s FROM synchronized").fetchone()
         last_seq, _ = connection.execute(CURRENT).fetchone()
         self._aged_s = float(aged_s)
         self._began_s = float(utc_s) - self._aged_s
+        newest = connection.execute("SELECT appended_age_s FROM reads ORDER BY seq DESC LIMIT 1").fetchone()
+        self._aged_s = max((self._aged_s, *(newest or ())))  # a read may have come after the age was last saved
         self._opened = now
         self._is_behind = bool(utc_s >= PLAUSIBLE_FROM_S)
         self._told_began_s: float | None
-        self._told_began_s, told_until, self._added_before_s = told or (None, None, 0.0)
+        self._told_age_s: float
+        self._added_before_s: float
+        self._told_began_s, told_until, self._told_age_s, self._added_before_s = told or (None, None, 0.0, 0.0)
         """UTC of the outbox's beginning, as a time service told it in an earlier session."""
         self._told_until = int(last_seq if told_until is None else told_until)
         """The last read that came by the end of a session in which one told it; so far none does in this one."""
-        connection.execute("UPDATE synchronized SET until_seq = ?", (self._told_until,))
+        if told_until is None:
+            self._told_age_s = self._aged_s
+        connection.execute(
+            "UPDATE synchronized SET until_seq = ?, until_age_s = ?", (self._told_until, self._told_age_s)
+        )
         self._behind_from = int(last_seq if behind_from is None else behind_from)
         """The last read that becomes older by the time away, once UTC is not behind."""
         is_behind_now = now.utc.timestamp() - self.now_s(now) < self._began_s
@@ -104,13 +112,15 @@ class Ages:
         self._told_began_s = now.utc.timestamp() - self.now_s(now)
 
     def _add(self, connection: Connection, away_s: float, *, until: int) -> None:
-        """Grow older, or younger, and with it all reads up to a place in the count, and damaged files that hold any."""
+        """Grow older, or younger, and with it all reads up to a place in the count, and damaged files that hold any.
+
+        Of these it is known alone whether what they hold came before the end of that session.
+        """
         self._aged_s += away_s
-        connection.execute(
-            "UPDATE kept SET since_age_s = since_age_s + ?"
-            " WHERE since_age_s >= (SELECT MIN(appended_age_s) FROM reads WHERE seq > ?)",
-            (away_s, until),
-        )
+        if until == self._told_until and self._told_began_s is not None:
+            connection.execute(
+                "UPDATE kept SET since_age_s = since_age_s + ? WHERE since_age_s >= ?", (away_s, self._told_age_s)
+            )
         for table in ("reads", "images"):
             connection.execute(
                 f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?", (away_s, until)

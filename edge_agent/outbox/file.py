@@ -143,13 +143,20 @@ def index_of(path: Path) -> Path:
 
 
 def check_regular(path: Path) -> None:
-    """Raise StateDirectoryError where a link, a pipe or a device stands in the place of one of SQLite's files."""
+    """Raise StateDirectoryError where a link, a pipe or a device stands in the place of one of the outbox's files."""
     if path.is_symlink():
         raise StateDirectoryError(f"outbox {path}: {_LINK}")
-    for one in (path, log_of(path), index_of(path)):
-        is_other = one.exists() and not (one.is_file() or (one == path and one.is_dir()))
-        if one.is_symlink() or is_other:
-            raise StateDirectoryError(f"outbox {one}: {IRREGULAR}")
+    beside = [path.with_suffix(one) for one in (".lock", ".keymark")]
+    for one in (path, log_of(path), index_of(path), salvaged(path), *beside):
+        with suppress(PermissionError):  # whoever needs it says so
+            is_other = one.exists() and not (one.is_file() or (one == path and one.is_dir()))
+            if one.is_symlink() or is_other:
+                raise StateDirectoryError(f"outbox {one}: {IRREGULAR}")
+
+
+def salvaged(path: Path) -> Path:
+    """Where a complete new file waits to take the place of a damaged one."""
+    return path.with_name(f"{path.name}.salvaged")
 
 
 def is_empty(path: Path) -> bool:
@@ -167,7 +174,6 @@ def lock(path: Path) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         # SQLite will make files beside the outbox's: better to know here that it cannot.
         tempfile.TemporaryFile(dir=directory).close()
-        check_regular(path)
         lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         if not stat.S_ISREG(os.fstat(lock_file).st_mode):
             os.close(lock_file)

@@ -37,7 +37,7 @@ SUMMED = {
     "age": "aged_s, utc_s, behind_from",
     "counter": "last_seq, owner",
     "gaps": "id, what, reason, ranges, reads, acknowledged, at_ms",
-    "synchronized": "began_s, until_seq, added_s",
+    "synchronized": "began_s, until_seq, until_age_s, added_s",
 }
 """Columns of small tables that a checksum of their row goes over: a wrong bit in one would cost many reads."""
 

@@ -15,7 +15,7 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_damaged
-from edge_agent.outbox.file import Connection, connect, index_of, is_full, log_of, overwrite, sync
+from edge_agent.outbox.file import Connection, connect, index_of, is_full, log_of, overwrite, salvaged, sync
 from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.mended import UNREADABLE, Mended
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal, unsealed
@@ -78,8 +78,9 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
             prepare(new)
             new.execute("BEGIN")
             reads, images, images_left = _copy(mended, new, owner=owner, now=now)
-            # It goes when the oldest read that it may hold is too old.
-            oldest = "SELECT COALESCE(MIN(appended_age_s), (SELECT aged_s FROM age)) FROM reads"
+            # It goes when the oldest of what could be saved of it is too old.
+            rows = "SELECT appended_age_s FROM reads UNION ALL SELECT appended_age_s FROM images"
+            oldest = f"SELECT COALESCE(MIN(appended_age_s), (SELECT aged_s FROM age)) FROM ({rows})"
             for one in (kept, log_of(kept)):
                 new.execute(f"INSERT OR IGNORE INTO kept VALUES (?, ({oldest}))", (one.name,))
             new.execute("COMMIT")
@@ -89,7 +90,7 @@ def salvage(path: Path, key: bytes | None, *, salt: bytes | None, owner: str, no
             kept.hardlink_to(path)
         if not is_unused(log := log_of(path)):
             shutil.copy2(log, log_of(kept))
-        building.rename(_done(path))
+        building.rename(salvaged(path))
         sync(path.parent)
     except (OSError, sqlite.Error) as error:
         raise OutboxError(f"outbox {path}: is damaged, and {_why_not(path, error)}") from None
@@ -166,16 +167,12 @@ def finish(path: Path) -> None:
     What an earlier start did not finish goes.
     """
     _sweep(path)
-    if _done(path).exists():
+    if salvaged(path).exists():
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         sync(path.parent)
-        _done(path).replace(path)
+        salvaged(path).replace(path)
         sync(path.parent)
-
-
-def _done(path: Path) -> Path:
-    return path.with_name(f"{path.name}.salvaged")
 
 
 def _copy(mended: Mended, new: Connection, *, owner: str, now: Stamp) -> tuple[int, int, int]:
@@ -246,7 +243,7 @@ def _copy_age(new: Connection, old: "_Damaged") -> float | None:
     is_sound = old.is_sound("age")
     columns = SUMMED["synchronized"]
     for told in old.some(f"SELECT {columns} FROM synchronized WHERE {old.is_sound('synchronized')}"):  # nor this
-        new.execute(f"INSERT INTO synchronized ({columns}) VALUES (?, ?, ?)", told)
+        new.execute(f"INSERT INTO synchronized ({columns}) VALUES (?, ?, ?, ?)", told)
     behind = f"SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer' AND {is_sound}"
     for (behind_from,) in old.some(behind):
         new.execute("UPDATE age SET behind_from = ?", (behind_from,))

@@ -59,6 +59,7 @@ _SYNCHRONIZED = f"""
 CREATE TABLE synchronized (
     began_s REAL NOT NULL,
     until_seq INTEGER,
+    until_age_s REAL NOT NULL DEFAULT 0,
     added_s REAL NOT NULL DEFAULT 0,
     {_crc32("synchronized")}
 ) STRICT;
@@ -130,8 +131,8 @@ def _copied(table: str) -> str:
 
 
 TOLD_IN_12 = (
-    "INSERT INTO synchronized (began_s, until_seq)"
-    " SELECT utc_s - aged_s, (-1 - behind_from) / 2 FROM age WHERE behind_from < 0",
+    "INSERT INTO synchronized (began_s, until_seq, until_age_s)"
+    " SELECT utc_s - aged_s, (-1 - behind_from) / 2, aged_s FROM age WHERE behind_from < 0",
     "UPDATE age SET behind_from = CASE WHEN (-1 - behind_from) % 2 THEN (-1 - behind_from) / 2 END"
     " WHERE behind_from < 0",
 )

@@ -23,6 +23,7 @@ from edge_agent.outbox.bounds import PORTION_BYTES, Bounds, Gone, make_room
 from edge_agent.outbox.count import go_on, note, take_over
 from edge_agent.outbox.file import (
     Connection,
+    check_regular,
     close,
     explained,
     hand_over,
@@ -65,6 +66,7 @@ class Session:
 
         Raises StateDirectoryError, OutboxBusy or OutboxError.
         """
+        check_regular(self._path)
         was_empty = is_empty(self._path) and not read_log(log_of(self._path)).is_damaged
         self._lock_file = lock(self._path)
         try:

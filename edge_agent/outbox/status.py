@@ -13,7 +13,16 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox.encryption import key_of
-from edge_agent.outbox.file import Connection, connect, explained, is_full, is_in_use, log_of, why_unreadable
+from edge_agent.outbox.file import (
+    Connection,
+    check_regular,
+    connect,
+    explained,
+    is_full,
+    is_in_use,
+    log_of,
+    why_unreadable,
+)
 from edge_agent.outbox.log import is_unused, read_log
 from edge_agent.outbox.pairing import belongs
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, time
@@ -139,6 +148,7 @@ def _in_portions(connection: Connection, query: str) -> Iterator[tuple[Any, ...]
 @contextmanager
 def _looking(path: Path, key: bytes | None) -> Iterator[Connection | None]:
     """A connection that only reads; none where nothing was ever written."""
+    check_regular(path)
     if (wrong := why_unreadable(path)) is not None:
         raise OutboxError(f"outbox {path}: {wrong}")
     key = key_of(path, key)  # a plain one is encrypted when the service starts with a key, not before

@@ -130,10 +130,14 @@ def _check_identity(agent: AgentSettings) -> None:
 
 
 def _check_owner(agent: AgentSettings) -> None:
-    outbox = agent.state.directory / wiring.OUTBOX_FILE
-    with suppress(OutboxError, ConfigurationError):  # why it cannot be read, the state directory's trial says
+    outbox, fault = agent.state.directory / wiring.OUTBOX_FILE, ""
+    with suppress(
+        OutboxError, ConfigurationError, StateDirectoryError
+    ):  # why it cannot be read, the state directory's trial says
         if wrong := why_not_ours(read_status(outbox), wiring.owner(agent.vehicle)):
-            raise StateDirectoryError(f"{outbox}: {wrong}")
+            fault = f"{outbox}: {wrong}"
+    if fault:
+        raise StateDirectoryError(fault)
 
 
 def _check_state(state: StateSettings) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge_agent.errors import OutboxError, OutboxUnusable
+from edge_agent.errors import OutboxError, OutboxUnusable, StateDirectoryError
 from edge_agent.outbox import Outbox, read_status
 from edge_agent.outbox.file import connect
 from tests.outbox.test_mending import KEY, PLATE, Plate, filled, kept, overwrite
@@ -214,7 +214,7 @@ def test_a_mark_that_is_no_file_is_named(path: Path, clock: Clock) -> None:
     filled(path, clock, key=KEY)
     path.with_suffix(".keymark").unlink()
     os.mkfifo(path.with_suffix(".keymark"))
-    with pytest.raises(OutboxUnusable, match=r"outbox\.keymark: is no regular file: move it away"):
+    with pytest.raises(StateDirectoryError, match=r"outbox\.keymark: is no regular file: move it away"):
         Outbox(path=path, now=clock, owner=OWNER, key=KEY).open()
 
 

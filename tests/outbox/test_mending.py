@@ -148,7 +148,7 @@ def test_a_file_that_is_no_outbox_is_moved_aside(path: Path, clock: Clock) -> No
 def test_a_pipe_in_the_outboxs_place_is_named_and_not_waited_for(path: Path, clock: Clock) -> None:
     path.parent.mkdir()
     os.mkfifo(path)
-    with pytest.raises(OutboxError, match=r"outbox\.db: is no regular file: move it away"):
+    with pytest.raises(StateDirectoryError, match=r"outbox\.db: is no regular file: move it away"):
         read_status(path)
     with pytest.raises(StateDirectoryError, match=r"outbox\.db: is no regular file: move it away"):
         Outbox(path=path, now=clock, owner=OWNER).open()

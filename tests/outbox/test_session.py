@@ -13,7 +13,7 @@ from tests.outbox.test_outbox import OWNER, Clock, Note
 DESCRIPTORS = Path("/proc/self/fd")
 
 
-@pytest.mark.parametrize("name", ["outbox.db-wal", "outbox.db-shm"])
+@pytest.mark.parametrize("name", ["outbox.db-wal", "outbox.db-shm", "outbox.lock"])
 @pytest.mark.parametrize("is_link", [True, False])
 def test_what_is_no_file_in_the_place_of_one_of_sqlites_is_for_a_person(
     path: Path, clock: Clock, name: str, is_link: bool
@@ -29,6 +29,8 @@ def test_what_is_no_file_in_the_place_of_one_of_sqlites_is_for_a_person(
     outbox = Outbox(path=path, now=clock, owner=OWNER)
     with pytest.raises(StateDirectoryError, match=rf"{name}: is no regular file: move it away"):
         outbox.open()
+    with pytest.raises(StateDirectoryError, match=rf"{name}: is no regular file: move it away"):
+        read_status(path)
     elsewhere.replace(there)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.append([Note()]) == (2,)
@@ -38,6 +40,15 @@ def test_a_link_in_the_outboxs_place_is_named(path: Path, clock: Clock) -> None:
     path.parent.mkdir()
     path.symlink_to(path.with_name("elsewhere.db"))
     with pytest.raises(StateDirectoryError, match=r"outbox\.db: is a link, .*: let state"):
+        Outbox(path=path, now=clock, owner=OWNER).open()
+
+
+@pytest.mark.parametrize("name", ["outbox.db-wal", "outbox.keymark", "outbox.db.salvaged"])
+def test_what_is_no_file_beside_an_empty_outbox_is_for_a_person(path: Path, clock: Clock, name: str) -> None:
+    path.parent.mkdir()
+    path.touch()
+    os.mkfifo(path.with_name(name))
+    with pytest.raises(StateDirectoryError, match=rf"{name}: is no regular file: move it away"):
         Outbox(path=path, now=clock, owner=OWNER).open()
 
 
@@ -65,7 +76,8 @@ def test_what_is_no_file_in_the_locks_place_is_named_and_not_waited_for(
         os.mkfifo(lock)
     else:
         lock.symlink_to(path.with_name("elsewhere"))
-    assert read_status(path).pending == 0
+    with pytest.raises(StateDirectoryError, match=r"outbox\.lock"):
+        read_status(path)
     with pytest.raises(StateDirectoryError, match=r"outbox\.lock"):
         Outbox(path=path, now=clock, owner=OWNER).open()
     assert not path.with_name("elsewhere").exists()

@@ -213,11 +213,14 @@ def test_a_salvage_keeps_what_a_time_service_told(car: Car) -> None:
         assert outbox.expire().reads == 9
 
 
-def test_damaged_files_beside_the_outbox_are_as_old_as_their_reads(car: Car) -> None:
+@pytest.mark.parametrize("is_delivered", [False, True])
+def test_damaged_files_beside_the_outbox_are_as_old_as_their_reads(car: Car, is_delivered: bool) -> None:
     clock = car.clock
     clock.is_synchronized = True
     with car.open() as outbox:
         outbox.append([Note()])
+        outbox.mark_sent([1])
+        outbox.receipted_through(1)
         outbox.expire()
     year = timedelta(days=365)
     clock.boot(3600)
@@ -226,6 +229,9 @@ def test_damaged_files_beside_the_outbox_are_as_old_as_their_reads(car: Car) -> 
         outbox.append([Note() for _ in range(50)])
     overwrite(car.path, 0, 4096)
     with car.open() as outbox:
+        if is_delivered:
+            outbox.mark_sent(seqs(outbox))
+            outbox.receipted_through(51)
         clock.utc, clock.is_synchronized = clock.utc - year, True
         outbox.expire()
         clock.wait(20 * DAY_S)
@@ -234,6 +240,24 @@ def test_damaged_files_beside_the_outbox_are_as_old_as_their_reads(car: Car) -> 
         clock.wait(2 * DAY_S)
         outbox.expire()
         assert not kept_beside(car.path)
+
+
+def test_a_damaged_file_of_reads_that_are_lost_stays_as_long_as_they_might(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.expire()
+    right = without_its_own_clock(clock, off_s=30 * DAY_S)
+    with car.open() as outbox:
+        outbox.append([Note() for _ in range(5)])
+    overwrite(car.path, 4096, car.path.stat().st_size - 4096)
+    with car.open() as outbox:
+        assert not seqs(outbox)
+        clock.utc, clock.is_synchronized = right, True
+        outbox.expire()
+        clock.wait(20 * DAY_S)
+        outbox.expire()
+        assert kept_beside(car.path)
 
 
 def test_a_salvage_of_format_12_keeps_what_a_time_service_told(car: Car) -> None:
