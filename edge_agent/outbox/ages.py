@@ -16,8 +16,8 @@ class Ages:
     is added.
 
     A time service has the last word. Once it has told UTC, the outbox is as old as UTC says since its beginning,
-    whenever the service tells it again: what was counted too little since the last session in which it did, as where a
-    computer without a clock of its own started at the time when it was shut down, is added, and what was counted
+    whenever the service tells it again: what was counted too little since the last session in which it did, as where
+    a computer without a clock of its own started at the time when it was shut down, is added, and what was counted
     too much, as where its clock was ahead, is taken back. Both go for the reads that had come by the end of that
     session; how much of it was before the others came, nothing tells.
     """
@@ -112,7 +112,7 @@ class Ages:
         self._told_began_s = now.utc.timestamp() - self.now_s(now)
 
     def _add(self, connection: Connection, away_s: float, *, until: int) -> None:
-        """Grow older, or younger, and with it all reads up to a place in the count, and damaged files that hold any.
+        """Grow older, or younger, and with it all reads up to a place in the count, and damaged files with any.
 
         Of these it is known alone whether what they hold came before the end of that session.
         """

@@ -143,7 +143,7 @@ def index_of(path: Path) -> Path:
 
 
 def check_regular(path: Path) -> None:
-    """Raise StateDirectoryError where a link, a pipe or a device stands in the place of one of the outbox's files."""
+    """Raise StateDirectoryError where a link, a pipe or a device stands in the place of an outbox's file."""
     if path.is_symlink():
         raise StateDirectoryError(f"outbox {path}: {_LINK}")
     beside = [path.with_suffix(one) for one in (".lock", ".keymark")]

@@ -96,7 +96,8 @@ CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL, {_crc32("c
 {_IMAGES.format(picture="sealed")}
 {_KEPT}
 """
-_SCHEMA = f"{_TABLES} {_SYNCHRONIZED} {_INDEX} INSERT INTO counter VALUES (0, ''); INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);"
+_FIRST = "INSERT INTO counter VALUES (0, ''); INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);"
+_SCHEMA = f"{_TABLES} {_SYNCHRONIZED} {_INDEX} {_FIRST}"
 
 _OF_ITS_READ = "COALESCE((SELECT id FROM reads WHERE reads.seq = old_images.seq), read_id)"
 _UNSEALED = "SUBSTR(sealed, 1, LENGTH(sealed) - 4)"
@@ -131,13 +132,17 @@ def _copied(table: str) -> str:
 
 
 TOLD_IN_12 = (
-    "INSERT INTO synchronized (began_s, until_seq, until_age_s)"
-    " SELECT utc_s - aged_s, (-1 - behind_from) / 2, aged_s FROM age WHERE behind_from < 0",
-    "UPDATE age SET behind_from = CASE WHEN (-1 - behind_from) % 2 THEN (-1 - behind_from) / 2 END"
-    " WHERE behind_from < 0",
+    (
+        "INSERT INTO synchronized (began_s, until_seq, until_age_s)"
+        " SELECT utc_s - aged_s, (-1 - behind_from) / 2, aged_s FROM age WHERE behind_from < 0"
+    ),
+    (
+        "UPDATE age SET behind_from = CASE WHEN (-1 - behind_from) % 2 THEN (-1 - behind_from) / 2 END"
+        " WHERE behind_from < 0"
+    ),
 )
-"""Until format 12 `behind_from` was below 0 for the last read before a time service told UTC, doubled, and whether UTC
-was behind since."""
+"""Until format 12 `behind_from` was below 0 for the last read before a time service told UTC, doubled, and whether
+UTC was behind since."""
 
 _STEPS = {
     4: f"""{_IMAGES.format(picture="jpeg")} {_INDEX}

@@ -61,7 +61,8 @@ class Arrived:
 
 
 REJECTED_BYTES, REJECTED_AT_MOST = 4096, 10_000
-"""Of what is rejected a person sees the beginning, of the latest messages: one car's rubbish must not fill the disk."""
+"""Of what is rejected a person sees the beginning, of the latest messages: one car's rubbish must
+not fill the disk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ INSERT INTO rejected (sha256, topic, payload, reason) VALUES (?, ?, ?, ?)
 ON CONFLICT (sha256) DO UPDATE SET deliveries = deliveries + 1
 """
 _FORGET_REJECTED = """
-DELETE FROM rejected WHERE rejected_at < (SELECT rejected_at FROM rejected ORDER BY rejected_at DESC LIMIT 1 OFFSET ?)
+DELETE FROM rejected
+WHERE rejected_at < (SELECT rejected_at FROM rejected ORDER BY rejected_at DESC LIMIT 1 OFFSET ?)
 """
 _HELD = COVERED.format(
     places="SELECT agency, vehicle, seq AS first, seq AS last FROM reads"
