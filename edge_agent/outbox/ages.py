@@ -16,7 +16,7 @@ class Ages:
     is added.
 
     A time service has the last word. Once it has told UTC, the outbox is as old as UTC says since its beginning,
-    whenever the service tells it again: what was counted too little since the last session in which it did, as where
+    whenever the service tells it again: what was counted too little since the last session when it did, as where
     a computer without a clock of its own started at the time when it was shut down, is added, and what was counted
     too much, as where its clock was ahead, is taken back. Both go for the reads that had come by the end of that
     session; how much of it was before the others came, nothing tells.
