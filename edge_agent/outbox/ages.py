@@ -50,7 +50,7 @@ class Ages:
         if told and (behind_from is not None or is_behind_now):
             self._behind_from = self._told_until
         self._added_s = 0.0
-        """By UTC alone, in this session; before it, since a time service told UTC."""
+        """By UTC alone, since the outbox was opened; before that, since a time service last told UTC."""
         self.save(connection, now)
 
     def now_s(self, now: Stamp) -> float:

@@ -18,7 +18,6 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.errors import OutboxError, OutboxUnusable
 from edge_agent.outbox.file import (
-    IRREGULAR,
     PAGE_BYTES,
     PLAIN,
     SALT_BYTES,
@@ -94,8 +93,6 @@ def salt_of(path: Path) -> bytes | None:
 def _marked(path: Path) -> tuple[str, bytes | None]:
     """The mark of a file's key, empty without one, and the file's salt."""
     file = _mark_file(path)
-    if file.exists() and not file.is_file():
-        raise OutboxUnusable(f"outbox {file}: {IRREGULAR}")
     try:
         mark, *salts = file.read_text(encoding="ascii").split()
     except (FileNotFoundError, ValueError):  # a damaged one is none

@@ -33,7 +33,7 @@ PLAIN = b"SQLite format 3\0"
 
 FULL = "the disk is full: make room on it first"
 QUOTA_FULL = "has no room for what must be written: let state.quota_mb be more"
-IRREGULAR = "is no regular file: move it away"
+_IRREGULAR = "is no regular file: move it away"
 _LINK = "is a link, and its log would lie elsewhere: let state.directory name the directory of the file itself"
 NEARLY_FULL_BELOW_BYTES = 8 * 1024 * 1024
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
@@ -151,7 +151,7 @@ def check_regular(path: Path) -> None:
         with suppress(PermissionError):  # whoever needs it says so
             is_other = one.exists() and not (one.is_file() or (one == path and one.is_dir()))
             if one.is_symlink() or is_other:
-                raise StateDirectoryError(f"outbox {one}: {IRREGULAR}")
+                raise StateDirectoryError(f"outbox {one}: {_IRREGULAR}")
 
 
 def salvaged(path: Path) -> Path:
@@ -177,7 +177,7 @@ def lock(path: Path) -> int:
         lock_file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         if not stat.S_ISREG(os.fstat(lock_file).st_mode):
             os.close(lock_file)
-            raise StateDirectoryError(f"outbox {path.with_suffix('.lock')}: {IRREGULAR}")
+            raise StateDirectoryError(f"outbox {path.with_suffix('.lock')}: {_IRREGULAR}")
         # Made here and not by SQLite: nobody else may open it, and its directory entry must survive a power cut.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         sync(directory)
@@ -293,10 +293,8 @@ def overwrite_open(file: IO[bytes]) -> None:
 def why_unreadable(path: Path) -> str | None:
     """Say why there is no file that this user can read."""
     try:
-        if stat.S_ISDIR(mode := path.stat().st_mode):
+        if stat.S_ISDIR(path.stat().st_mode):
             return "is a directory"
-        if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
-            return IRREGULAR
         readable = os.access(path, os.R_OK)
     except FileNotFoundError:
         return "there is no such file"

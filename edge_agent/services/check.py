@@ -130,14 +130,13 @@ def _check_identity(agent: AgentSettings) -> None:
 
 
 def _check_owner(agent: AgentSettings) -> None:
-    outbox, fault = agent.state.directory / wiring.OUTBOX_FILE, ""
-    with suppress(
-        OutboxError, ConfigurationError, StateDirectoryError
-    ):  # why it cannot be read, the state directory's trial says
-        if wrong := why_not_ours(read_status(outbox), wiring.owner(agent.vehicle)):
-            fault = f"{outbox}: {wrong}"
-    if fault:
-        raise StateDirectoryError(fault)
+    outbox = agent.state.directory / wiring.OUTBOX_FILE
+    try:
+        found = read_status(outbox)
+    except (OutboxError, ConfigurationError, StateDirectoryError):  # the state directory's trial says why
+        return
+    if wrong := why_not_ours(found, wiring.owner(agent.vehicle)):
+        raise StateDirectoryError(f"{outbox}: {wrong}")
 
 
 def _check_state(state: StateSettings) -> None:
