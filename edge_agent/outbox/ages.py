@@ -1,5 +1,7 @@
 """How long a read has been here, by a clock that a change of the computer's time cannot turn."""
 
+import math
+
 from edge_agent.domain import CLOCK_SET_S, Stamp
 from edge_agent.outbox.count import CURRENT
 from edge_agent.outbox.file import Connection
@@ -19,7 +21,8 @@ class Ages:
     whenever the service tells it again: what was counted too little since the last session when it did, as where
     a computer without a clock of its own started at the time when it was shut down, is added, and what was counted
     too much, as where its clock was ahead, is taken back. Both go for the reads that had come by the end of that
-    session; how much of it was before the others came, nothing tells.
+    session; how much of it was before the others came, nothing tells. So it is with the time away, too, where a
+    service has told UTC by the time the outbox is opened: what the clock said before that, nobody knows.
     """
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
@@ -41,14 +44,18 @@ class Ages:
         """The last read that came by the end of a session in which one told it; so far none does in this one."""
         if told_until is None:
             self._told_age_s = self._aged_s
+        if told is None:
+            self._told_until, self._told_age_s = 0, 0.0
         connection.execute(
             "UPDATE synchronized SET until_seq = ?, until_age_s = ?", (self._told_until, self._told_age_s)
         )
         self._behind_from = int(last_seq if behind_from is None else behind_from)
         """The last read that becomes older by the time away, once UTC is not behind."""
+        self._behind_age_s = self._aged_s if behind_from is None else math.inf
+        """How old the outbox was when that had come."""
         is_behind_now = now.utc.timestamp() - self.now_s(now) < self._began_s
-        if told and (behind_from is not None or is_behind_now):
-            self._behind_from = self._told_until
+        if _is_told(now) or (told and (behind_from is not None or is_behind_now)):
+            self._behind_from, self._behind_age_s = self._told_until, self._told_age_s
         self._added_s = 0.0
         """By UTC alone, since the outbox was opened; before that, since a time service last told UTC."""
         self.save(connection, now)
@@ -59,7 +66,7 @@ class Ages:
 
     def save(self, connection: Connection, now: Stamp) -> None:
         """Write the age down, inside a transaction, with UTC as it should be at that age."""
-        is_told = now.is_synchronized and now.utc.timestamp() >= PLAUSIBLE_FROM_S
+        is_told = _is_told(now)
         self._catch_up(connection, now)
         if is_told:
             self._set_right(connection, now)
@@ -88,7 +95,7 @@ class Ages:
             self._is_behind = False
             self._added_s += away_s
             connection.execute("UPDATE synchronized SET added_s = added_s + ?", (away_s,))
-            self._add(connection, away_s, until=self._behind_from)
+            self._add(connection, away_s, until=self._behind_from, since_s=self._behind_age_s)
 
     def _set_right(self, connection: Connection, now: Stamp) -> None:
         """Add what UTC did not tell, or take back what it told too much.
@@ -101,27 +108,26 @@ class Ages:
         if abs(away_s) < CLOCK_SET_S:
             return
         if away_s > 0:
-            self._add(connection, away_s, until=self._told_until)
+            self._add(connection, away_s, until=self._told_until, since_s=self._told_age_s)
             return
         here_s = min(self._added_s, -away_s)
         before_s = min(self._added_before_s, -away_s - here_s)
         self._added_s -= here_s
         self._added_before_s -= before_s
-        self._add(connection, -here_s, until=self._behind_from)
-        self._add(connection, -before_s, until=self._told_until)
+        self._add(connection, -here_s, until=self._behind_from, since_s=self._behind_age_s)
+        self._add(connection, -before_s, until=self._told_until, since_s=self._told_age_s)
         self._told_began_s = now.utc.timestamp() - self.now_s(now)
 
-    def _add(self, connection: Connection, away_s: float, *, until: int) -> None:
-        """Grow older, or younger, and with it all reads up to a place in the count, and damaged files with any.
-
-        Of these it is known alone whether what they hold came before the end of that session.
-        """
+    def _add(self, connection: Connection, away_s: float, *, until: int, since_s: float) -> None:
+        """Grow older, or younger, with all reads up to a place in the count and all damaged files up to an age."""
         self._aged_s += away_s
-        if until == self._told_until and self._told_began_s is not None:
-            connection.execute(
-                "UPDATE kept SET since_age_s = since_age_s + ? WHERE since_age_s >= ?", (away_s, self._told_age_s)
-            )
+        connection.execute("UPDATE kept SET since_age_s = since_age_s + ? WHERE since_age_s > ?", (away_s, since_s))
         for table in ("reads", "images"):
             connection.execute(
                 f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?", (away_s, until)
             )
+
+
+def _is_told(now: Stamp) -> bool:
+    """Whether a time service keeps UTC, and can be believed."""
+    return now.is_synchronized and now.utc.timestamp() >= PLAUSIBLE_FROM_S

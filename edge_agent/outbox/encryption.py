@@ -26,7 +26,7 @@ from edge_agent.outbox.file import (
     explained,
     is_damage,
     log_of,
-    overwrite_open,
+    overwrite,
     sync,
 )
 from edge_agent.outbox.log import raw_pages
@@ -221,7 +221,7 @@ def encrypt(path: Path, key: bytes) -> None:
             for suffix in ("-wal", "-shm"):  # empty, but another program may have them open
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             sync(path.parent)
-            overwrite_open(old)
+            overwrite(old)
     except BaseException as error:
         beside.unlink(missing_ok=True)
         if isinstance(error, OSError):

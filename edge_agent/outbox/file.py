@@ -35,6 +35,8 @@ FULL = "the disk is full: make room on it first"
 QUOTA_FULL = "has no room for what must be written: let state.quota_mb be more"
 _IRREGULAR = "is no regular file: move it away"
 _LINK = "is a link, and its log would lie elsewhere: let state.directory name the directory of the file itself"
+HALF_MADE = (".salvaging", ".mending", ".encrypting")
+"""What is added to the name of a file that is being made, to take the outbox's place."""
 NEARLY_FULL_BELOW_BYTES = 8 * 1024 * 1024
 _FULL_BELOW_BYTES = 64 * 1024  # SQLite cannot work with less: the index of its log alone takes half of that
 _OPEN_BYTE = 128  # of the log's index, on which each connection has a shared lock
@@ -147,7 +149,8 @@ def check_regular(path: Path) -> None:
     if path.is_symlink():
         raise StateDirectoryError(f"outbox {path}: {_LINK}")
     beside = [path.with_suffix(one) for one in (".lock", ".keymark")]
-    for one in (path, log_of(path), index_of(path), salvaged(path), *beside):
+    made = [path.with_name(path.name + one) for one in ("-journal", *HALF_MADE)]
+    for one in (path, log_of(path), index_of(path), salvaged(path), *beside, *made):
         with suppress(PermissionError):  # whoever needs it says so
             is_other = one.exists() and not (one.is_file() or (one == path and one.is_dir()))
             if one.is_symlink() or is_other:
@@ -274,14 +277,19 @@ def hand_over(path: Path) -> None:
             os.chown(one, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def overwrite(path: Path) -> None:
+def erase(path: Path) -> None:
+    """Overwrite a file and delete it; of one that has another name the name alone goes: it may be in use by that.
+
+    Raises OSError, also for a link, which may lead to any file that root can write.
+    """
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb+") as file:
+        if os.fstat(file.fileno()).st_nlink == 1:
+            overwrite(file)
+    path.unlink()
+
+
+def overwrite(file: IO[bytes]) -> None:
     """Fill a file with zeros, down to the disk; it may have another name by now. Raises OSError."""
-    with path.open("rb+") as file:
-        overwrite_open(file)
-
-
-def overwrite_open(file: IO[bytes]) -> None:
-    """The same with an open file."""
     size = os.fstat(file.fileno()).st_size
     for start in range(0, size, len(_ZEROS)):
         file.seek(start)

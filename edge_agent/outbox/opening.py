@@ -42,7 +42,7 @@ def opened(path: Path, *, key: bytes | None, owner: str, now: Now) -> Connection
         encryption.encrypt(path, key)
     connection = _sound(path, key, owner=owner, now=now)
     if key is not None and (in_clear := [one for one in salvage.kept_beside(path) if _is_in_clear(one)]):
-        salvage.erase(in_clear)
+        salvage.erase_kept(in_clear)
         _log.warning("outbox %s: damaged files beside it were in clear: erased", path)
     return connection
 

@@ -275,7 +275,7 @@ class Outbox:
                     connection, reason, age_s=age_s, older_than_s=older_than_s, now_ms=now.utc_ms
                 )
                 outlived = salvage.outlived(connection, self._path, age_s=age_s, older_than_s=older_than_s)
-            salvage.erase(outlived)
+            salvage.erase_kept(outlived)
             with self._session.use():
                 is_overwritten = self._session.room.overwrite()  # also what receipts deleted
             gone = Gone(gone.reads + portion.reads, gone.images + portion.images)

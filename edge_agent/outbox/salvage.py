@@ -15,7 +15,17 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
 from edge_agent.outbox.bounds import insert_gap, remove_damaged
-from edge_agent.outbox.file import Connection, connect, index_of, is_full, log_of, overwrite, salvaged, sync
+from edge_agent.outbox.file import (
+    HALF_MADE,
+    Connection,
+    connect,
+    erase,
+    index_of,
+    is_full,
+    log_of,
+    salvaged,
+    sync,
+)
 from edge_agent.outbox.log import is_unused
 from edge_agent.outbox.mended import UNREADABLE, Mended
 from edge_agent.outbox.rows import AGE, HIGHEST_SEQ, SUMMED, Gap, ImageRow, Purge, Row, is_age, seal, unsealed
@@ -120,8 +130,8 @@ def _names(path: Path, now: Stamp) -> Iterator[Path]:
 
 
 def kept_beside(path: Path) -> list[Path]:
-    """The damaged files that lie beside an outbox, with their logs."""
-    return list(path.parent.glob(f"{path.name}.damaged-*"))
+    """The damaged files that lie beside an outbox, with their logs; links and pipes are none of ours."""
+    return [one for one in path.parent.glob(f"{path.name}.damaged-*") if one.is_file() and not one.is_symlink()]
 
 
 def outlived(connection: Connection, path: Path, *, age_s: float, older_than_s: float) -> list[Path]:
@@ -134,15 +144,14 @@ def outlived(connection: Connection, path: Path, *, age_s: float, older_than_s: 
     connection.executemany("DELETE FROM kept WHERE name = ?", [(name,) for name, _ in known if name not in found])
     connection.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", [(name, age_s) for name in found])
     since = dict.fromkeys(found, age_s) | dict(known)
-    return [one for name, one in found.items() if since[name] <= age_s - older_than_s]
+    return [one for name, one in found.items() if since[name] <= age_s - older_than_s or older_than_s <= 0]
 
 
-def erase(files: Sequence[Path]) -> None:
+def erase_kept(files: Sequence[Path]) -> None:
     """Overwrite and delete damaged files."""
     for one in files:
         with suppress(OSError):  # the next time
-            overwrite(one)
-            one.unlink()
+            erase(one)
 
 
 def _why_not(path: Path, error: OSError | sqlite.Error) -> str:
@@ -156,8 +165,8 @@ def _why_not(path: Path, error: OSError | sqlite.Error) -> str:
 
 def _sweep(path: Path) -> None:
     """Delete what was not finished."""
-    for what in ("salvaging", "mending", "encrypting"):
-        for half in path.parent.glob(f"{path.name}.{what}*"):
+    for what in HALF_MADE:
+        for half in path.parent.glob(f"{path.name}{what}*"):
             half.unlink()
 
 

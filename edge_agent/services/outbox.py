@@ -156,7 +156,8 @@ def _whole(file: Path, beside: Path) -> Iterator[IO[bytes]]:
 
 
 def _for_us_alone(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_NOFOLLOW, 0o600)  # the stick may be somebody's who made a link of that name
+    # The stick may be somebody's who made a link of that name, or a pipe, whose other end nobody waits for.
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
 @contextmanager

@@ -129,6 +129,14 @@ def test_an_export_follows_no_link_on_the_stick(car: Car, tmp_path: Path) -> Non
     assert other.read_text() == "somebody's"
 
 
+def test_an_export_waits_for_no_pipe_on_the_stick(car: Car) -> None:
+    car.see(1)
+    os.mkfifo(car.stick / ".edge-agent-hpd-car-12.part")
+    done = car.run("export", car.stick)
+    assert done.returncode == 1
+    assert "cannot be written: No such device or address" in done.stderr.splitlines()[-1]
+
+
 def test_pictures_are_exported_and_come_back_as_receipts(car: Car) -> None:
     car.see(2, image=Jpeg(b"\xff\xd8\xff a plate", 120, 60))
     done = car.run("export", car.stick)

@@ -10,7 +10,7 @@ import pytest
 
 from edge_agent.domain import GapReason, Missing
 from edge_agent.errors import OutboxDamaged, OutboxError, OutboxUnusable, StateDirectoryError
-from edge_agent.outbox import Bounds, Outbox, check_pages, contents, read_status
+from edge_agent.outbox import Outbox, check_pages, contents, read_status
 from edge_agent.outbox.file import Connection, connect
 from tests.outbox.test_outbox import OWNER, Clock, Note
 
@@ -323,50 +323,6 @@ def test_a_file_that_was_cut_short_gives_what_it_still_has(path: Path, clock: Cl
     with Outbox(path=path, now=clock, owner=OWNER, key=key) as outbox:
         assert len(outbox.take(limit=1000)) > 60
         assert outbox.append([Note()]) == (201,)
-
-
-def test_a_damaged_file_is_kept_no_longer_than_reads_may_be(path: Path, clock: Clock) -> None:
-    filled(path, clock, count=30)
-    overwrite(path, 0, 4096)
-    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=3600)) as outbox:
-        (copy,) = kept(path)
-        content = copy.open("rb")
-        outbox.expire()
-        clock.utc_ahead += 1e6  # for a moment
-        outbox.expire()
-        clock.utc_ahead -= 1e6
-        clock.seconds += 3500
-        outbox.expire()
-        assert kept(path) == [copy]
-        clock.seconds += 200
-        outbox.expire()
-        assert kept(path) == []
-        assert PLATE not in content.read()
-        content.close()
-
-
-def test_a_damaged_file_goes_with_its_oldest_read_also_where_more_is_damaged(path: Path, clock: Clock) -> None:
-    for number in range(2):
-        filled(path, clock, count=60)
-        clock.seconds += 1000
-        overwrite(path, 20 * 4096, 4096)
-        with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=2500)) as outbox:
-            assert len(kept(path)) == number + 1
-    clock.seconds += 400
-    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(keep_s=2500)) as outbox:
-        outbox.expire()
-        assert len(kept(path)) == 2
-        clock.seconds += 200
-        outbox.expire()
-        assert kept(path) == []
-
-
-def test_a_purge_takes_the_damaged_file_too(path: Path, clock: Clock) -> None:
-    filled(path, clock, count=30)
-    overwrite(path, 0, 4096)
-    with Outbox(path=path, now=clock, owner=OWNER) as outbox:
-        outbox.purge()
-        assert kept(path) == []
 
 
 @pytest.mark.parametrize("lost", ["emptied", "removed", "an old copy"])

@@ -103,5 +103,6 @@ def test_a_purge_beside_a_reader_says_that_it_is_not_overwritten_yet(
 def test_a_file_is_overwritten_to_its_end_and_no_further(tmp_path: Path, size: int) -> None:
     file = tmp_path / "old"
     file.write_bytes(b"x" * size)
-    overwrite(file)
+    with file.open("rb+") as opened:
+        overwrite(opened)
     assert file.read_bytes() == bytes(size)

@@ -36,6 +36,12 @@ def test_what_is_no_file_in_the_place_of_one_of_sqlites_is_for_a_person(
         assert outbox.append([Note()]) == (2,)
 
 
+NAMES = [
+    "outbox.db-wal", "outbox.db-journal", "outbox.keymark", "outbox.db.salvaged",
+    "outbox.db.salvaging", "outbox.db.mending", "outbox.db.encrypting",
+]  # fmt: skip
+
+
 def test_a_link_in_the_outboxs_place_is_named(path: Path, clock: Clock) -> None:
     path.parent.mkdir()
     path.symlink_to(path.with_name("elsewhere.db"))
@@ -43,7 +49,7 @@ def test_a_link_in_the_outboxs_place_is_named(path: Path, clock: Clock) -> None:
         Outbox(path=path, now=clock, owner=OWNER).open()
 
 
-@pytest.mark.parametrize("name", ["outbox.db-wal", "outbox.keymark", "outbox.db.salvaged"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_no_file_beside_an_empty_outbox_is_for_a_person(path: Path, clock: Clock, name: str) -> None:
     path.parent.mkdir()
     path.touch()

@@ -90,6 +90,53 @@ def test_time_away_ages_nothing_that_came_before_the_time_service_told_it(car: C
         assert outbox.expire().reads == 1
 
 
+@pytest.mark.parametrize("was_told", [True, False])
+def test_time_away_ages_nothing_that_came_since_where_it_is_told_before_the_outbox_is_opened(
+    car: Car, was_told: bool
+) -> None:
+    clock = car.clock
+    clock.is_synchronized = was_told
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.expire()
+    right = without_its_own_clock(clock, off_s=22 * DAY_S)
+    with car.open() as outbox:  # a shift without network
+        outbox.append([Note()])
+        clock.wait(DAY_S / 3)
+        outbox.expire()
+    clock.boot(0)
+    clock.utc, clock.is_synchronized = right + timedelta(days=1), True
+    with car.open() as outbox:
+        outbox.expire()
+        assert seqs(outbox) == ([2] if was_told else [1, 2])
+        clock.wait(22 * DAY_S)
+        outbox.expire()
+        assert seqs(outbox) == []
+
+
+def test_a_damaged_file_put_aside_while_the_clock_was_ahead_goes_in_time(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.expire()
+    year = timedelta(days=365)
+    clock.boot(3600)
+    clock.utc, clock.is_synchronized = clock.utc + year, False
+    with car.open() as outbox:
+        car.path.with_name("outbox.db.damaged-x").touch()
+        outbox.expire()
+        clock.wait(60)
+        clock.utc, clock.is_synchronized = clock.utc - year, True
+        outbox.expire()
+        clock.wait(20 * DAY_S)
+        outbox.expire()
+        assert kept_beside(car.path)
+        clock.wait(2 * DAY_S)
+        outbox.expire()
+        assert not kept_beside(car.path)
+
+
 def test_what_came_in_the_last_seconds_before_the_end_ages_with_the_others(car: Car) -> None:
     clock = car.clock
     clock.is_synchronized = True

@@ -57,6 +57,10 @@ def _verdict(arrival: Arrival) -> str:
     return "right" if is_right(arrival.truth, [arrival.read.text]) else f"was {arrival.truth.text}"
 
 
+def _what(read: Read) -> str:
+    return "read" if not read.revision else "better"
+
+
 class PlainScreen:
     """A line for each thing that happens, for scripts and logs."""
 
@@ -69,7 +73,7 @@ class PlainScreen:
     def arrived(self, arrival: Arrival) -> None:
         read = arrival.read
         print(
-            f"read     {read.text:<8} confidence {read.confidence:.2f}  {read.frames:>2} frames"
+            f"{_what(read):<8} {read.text:<8} confidence {read.confidence:.2f}  {read.frames:>2} frames"
             f"  delay {arrival.delay_s:.1f} s  {_verdict(arrival)}",
             flush=True,
         )
@@ -140,12 +144,13 @@ class LiveScreen:
 
     def _reads(self) -> Table:
         table = Table(box=None, expand=True)
-        for heading in ("plate", "confidence", "frames", "delay", "in truth"):
+        for heading in ("", "plate", "confidence", "frames", "delay", "in truth"):
             table.add_column(heading, justify="left")
         for arrival in self._arrivals:
             read = arrival.read
             verdict = _verdict(arrival)
             table.add_row(
+                _what(read),
                 Text(read.text, style="bold"),
                 f"{read.confidence:.2f}",
                 str(read.frames),
@@ -169,7 +174,7 @@ def show_account(account: Account, console: Console) -> None:
         ("read wrong", account.wrong, "a character wrong or not readable"),
         ("duplicates", account.duplicates, "more than one read of a vehicle"),
         ("reads of no plate", account.false_reads, ""),
-        ("committed to disk", account.committed, "by this outbox, earlier demos that were cut off included"),
+        ("committed to disk", account.committed, "better readings of a pass and earlier demos, cut off, included"),
         ("in the store exactly once", account.stored_once, ""),
         ("still in the outbox", account.undelivered, ""),
     ]
