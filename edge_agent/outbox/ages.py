@@ -36,16 +36,14 @@ class Ages:
         self._opened = now
         self._is_behind = bool(utc_s >= PLAUSIBLE_FROM_S)
         self._told_began_s: float | None
+        self._told_until: int
         self._told_age_s: float
         self._added_before_s: float
-        self._told_began_s, told_until, self._told_age_s, self._added_before_s = told or (None, None, 0.0, 0.0)
-        """UTC of the outbox's beginning, as a time service told it in an earlier session."""
-        self._told_until = int(last_seq if told_until is None else told_until)
-        """The last read that came by the end of a session in which one told it; so far none does in this one."""
-        if told_until is None:
-            self._told_age_s = self._aged_s
-        if told is None:
-            self._told_until, self._told_age_s = 0, 0.0
+        self._told_began_s, self._told_until, self._told_age_s, self._added_before_s = told or (None, 0, 0.0, 0.0)
+        """UTC of the outbox's beginning, as a time service told it in an earlier session; the last read that came
+        by the end of such a session, and the outbox's age then."""
+        if self._told_until is None:  # that was the last one
+            self._told_until, self._told_age_s = int(last_seq), self._aged_s
         connection.execute(
             "UPDATE synchronized SET until_seq = ?, until_age_s = ?", (self._told_until, self._told_age_s)
         )
