@@ -1,8 +1,7 @@
 """How long a read has been here, by a clock that a change of the computer's time cannot turn."""
 
-import math
-
 from edge_agent.domain import CLOCK_SET_S, Stamp
+from edge_agent.outbox import away
 from edge_agent.outbox.count import CURRENT
 from edge_agent.outbox.file import Connection
 
@@ -15,33 +14,32 @@ class Ages:
 
     What UTC is at which age is remembered as their difference, the highest that was ever seen: UTC that is behind
     what it should be at this age counts as none, and once it is right again only the time that no session counted
-    is added.
+    is added, to what came before.
 
-    A time service has the last word. Once it has told UTC, the outbox is as old as UTC says since its beginning,
-    whenever the service tells it again: what was counted too little since the last session when it did, as where
-    a computer without a clock of its own started at the time when it was shut down, is added, and what was counted
-    too much, as where its clock was ahead, is taken back. Both go for the reads that had come by the end of that
-    session; how much of it was before the others came, nothing tells. So it is with the time away, too, where a
-    service has told UTC by the time the outbox is opened: what the clock said before that, nobody knows.
+    A time service has the last word. Once it has told UTC, what was counted too little since the last session when
+    it did, as where a computer without a clock of its own started at the time when it was shut down, is added to
+    what had come by the end of that session; how much of it was before the rest came, nothing tells. So it is with
+    the time away, too, where a service has told UTC by the time the outbox is opened: what the clock said before
+    that, nobody knows. What UTC alone had counted too much, as where it was ahead, is taken back.
     """
 
     def __init__(self, connection: Connection, now: Stamp) -> None:
         aged_s, utc_s, behind_from = connection.execute("SELECT aged_s, utc_s, behind_from FROM age").fetchone()
         told = connection.execute("SELECT began_s, until_seq, until_age_s, added_s FROM synchronized").fetchone()
         last_seq, _ = connection.execute(CURRENT).fetchone()
-        self._aged_s = float(aged_s)
-        self._began_s = float(utc_s) - self._aged_s
+        self._began_s: float = utc_s - aged_s
+        """UTC less the outbox's age, as it should be now."""
         newest = connection.execute("SELECT appended_age_s FROM reads ORDER BY seq DESC LIMIT 1").fetchone()
-        self._aged_s = max((self._aged_s, *(newest or ())))  # a read may have come after the age was last saved
+        self._aged_s: float = max((aged_s, *(newest or ())))  # a read may have come after the age was last saved
         self._opened = now
         self._is_behind = bool(utc_s >= PLAUSIBLE_FROM_S)
         self._told_began_s: float | None
         self._told_until: int
         self._told_age_s: float
-        self._added_before_s: float
-        self._told_began_s, self._told_until, self._told_age_s, self._added_before_s = told or (None, 0, 0.0, 0.0)
-        """UTC of the outbox's beginning, as a time service told it in an earlier session; the last read that came
-        by the end of such a session, and the outbox's age then."""
+        self._added_s: float
+        self._told_began_s, self._told_until, self._told_age_s, self._added_s = told or (None, 0, 0.0, 0.0)
+        """UTC less the outbox's age when a time service told it in an earlier session; the last read that came by
+        the end of such a session, and the outbox's age then; what UTC alone has added since."""
         if self._told_until is None:  # that was the last one
             self._told_until, self._told_age_s = int(last_seq), self._aged_s
         connection.execute(
@@ -49,32 +47,33 @@ class Ages:
         )
         self._behind_from = int(last_seq if behind_from is None else behind_from)
         """The last read that becomes older by the time away, once UTC is not behind."""
-        self._behind_age_s = self._aged_s if behind_from is None else math.inf
-        """How old the outbox was when that had come."""
-        is_behind_now = now.utc.timestamp() - self.now_s(now) < self._began_s
+        self._behind_age_s = self._aged_s
+        """How old the outbox was when that had come, at most."""
+        is_behind_now = now.utc.timestamp() - self._aged_s < self._began_s
         if _is_told(now) or (told and (behind_from is not None or is_behind_now)):
             self._behind_from, self._behind_age_s = self._told_until, self._told_age_s
-        self._added_s = 0.0
-        """By UTC alone, since the outbox was opened; before that, since a time service last told UTC."""
+        connection.execute(
+            "DELETE FROM away WHERE until_seq < (SELECT COALESCE(MIN(seq), ?) FROM"
+            " (SELECT MIN(seq) AS seq FROM reads UNION ALL SELECT MIN(seq) FROM images))"
+            " AND until_age_s < (SELECT COALESCE(MIN(since_age_s), ?) FROM kept)",
+            (last_seq, self._aged_s),
+        )
         self.save(connection, now)
 
     def now_s(self, now: Stamp) -> float:
-        """The outbox's age at a time."""
+        """The outbox's age at a time, without the time away."""
         return self._aged_s + now.monotonic_s - self._opened.monotonic_s
 
     def save(self, connection: Connection, now: Stamp) -> None:
         """Write the age down, inside a transaction, with UTC as it should be at that age."""
-        is_told = _is_told(now)
-        self._catch_up(connection, now)
-        if is_told:
-            self._set_right(connection, now)
         age_s = self.now_s(now)
         began_s = now.utc.timestamp() - age_s
-        if is_told:
+        self._catch_up(connection, began_s)
+        if _is_told(now):
+            self._set_right(connection, began_s)
             self._began_s, self._is_behind = began_s, False
-            told_began_s = began_s if self._told_began_s is None else self._told_began_s
             connection.execute("DELETE FROM synchronized")
-            connection.execute("INSERT INTO synchronized (began_s) VALUES (?)", (told_began_s,))
+            connection.execute("INSERT INTO synchronized (began_s) VALUES (?)", (self._told_began_s,))
         else:  # where UTC was set ahead, that is no time that passed; where it was set back, it will be set right
             self._began_s = max(self._began_s, began_s)
         connection.execute(
@@ -82,48 +81,33 @@ class Ages:
             (age_s, self._began_s + age_s, self._behind_from if self._is_behind else None),
         )
 
-    def _catch_up(self, connection: Connection, now: Stamp) -> None:
+    def _catch_up(self, connection: Connection, began_s: float) -> None:
         """Count the time away once UTC tells it.
 
         What came while UTC was behind does not grow older by it, in whichever session that was: how much of it was
         before a read came, nothing tells.
         """
-        away_s = now.utc.timestamp() - self.now_s(now) - self._began_s
+        away_s = began_s - self._began_s
         if self._is_behind and away_s >= 0:
             self._is_behind = False
             self._added_s += away_s
             connection.execute("UPDATE synchronized SET added_s = added_s + ?", (away_s,))
-            self._add(connection, away_s, until=self._behind_from, since_s=self._behind_age_s)
+            away.add(connection, away_s, until=(self._behind_from, self._behind_age_s), unsure_s=away_s)
 
-    def _set_right(self, connection: Connection, now: Stamp) -> None:
+    def _set_right(self, connection: Connection, began_s: float) -> None:
         """Add what UTC did not tell, or take back what it told too much.
 
         Nothing grows younger than it is by the monotonic clock: a time service that says so was wrong, or is now.
         """
-        if self._told_began_s is None:
-            return
-        away_s = now.utc.timestamp() - self.now_s(now) - self._told_began_s
-        if abs(away_s) < CLOCK_SET_S:
-            return
-        if away_s > 0:
-            self._add(connection, away_s, until=self._told_until, since_s=self._told_age_s)
-            return
-        here_s = min(self._added_s, -away_s)
-        before_s = min(self._added_before_s, -away_s - here_s)
-        self._added_s -= here_s
-        self._added_before_s -= before_s
-        self._add(connection, -here_s, until=self._behind_from, since_s=self._behind_age_s)
-        self._add(connection, -before_s, until=self._told_until, since_s=self._told_age_s)
-        self._told_began_s = now.utc.timestamp() - self.now_s(now)
-
-    def _add(self, connection: Connection, away_s: float, *, until: int, since_s: float) -> None:
-        """Grow older, or younger, with all reads up to a place in the count and all damaged files up to an age."""
-        self._aged_s += away_s
-        connection.execute("UPDATE kept SET since_age_s = since_age_s + ? WHERE since_age_s > ?", (away_s, since_s))
-        for table in ("reads", "images"):
-            connection.execute(
-                f"UPDATE {table} SET appended_age_s = appended_age_s + ? WHERE seq > ?", (away_s, until)
-            )
+        right_s = began_s if self._told_began_s is None else self._told_began_s + self._added_s
+        if self._added_s or self._told_began_s is None:
+            if (too_much_s := right_s - began_s) >= CLOCK_SET_S:
+                away.take_back(connection, too_much_s)
+            connection.execute("UPDATE away SET unsure_s = 0.0")
+        if began_s - right_s >= CLOCK_SET_S:
+            away.add(connection, began_s - right_s, until=(self._told_until, self._told_age_s))
+        self._told_began_s = right_s if abs(began_s - right_s) < CLOCK_SET_S else began_s
+        self._added_s = 0.0
 
 
 def _is_told(now: Stamp) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from edge_agent.domain import GapReason, Missing
+from edge_agent.outbox.away import Away
 from edge_agent.outbox.file import Connection, used_bytes
 
 MOST_OF_DISK = 0.5
@@ -140,6 +141,7 @@ def _older(
     Nothing is older than what stands before it, so the search ends at the first that is younger. What came, by a
     damage, in the future is as old as what stands behind it; where all are asked for, it is one.
     """
+    away = Away(connection)
     found: list[int] = []
     of_the_future: list[int] = []
     rows = connection.execute(
@@ -149,7 +151,7 @@ def _older(
         if most_bytes <= 0:
             break
         most_bytes -= size
-        if appended_age_s <= age_s - older_than_s:
+        if appended_age_s <= age_s + away.since_seq(seq) - older_than_s:
             found += [*of_the_future, seq]
             of_the_future = []
         elif appended_age_s <= age_s:

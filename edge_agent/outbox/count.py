@@ -27,6 +27,7 @@ def take_over(connection: Connection, path: Path, owner: str) -> None:
         connection.execute("INSERT INTO counter VALUES (?, ?)", (*(ours.fetchone() or (0,)), owner))
         connection.execute("UPDATE age SET behind_from = NULL")  # was a place in the other count
         connection.execute("UPDATE synchronized SET until_seq = NULL")
+        connection.execute("DELETE FROM away")
     connection.execute("UPDATE counter SET owner = ? WHERE owner = ''", (owner,))
 
 

@@ -38,7 +38,7 @@ def opened(path: Path, *, key: bytes | None, owner: str, now: Now) -> Connection
     """A connection to a sound file of this format, encrypted where there is a key. Raises OutboxError."""
     salvage.finish(path)
     if encryption.key_of(path, key) is None and key is not None:
-        _sound(path, None, owner=owner, now=now).close()
+        close(_sound(path, None, owner=owner, now=now), path, None)  # its log stays, should the disk have no room
         encryption.encrypt(path, key)
     connection = _sound(path, key, owner=owner, now=now)
     if key is not None and (in_clear := [one for one in salvage.kept_beside(path) if _is_in_clear(one)]):

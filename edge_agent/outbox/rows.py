@@ -38,6 +38,7 @@ SUMMED = {
     "counter": "last_seq, owner",
     "gaps": "id, what, reason, ranges, reads, acknowledged, at_ms",
     "synchronized": "began_s, until_seq, until_age_s, added_s",
+    "away": "until_seq, until_age_s, by_s, unsure_s",
 }
 """Columns of small tables that a checksum of their row goes over: a wrong bit in one would cost many reads."""
 

@@ -14,6 +14,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from edge_agent.domain import GapReason, Missing, Stamp
 from edge_agent.errors import OutboxError
+from edge_agent.outbox.away import Away
 from edge_agent.outbox.bounds import insert_gap, remove_damaged
 from edge_agent.outbox.file import (
     HALF_MADE,
@@ -143,8 +144,9 @@ def outlived(connection: Connection, path: Path, *, age_s: float, older_than_s: 
     known = connection.execute("SELECT name, since_age_s FROM kept").fetchall()
     connection.executemany("DELETE FROM kept WHERE name = ?", [(name,) for name, _ in known if name not in found])
     connection.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", [(name, age_s) for name in found])
-    since = dict.fromkeys(found, age_s) | dict(known)
-    return [one for name, one in found.items() if since[name] <= age_s - older_than_s or older_than_s <= 0]
+    since, away = dict.fromkeys(found, age_s) | dict(known), Away(connection)
+    ages_s = {name: age_s - since[name] + away.since_age(since[name]) for name in found}
+    return [one for name, one in found.items() if ages_s[name] >= older_than_s or older_than_s <= 0]
 
 
 def erase_kept(files: Sequence[Path]) -> None:
@@ -250,9 +252,11 @@ def _copy_age(new: Connection, old: "_Damaged") -> float | None:
         with suppress(sqlite.IntegrityError):
             new.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (name, since_age_s))
     is_sound = old.is_sound("age")
-    columns = SUMMED["synchronized"]
-    for told in old.some(f"SELECT {columns} FROM synchronized WHERE {old.is_sound('synchronized')}"):  # nor this
-        new.execute(f"INSERT INTO synchronized ({columns}) VALUES (?, ?, ?, ?)", told)
+    for table in ("synchronized", "away"):  # nor these
+        columns = SUMMED[table]
+        for row in old.some(f"SELECT {columns} FROM {table} WHERE {old.is_sound(table)}"):
+            with suppress(sqlite.IntegrityError):
+                new.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES (?, ?, ?, ?)", row)
     behind = f"SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer' AND {is_sound}"
     for (behind_from,) in old.some(behind):
         new.execute("UPDATE age SET behind_from = ?", (behind_from,))

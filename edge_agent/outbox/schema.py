@@ -4,7 +4,8 @@ A row in `reads` is pending; one that is also in `sent` was acknowledged by the 
 one in `quarantined` is not sent again. The marks have tables of their own so that marking does not write the
 kilobyte of the read again. A picture has its read's place in the count; it is in `images_due` once its read is with
 the store, and only then it is sent. `kept` holds since which age of the outbox damaged files lie beside it,
-`synchronized` what a time service has told of its beginning.
+`synchronized` what a time service has told of its beginning, `away` for how long it was closed since the reads that
+had come until then, and how much of that UTC alone has told.
 """
 
 import functools
@@ -17,9 +18,9 @@ from edge_agent.errors import OutboxDamaged, OutboxOutdated, OutboxUnusable
 from edge_agent.outbox.file import PLAIN, Connection, code_of, connect, in_memory, in_order
 from edge_agent.outbox.rows import SUMMED
 
-SCHEMA_VERSION = 13
-_SEALED_FROM, _SAME_FROM = 8, 9
-"""From where on reads have checksums; and the schema is the same, until 12."""
+SCHEMA_VERSION = 14
+_SEALED_FROM, _SAME_FROM, _TOLD_FROM, _AWAY_FROM = 8, 9, 13, 14
+"""From where on reads have checksums; and the schema is the same, but for one table more each time."""
 
 _VERSIONS, _KNOWN_VERSIONS = slice(18, 20), {1, 2}
 """Of the file's format, in its header, that a program needs to write and to read it."""
@@ -64,6 +65,15 @@ CREATE TABLE synchronized (
     {_crc32("synchronized")}
 ) STRICT;
 """
+_AWAY = f"""
+CREATE TABLE away (
+    until_seq INTEGER PRIMARY KEY,
+    until_age_s REAL NOT NULL,
+    by_s REAL NOT NULL,
+    unsure_s REAL NOT NULL,
+    {_crc32("away")}
+) STRICT;
+"""
 # Tables are added at the end, and the index is last, as VACUUM makes them: of a file whose first page is lost it is
 # known on which pages the others begin.
 _TABLES = f"""
@@ -97,7 +107,7 @@ CREATE TABLE counter (last_seq INTEGER NOT NULL, owner TEXT NOT NULL, {_crc32("c
 {_KEPT}
 """
 _FIRST = "INSERT INTO counter VALUES (0, ''); INSERT INTO age (aged_s, utc_s) VALUES (0.0, 0.0);"
-_SCHEMA = f"{_TABLES} {_SYNCHRONIZED} {_INDEX} {_FIRST}"
+_SCHEMA = f"{_TABLES} {_SYNCHRONIZED} {_AWAY} {_INDEX} {_FIRST}"
 
 _OF_ITS_READ = "COALESCE((SELECT id FROM reads WHERE reads.seq = old_images.seq), read_id)"
 _UNSEALED = "SUBSTR(sealed, 1, LENGTH(sealed) - 4)"
@@ -161,6 +171,7 @@ _STEPS = {
     10: "",  # of 11 there was none: one wrong bit must not make the number of a format another one's
     11: "PRAGMA application_id = 0;",  # until then it told nothing of the file's logs
     12: f"{_SYNCHRONIZED} {'; '.join(TOLD_IN_12)};",
+    13: f"{_AWAY} UPDATE synchronized SET added_s = 0.0;",  # until then it was in each read's age
 }
 """How a file of each earlier version becomes one of the next."""
 
@@ -256,13 +267,18 @@ def check_ours(connection: Connection, path: Path) -> None:
 def _is_of_another_format(version: int, found: frozenset[tuple[object, ...]]) -> bool:
     new = _new_schema()
     schemas = {
-        new: range(SCHEMA_VERSION, SCHEMA_VERSION + 1),
-        frozenset(one for one in new if one[1] != "synchronized"): range(_SAME_FROM, SCHEMA_VERSION),
+        new: range(_AWAY_FROM, SCHEMA_VERSION + 1),
+        (told := _without(new, "away")): range(_TOLD_FROM, _AWAY_FROM),
+        _without(told, "synchronized"): range(_SAME_FROM, _TOLD_FROM),
     }
     if (versions := schemas.get(found)) is None:
         return any(version in versions and 2 * len(found & one) > len(one) for one, versions in schemas.items())
     is_later = version > SCHEMA_VERSION and all((version ^ one).bit_count() > 1 for one in versions)
     return version not in versions and not is_later
+
+
+def _without(schema: frozenset[tuple[object, ...]], table: str) -> frozenset[tuple[object, ...]]:
+    return frozenset(one for one in schema if one[1] != table)
 
 
 def is_made_anew(connection: Connection) -> bool:

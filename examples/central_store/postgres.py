@@ -29,6 +29,7 @@ _DEFAULTS = {
 }
 _PREPARE = """
 SELECT set_config('timezone', 'UTC', false),
+    set_config('lock_timeout', '30s', false),
     CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
         THEN set_config('synchronous_commit', 'on', false) END,
     current_setting('server_encoding')
@@ -50,7 +51,7 @@ _NO_CONNECTION_EVER = re.compile(
 _PASSES = ("08", "25006", "40", "53", "55", "57", "58")
 """SQLSTATEs that time may mend: connection, standby, serialization, resources, locks, shutdown, disk."""
 
-_NOT_LONG, _NOT_FOR_EVER = ("SET LOCAL lock_timeout = '2s'", "SET LOCAL lock_timeout = '30s'")
+_NOT_LONG = "SET LOCAL lock_timeout = '2s'"
 """Who has read a table, or taken a lock, and left the transaction open must not stop all others without a word."""
 
 _PUT_OFF_S = 60.0
@@ -105,7 +106,6 @@ class PostgresDatabase:
         with self._connected() as connection:
             self._make_months(connection, batch)
             with connection.transaction():
-                connection.execute(_NOT_FOR_EVER)
                 connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_WRITING,))
                 return keep(connection, batch)
 
@@ -214,7 +214,7 @@ def _month(time: datetime) -> int:
 
 def _connect(terms: str, name: str) -> Connection:
     connection = psycopg.connect(terms, autocommit=True)
-    ((_, _, encoding),) = connection.execute(_PREPARE)
+    ((*_, encoding),) = connection.execute(_PREPARE)
     if encoding != "UTF8":
         connection.close()
         raise StoreError(f"{name}: has the encoding {encoding}: make one with ENCODING 'UTF8'")

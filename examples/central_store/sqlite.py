@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -95,6 +96,7 @@ WHERE agency = :agency AND vehicle = :vehicle AND captured_at >= :since AND capt
 ORDER BY captured_at DESC, seq DESC LIMIT :limit
 """
 _LOG = "INSERT INTO access_log (who, login, purpose, question, rows) VALUES (?, ?, ?, ?, ?)"
+_FULL_BELOW_BYTES = 64 * 1024  # SQLite calls some of what a full disk refuses an I/O error
 _PATIENCE_S = 10.0  # for another program's transaction on the same file
 
 
@@ -290,7 +292,9 @@ class SqliteDatabase:
             yield
         except sqlite3.Error as error:
             busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-            raise (DatabaseAway if busy else StoreError)(f"database {self._path}: {error}") from None
+            is_full = shutil.disk_usage(self._path.parent).free < _FULL_BELOW_BYTES
+            reason = "its disk is full: make room on it first" if is_full else error
+            raise (DatabaseAway if busy else StoreError)(f"database {self._path}: {reason}") from None
         except OSError as error:
             raise StoreError(f"database {self._path}: {error.strerror}") from None
 

@@ -51,7 +51,7 @@ def test_a_full_outbox_lets_the_oldest_go_and_says_which(path: Path, clock: Cloc
 
 
 def test_what_the_broker_has_goes_first_and_what_has_priority_last(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=408 * KIB)) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=412 * KIB)) as outbox:
         outbox.append([Note(size=900, priority=k % 10 == 0) for k in range(1, 201)])
         outbox.mark_sent(range(101, 151))
         outbox.append([Note(size=900) for _ in range(250)])
@@ -67,7 +67,7 @@ def test_what_the_broker_has_goes_first_and_what_has_priority_last(path: Path, c
 
 
 def test_of_what_the_broker_has_the_oldest_goes_first_whatever_its_priority(path: Path, clock: Clock) -> None:
-    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=40 * 4 * KIB)) as outbox:
+    with Outbox(path=path, now=clock, owner=OWNER, bounds=Bounds(quota_bytes=41 * 4 * KIB)) as outbox:
         outbox.append([Note(priority=True)])
         outbox.append([Note(size=20_000) for _ in range(5)])
         outbox.mark_sent([1, 2, 3])

@@ -114,6 +114,48 @@ def test_time_away_ages_nothing_that_came_since_where_it_is_told_before_the_outb
         assert seqs(outbox) == []
 
 
+def test_reads_of_many_days_grow_older_without_being_written_anew(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.expire()
+    right = without_its_own_clock(clock, off_s=20 * DAY_S)
+    with car.open() as outbox:
+        outbox.append([Note() for _ in range(500)])
+    clock.boot(0)
+    clock.utc, clock.is_synchronized = right, True
+    with car.open() as outbox:
+        outbox.expire()
+        assert outbox._session._connection.total_changes < 50
+        clock.wait(2 * DAY_S)
+        assert outbox.expire().reads == 1
+        assert len(seqs(outbox)) == 500
+
+
+def test_what_a_clock_ahead_has_added_is_taken_back_of_all_that_it_was_added_to(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.expire()
+    ahead = timedelta(days=15)
+    for error in (timedelta(), ahead):
+        clock.boot(600)
+        clock.utc, clock.is_synchronized = clock.utc + error, False
+        with car.open() as outbox:
+            outbox.append([Note()])
+            clock.wait(60)
+            outbox.expire()
+    clock.boot(600)
+    clock.utc, clock.is_synchronized = clock.utc - ahead, True
+    with car.open() as outbox:
+        outbox.expire()
+        clock.wait(20 * DAY_S)
+        assert outbox.expire().reads == 0
+        clock.wait(2 * DAY_S)
+        assert outbox.expire().reads == 2
+
+
 def test_a_damaged_file_put_aside_while_the_clock_was_ahead_goes_in_time(car: Car) -> None:
     clock = car.clock
     clock.is_synchronized = True
@@ -124,6 +166,7 @@ def test_a_damaged_file_put_aside_while_the_clock_was_ahead_goes_in_time(car: Ca
     clock.boot(3600)
     clock.utc, clock.is_synchronized = clock.utc + year, False
     with car.open() as outbox:
+        clock.wait(1)
         car.path.with_name("outbox.db.damaged-x").touch()
         outbox.expire()
         clock.wait(60)
