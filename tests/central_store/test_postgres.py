@@ -123,10 +123,8 @@ def test_who_leaves_a_transaction_open_does_not_stop_the_others(
 def test_who_holds_the_writers_lock_does_not_stop_them_without_a_word(
     postgres: PostgresPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        central_store_postgres, "_PREPARE", central_store_postgres._PREPARE.replace("30s", "200ms")
-    )
-    question = Question("a test", "root", "a test", "AB12", None, None, None, 9)
+    monkeypatch.setattr(central_store_postgres, "_PREPARE", central_store_postgres._PREPARE.replace("30s", "200ms"))
+    question = Question("a test", "root", "a test of waiting", "AB12", None, None, None, 9)
     with closing(postgres.open()) as database, psycopg.connect(postgres.name) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (central_store_postgres._WRITING,))
         other.execute("LOCK TABLE lpr.access_log")
