@@ -68,8 +68,10 @@ class Ages:
         """Write the age down, inside a transaction, with UTC as it should be at that age."""
         age_s = self.now_s(now)
         began_s = now.utc.timestamp() - age_s
-        self._catch_up(connection, began_s)
-        if _is_told(now):
+        is_told = _is_told(now)
+        if not is_told or self._told_began_s is not None:
+            self._catch_up(connection, began_s)
+        if is_told:
             self._set_right(connection, began_s)
             self._began_s, self._is_behind = began_s, False
             connection.execute("DELETE FROM synchronized")
@@ -98,15 +100,18 @@ class Ages:
         """Add what UTC did not tell, or take back what it told too much.
 
         Nothing grows younger than it is by the monotonic clock: a time service that says so was wrong, or is now.
+        Where none has told it before, nothing says how much of the time away was before a read came: none is added.
         """
-        right_s = began_s if self._told_began_s is None else self._told_began_s + self._added_s
-        if self._added_s or self._told_began_s is None:
-            if (too_much_s := right_s - began_s) >= CLOCK_SET_S:
-                away.take_back(connection, too_much_s)
+        is_first = self._told_began_s is None
+        right_s = self._began_s if self._told_began_s is None else self._told_began_s + self._added_s
+        missing_s = began_s - right_s
+        if is_first or self._added_s:
+            if missing_s <= -CLOCK_SET_S:
+                away.take_back(connection, -missing_s)
             connection.execute("UPDATE away SET unsure_s = 0.0")
-        if began_s - right_s >= CLOCK_SET_S:
-            away.add(connection, began_s - right_s, until=(self._told_until, self._told_age_s))
-        self._told_began_s = right_s if abs(began_s - right_s) < CLOCK_SET_S else began_s
+        if missing_s >= CLOCK_SET_S and not is_first:
+            away.add(connection, missing_s, until=(self._told_until, self._told_age_s))
+        self._told_began_s = began_s if is_first or abs(missing_s) >= CLOCK_SET_S else right_s
         self._added_s = 0.0
 
 

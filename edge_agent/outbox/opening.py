@@ -9,13 +9,23 @@ from sqlcipher3 import dbapi2 as sqlite
 from edge_agent.domain import Now, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.outbox import encryption, salvage
-from edge_agent.outbox.file import Connection, close, code_of, connect, explained, free_bytes, log_of
+from edge_agent.outbox.file import (
+    NEARLY_FULL_BELOW_BYTES,
+    Connection,
+    close,
+    code_of,
+    connect,
+    explained,
+    free_bytes,
+    log_of,
+)
 from edge_agent.outbox.log import read_log
 from edge_agent.outbox.pairing import belongs, check_alone, name_anew
 from edge_agent.outbox.schema import (
     check_header,
     check_integrity,
     check_ours,
+    is_earlier,
     is_made_anew,
     look,
     prepare,
@@ -32,6 +42,9 @@ _NOT_AS_IT_WAS = {sqlite.SQLITE_ERROR, sqlite.SQLITE_CONSTRAINT, sqlite.SQLITE_M
 
 _COPIES = 3
 """Of its size that a file takes while it is taken over, at most: the new tables, and both in the log."""
+
+_NEW_TABLES_BYTES = 1_000_000
+"""More than new tables alone take, in the file and in the log."""
 
 
 def opened(path: Path, *, key: bytes | None, owner: str, now: Now) -> Connection:
@@ -106,14 +119,17 @@ def _connected(path: Path, key: bytes | None) -> Connection:
 
 def _prepare(connection: Connection, path: Path) -> None:
     try:
-        if is_made_anew(connection) and free_bytes(path.parent) < (needed := _COPIES * path.stat().st_size):
+        free, copies_bytes = free_bytes(path.parent), _COPIES * path.stat().st_size
+        needed = copies_bytes if is_made_anew(connection) else _NEW_TABLES_BYTES if is_earlier(connection) else 0
+        if free < needed:
             raise OutboxError(
-                f"outbox {path}: to take it over from an earlier format needs {needed // 1_000_000 + 1} MB free on"
+                f"outbox {path}: to take it over from an earlier format needs {-(-needed // 1_000_000)} MB free on"
                 " its disk for a while: make room"
             )
         prepare(connection)
-        with suppress(sqlite.Error):  # no room, or another program reads: at the next start
-            put_in_order(connection)
+        if free > copies_bytes + NEARLY_FULL_BELOW_BYTES:  # else at the next start
+            with suppress(sqlite.Error):  # another program reads
+                put_in_order(connection)
     except sqlite.Error as error:
         if code_of(error) in _NOT_AS_IT_WAS:
             raise OutboxDamaged(f"outbox {path}: is damaged") from None

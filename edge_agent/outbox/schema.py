@@ -281,9 +281,14 @@ def _without(schema: frozenset[tuple[object, ...]], table: str) -> frozenset[tup
     return frozenset(one for one in schema if one[1] != table)
 
 
+def is_earlier(connection: Connection) -> bool:
+    """Tell whether it is of an earlier format."""
+    return _version(connection) in _STEPS
+
+
 def is_made_anew(connection: Connection) -> bool:
     """Tell whether it is of an earlier format all of whose tables are copied when it is taken over."""
-    return _version(connection) in _STEPS and _version(connection) < _SAME_FROM
+    return is_earlier(connection) and _version(connection) < _SAME_FROM
 
 
 def check_current(connection: Connection, path: Path) -> None:

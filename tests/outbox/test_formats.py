@@ -101,25 +101,27 @@ def test_what_was_taken_over_lies_where_a_new_file_has_it(path: Path, clock: Clo
         assert reasons.keys() == {GapReason.NOT_WRITTEN, GapReason.QUARANTINED, GapReason.DAMAGED}
 
 
+@pytest.mark.parametrize(("version", "free_bytes"), [(8, 1_000_000), (12, 999_999), (SCHEMA_VERSION - 1, 0)])
 def test_a_take_over_without_room_says_how_much_it_needs_and_changes_nothing(
-    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, version: int, free_bytes: int
 ) -> None:
-    earlier(path, 8, count=2000, appended_ms=1_780_000_000_000)
+    earlier(path, version, count=2000, appended_ms=1_780_000_000_000)
     before = path.read_bytes()
-    monkeypatch.setattr("edge_agent.outbox.opening.free_bytes", lambda _: 1_000_000)
+    monkeypatch.setattr("edge_agent.outbox.opening.free_bytes", lambda _: free_bytes)
     told = r"to take it over from an earlier format needs \d MB free on its disk for a while: make room"
     with pytest.raises(OutboxError, match=told):
         Outbox(path=path, now=clock, owner=OWNER).open()
     assert path.read_bytes()[4096:] == before[4096:]
 
 
-def test_a_take_over_that_copies_nothing_needs_no_room(
+def test_a_take_over_that_copies_nothing_needs_little_room_and_takes_no_more(
     path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier(path, 12, count=2000, appended_ms=1_780_000_000_000)
     monkeypatch.setattr("edge_agent.outbox.opening.free_bytes", lambda _: 1_000_000)
     with Outbox(path=path, now=clock, owner=OWNER) as outbox:
         assert outbox.append([Note()]) == (2001,)
+        assert path.with_name("outbox.db-wal").stat().st_size < 2_100_000
 
 
 def test_a_format_that_is_too_old_is_refused_and_left_alone(path: Path, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from tests.outbox.formats import earlier
 from tests.outbox.test_ages import Car, TurnedClock
 from tests.outbox.test_bounds import DAY_S, seqs
 from tests.outbox.test_mending import overwrite
-from tests.outbox.test_outbox import Note
+from tests.outbox.test_outbox import OWNER, Note
 
 
 @pytest.fixture
@@ -154,6 +154,62 @@ def test_what_a_clock_ahead_has_added_is_taken_back_of_all_that_it_was_added_to(
         assert outbox.expire().reads == 0
         clock.wait(2 * DAY_S)
         assert outbox.expire().reads == 2
+
+
+def test_what_a_clock_ahead_has_added_is_taken_back_also_at_the_first_telling(car: Car) -> None:
+    clock = car.clock
+    with car.open() as outbox:
+        outbox.append([Note()])
+        clock.wait(60)
+        outbox.expire()
+    ahead = timedelta(days=15)
+    clock.boot(600)
+    clock.utc += ahead
+    with car.open() as outbox:
+        outbox.expire()
+        clock.utc, clock.is_synchronized = clock.utc - ahead, True
+        outbox.expire()
+        clock.wait(20 * DAY_S)
+        assert outbox.expire().reads == 0
+        clock.wait(2 * DAY_S)
+        assert outbox.expire().reads == 1
+
+
+def test_the_first_telling_ages_nothing_on_a_computer_without_a_clock(car: Car) -> None:
+    clock, right = car.clock, car.clock.utc
+    for _ in range(20):
+        with car.open() as outbox:
+            outbox.append([Note()])
+            clock.wait(DAY_S / 3)
+            outbox.expire()
+        right += timedelta(days=1)
+        clock.boot(0)
+    clock.utc -= timedelta(seconds=60)  # as after a power cut
+    with car.open() as outbox:
+        clock.utc, clock.is_synchronized = right, True
+        assert outbox.expire().reads == 0
+        clock.wait(13 * DAY_S)
+        assert outbox.expire().reads == 0
+
+
+def test_a_damaged_file_grows_older_also_where_another_vehicle_has_the_outbox(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.expire()
+        outbox.mark_sent([1])
+        outbox.receipted_through(1)
+        car.path.with_name("outbox.db.damaged-x").touch()
+        outbox.expire()
+    clock.boot(15 * DAY_S)
+    for owner in ("hpd/car-99", OWNER):
+        with car.open(owner) as outbox:
+            outbox.expire()
+            clock.wait(4 * DAY_S)
+            outbox.expire()
+        assert len(kept_beside(car.path)) == (owner != OWNER)
+        clock.boot(DAY_S)
 
 
 def test_a_damaged_file_put_aside_while_the_clock_was_ahead_goes_in_time(car: Car) -> None:
