@@ -27,8 +27,8 @@ def take_over(connection: Connection, path: Path, owner: str) -> None:
         connection.execute("INSERT INTO counter VALUES (?, ?)", (*(ours.fetchone() or (0,)), owner))
         connection.execute("UPDATE age SET behind_from = NULL")  # was a place in the other count
         connection.execute("UPDATE synchronized SET until_seq = NULL")
-        # The places of the other count are before all of this one.
-        connection.execute("UPDATE away SET until_seq = until_seq - (SELECT MAX(until_seq) FROM away) - 1")
+        # The places of the other count are before all of this one, as those of the ones before it are.
+        connection.execute("UPDATE away SET until_seq = until_seq - (SELECT MAX(-1, MAX(until_seq)) FROM away) - 1")
     connection.execute("UPDATE counter SET owner = ? WHERE owner = ''", (owner,))
 
 

@@ -257,6 +257,8 @@ def _copy_age(new: Connection, old: "_Damaged") -> float | None:
         for row in old.some(f"SELECT {columns} FROM {table} WHERE {old.is_sound(table)}"):
             with suppress(sqlite.IntegrityError):
                 new.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES (?, ?, ?, ?)", row)
+    # Of a file of format 13 it was in each read's age.
+    new.execute("UPDATE synchronized SET added_s = MIN(added_s, (SELECT TOTAL(unsure_s) FROM away))")
     behind = f"SELECT behind_from FROM age WHERE TYPEOF(behind_from) = 'integer' AND {is_sound}"
     for (behind_from,) in old.some(behind):
         new.execute("UPDATE age SET behind_from = ?", (behind_from,))

@@ -192,6 +192,36 @@ def test_the_first_telling_ages_nothing_on_a_computer_without_a_clock(car: Car) 
         assert outbox.expire().reads == 0
 
 
+def test_a_salvage_of_format_13_counts_no_time_twice(car: Car) -> None:
+    clock = car.clock
+    earlier(car.path, 13, count=50, appended_ms=int(clock.utc.timestamp() * 1000))
+    with closing(connect(car.path, None)) as old:  # ten days that UTC alone had told, in each read's age
+        began_s = clock.utc.timestamp()
+        old.execute("UPDATE age SET aged_s = ?, utc_s = ?", (10 * DAY_S, began_s + 10 * DAY_S))
+        told = "INSERT INTO synchronized VALUES (?, 50, 1.0, ?)"
+        old.execute(told, (began_s, 10 * DAY_S))
+        old.execute("VACUUM")
+    overwrite(car.path, 0, 4096)
+    clock.boot(19 * DAY_S)
+    with car.open() as outbox:
+        assert len(seqs(outbox)) == 50
+        clock.is_synchronized = True
+        assert outbox.expire().reads == 0
+        clock.wait(3 * DAY_S)
+        assert outbox.expire().reads == 50
+
+
+def test_places_of_another_count_stay_before_all_of_this_one(car: Car) -> None:
+    with car.open() as outbox, outbox._session.transaction() as (connection, _):
+        connection.execute("INSERT INTO away VALUES (-3, 1e9, 1, 0), (-2, 1e9, 1, 0)")
+        connection.execute("INSERT INTO kept VALUES ('outbox.db.damaged-x', 0)")
+    car.path.with_name("outbox.db.damaged-x").touch()
+    for owner in ("hpd/car-99", OWNER):
+        with car.open(owner) as outbox, outbox._session.use() as connection:
+            assert [seq for (seq,) in connection.execute("SELECT until_seq FROM away")] == [-3, -2]
+            outbox.expire()
+
+
 def test_a_damaged_file_grows_older_also_where_another_vehicle_has_the_outbox(car: Car) -> None:
     clock = car.clock
     clock.is_synchronized = True
