@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks import figures, machine, plot
 from benchmarks.fleet import distance, tables
 from benchmarks.fleet.course import Course, Outcome, Plan
+from benchmarks.fleet.databases import Verdict
 from benchmarks.fleet.plot import draw
 from benchmarks.fleet.servers import Site, mosquitto_version
 from benchmarks.options import OneLineParser
@@ -32,12 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=100, highlight=False, markup=False)
     try:
         with _quiet():
-            _measure(options, console)
+            verdicts = _measure(options, console)
     except EdgeAgentError as error:
         print(f"fleet: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    if any(one.lost or one.twice or one.strange for one in verdicts):
+        print("fleet: reads are lost, twice or strange: see the table", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -89,7 +93,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _measure(options: argparse.Namespace, console: Console) -> None:
+def _measure(options: argparse.Namespace, console: Console) -> list[Verdict]:
+    """Drive each fleet, and print what came of it."""
     if options.plot:
         plot.check()
     _allow_files(max(options.cars) + _OTHER_FILES)
@@ -119,6 +124,7 @@ def _measure(options: argparse.Namespace, console: Console) -> None:
         )
     if options.plot:
         draw(outcomes, plan, options.plot)
+    return [one.verdict for one in outcomes]
 
 
 async def _drive(cars: int, plan: Plan, site: Site) -> Outcome:

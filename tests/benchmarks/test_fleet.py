@@ -81,6 +81,16 @@ def test_the_database_has_the_last_word(
     assert verdict.made == 3
 
 
+@pytest.mark.usefixtures("mosquitto")
+def test_a_read_that_is_lost_is_the_exit_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.fleet.course.judge", lambda *_: Verdict(made=3, lost=1))
+    options = ["--database", "sqlite", "--outage", "0", "--round-trip", "0"]
+    assert fleet.main([*SHORT, *options]) == 1
+    assert "fleet: reads are lost, twice or strange" in capsys.readouterr().err
+
+
 def test_figures_of_fleets() -> None:
     outcome = Outcome(
         cars=3, backlog=600, backlog_s=0.5, busy={"cars": 0.25}, delays_s=[0.03, 0.01, 0.02], waited=9,

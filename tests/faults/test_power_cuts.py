@@ -168,7 +168,7 @@ def old_outbox(path: Path, version: int) -> list[list[object]]:
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "to be encrypted"])
-@pytest.mark.parametrize("version", [4, 10])
+@pytest.mark.parametrize("version", [4, 10, 13])
 def test_a_cut_while_an_earlier_format_is_taken_over_loses_no_read(
     library: Path, tmp_path: Path, version: int, key: bytes | None
 ) -> None:
