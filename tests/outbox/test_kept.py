@@ -1,13 +1,32 @@
 """How long damaged files lie beside the outbox, and how they go."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import Bounds, Outbox
+from edge_agent.outbox import Bounds, Outbox, kept_beside
+from tests.outbox.test_ages import Car
+from tests.outbox.test_bounds import DAY_S, seqs
 from tests.outbox.test_mending import PLATE, Plate, filled, kept, overwrite
-from tests.outbox.test_outbox import OWNER, Clock
+from tests.outbox.test_outbox import OWNER, Clock, Note
+from tests.outbox.test_time_service import without_its_own_clock
+
+
+@pytest.fixture
+def car(path: Path) -> Car:
+    return Car(path, keep_s=21 * DAY_S)
+
+
+def goes_after_21_days(car: Car, outbox: Outbox) -> None:
+    outbox.expire()
+    car.clock.wait(20 * DAY_S)
+    outbox.expire()
+    assert kept_beside(car.path)
+    car.clock.wait(2 * DAY_S)
+    outbox.expire()
+    assert not kept_beside(car.path)
 
 
 def test_a_damaged_file_is_kept_no_longer_than_reads_may_be(path: Path, clock: Clock) -> None:
@@ -93,3 +112,82 @@ def test_a_purge_takes_a_damaged_file_of_the_future_too(path: Path, clock: Clock
         assert len(kept(path)) == 1
         outbox.purge()
         assert kept(path) == []
+
+
+def test_a_damaged_file_grows_older_also_where_another_vehicle_has_the_outbox(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.expire()
+        outbox.mark_sent([1])
+        outbox.receipted_through(1)
+        car.path.with_name("outbox.db.damaged-x").touch()
+        outbox.expire()
+    clock.boot(15 * DAY_S)
+    for owner in ("hpd/car-99", OWNER):
+        with car.open(owner) as outbox:
+            outbox.expire()
+            clock.wait(4 * DAY_S)
+            outbox.expire()
+        assert len(kept_beside(car.path)) == (owner != OWNER)
+        clock.boot(DAY_S)
+
+
+def test_a_damaged_file_put_aside_while_the_clock_was_ahead_goes_in_time(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.expire()
+    year = timedelta(days=365)
+    clock.boot(3600)
+    clock.utc, clock.is_synchronized = clock.utc + year, False
+    with car.open() as outbox:
+        clock.wait(1)
+        car.path.with_name("outbox.db.damaged-x").touch()
+        outbox.expire()
+        clock.wait(60)
+        clock.utc, clock.is_synchronized = clock.utc - year, True
+        goes_after_21_days(car, outbox)
+
+
+@pytest.mark.parametrize("is_delivered", [False, True])
+def test_damaged_files_beside_the_outbox_are_as_old_as_their_reads(car: Car, is_delivered: bool) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.append([Note()])
+        outbox.mark_sent([1])
+        outbox.receipted_through(1)
+        outbox.expire()
+    year = timedelta(days=365)
+    clock.boot(3600)
+    clock.utc, clock.is_synchronized = clock.utc + year, False
+    with car.open() as outbox:
+        outbox.append([Note() for _ in range(50)])
+    overwrite(car.path, 0, 4096)
+    with car.open() as outbox:
+        if is_delivered:
+            outbox.mark_sent(seqs(outbox))
+            outbox.receipted_through(51)
+        clock.utc, clock.is_synchronized = clock.utc - year, True
+        goes_after_21_days(car, outbox)
+
+
+def test_a_damaged_file_of_reads_that_are_lost_stays_as_long_as_they_might(car: Car) -> None:
+    clock = car.clock
+    clock.is_synchronized = True
+    with car.open() as outbox:
+        outbox.expire()
+    right = without_its_own_clock(clock, off_s=30 * DAY_S)
+    with car.open() as outbox:
+        outbox.append([Note() for _ in range(5)])
+    overwrite(car.path, 4096, car.path.stat().st_size - 4096)
+    with car.open() as outbox:
+        assert not seqs(outbox)
+        clock.utc, clock.is_synchronized = right, True
+        outbox.expire()
+        clock.wait(20 * DAY_S)
+        outbox.expire()
+        assert kept_beside(car.path)
