@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_agent.domain import Detection, Frame, Image, Read, Reading
+from edge_agent.vision.gray import to_gray
 
 
 class FindsPlates(Protocol):
@@ -75,9 +76,10 @@ class Pipeline:
     def look(self, image: Image, *, quarters: Iterable[int] = ()) -> Look:
         """Find and read the plates of one picture; far ones too in the quarters (0..3) named."""
         started = time.perf_counter()
-        detections = self._detector.find(image, quarters=quarters)
+        gray = to_gray(image)
+        detections = self._detector.find(gray, quarters=quarters)
         found = time.perf_counter()
-        readings = self._reader.read(image, detections)
+        readings = self._reader.read(gray, detections)
         done = time.perf_counter()
         return Look(
             readings=tuple(one for one in readings if one.believed),
@@ -98,9 +100,10 @@ class Pipeline:
         A frame that shows what the last one did is not looked at again: its plates are where they were. `looked` is
         told of the others.
         """
-        if self._still is not None and self._still.same(frame.image):
+        gray = to_gray(frame.image)
+        if self._still is not None and self._still.same(gray):
             return self._tracker.stay(frame)
-        look = self.look(frame.image, quarters=quarters)
+        look = self.look(gray, quarters=quarters)
         looked(frame, look)
         return self._tracker.update(frame, look.readings)
 

@@ -1,10 +1,10 @@
 """Tells a picture that shows what the last one showed: a parked car's camera sees an empty street for hours."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.domain import Image
+from edge_agent.vision.shrink import shrunk
 
 CELLS = (64, 36)
 CHANGED_GRAY = 2.5
@@ -24,7 +24,7 @@ class Still:
 
     def same(self, image: Image) -> bool:
         """Whether a picture needs no new look."""
-        small = cv2.resize(image, CELLS, interpolation=cv2.INTER_AREA).astype(np.int16)
+        small = shrunk(image, *CELLS).astype(np.int16)
         if (
             self._known is not None
             and self._known.shape == small.shape

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_agent import resources
-from edge_agent.vision.detector import BLOCK, CentreMapDetector, _peaks, _resize, blocks
+from edge_agent.vision.detector import BLOCK, CentreMapDetector, _peaks, blocks
 from edge_agent.vision.models import Runtime, load_manifest
 
 
@@ -123,14 +123,3 @@ def test_a_cell_of_the_network_is_a_block_of_pixels_row_by_row() -> None:
     cells = blocks(canvas)
     assert cells.shape == (1, 2, 3, 16)
     assert np.array_equal(cells[0, 1, 2], canvas[4:8, 8:12].ravel())
-
-
-@pytest.mark.parametrize("shape", [(1081, 1921), (480, 721), (3648, 5472), (90, 160)])
-def test_a_resized_picture_keeps_its_places(shape: tuple[int, int]) -> None:
-    image = np.zeros(shape, np.uint8)
-    image[: shape[0] // 2, : shape[1] // 2] = 200
-    small = _resize(image, 640, 360)
-    assert small.shape == (360, 640)
-    assert small[:177, :317].min() >= 195
-    assert small[183:].max() <= 5
-    assert small[:, 323:].max() <= 5
