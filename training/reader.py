@@ -30,7 +30,7 @@ from training.networks import READERS, Detector, Reader
 from training.regions import CODES, NO_PLATE, STATES, possible
 from training.render import printer
 from training.shapes import DETECTOR_INPUT, MARGIN, READER_INPUT
-from training.splice import Cut, cut, spliced
+from training.splice import Parted, cut, spliced
 from training.views import views
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def kind(plate: PlateText) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Photographed:
-    """A photograph of a plate in memory, and where its characters part if that is known."""
+    """A photograph of a plate in memory, with its characters parted if that can be."""
 
     image: Gray
     plate: PlateText
-    cut: Cut | None = None
+    parted: Parted | None = None
 
     @property
     def box(self) -> Box:
@@ -110,6 +110,10 @@ class Course:
         self._groups = [groups[k] for k in SHARES if groups[k]]
         shares = np.array([SHARES[k] for k in SHARES if groups[k]])
         self._shares = shares / shares.sum()
+        self._kin: dict[str, list[Parted]] = collections.defaultdict(list)
+        for one in plates:
+            if one.parted and one.plate.region in STATES:
+                self._kin[one.plate.region].append(one.parted)
         self._empty = empty
         self._printer = printer
         self._pool = [printer.plate(np.random.default_rng(k)) for k in range(POOL)]
@@ -140,12 +144,14 @@ class Course:
         one = group[rng.integers(len(group))]
         while one.plate.text.isalpha() and rng.random() < WORDS:
             one = group[rng.integers(len(group))]
-        image, text, region = one.image, one.plate.text, one.plate.region
-        if one.cut and rng.random() < SPLICED:
-            image, text = spliced(image, one.box, text, one.cut, rng)
+        image, text, region, either = one.image, one.plate.text, one.plate.region, one.plate.folded
+        if one.parted and rng.random() < SPLICED:
+            kin = self._kin.get(region, [])
+            image, text = spliced(one.parted, kin, rng)
+            either = either or bool(kin)  # some of them write letter O as 0
             region = ""  # its name is in pieces
         upper = None if one.plate.two_lines else len(text)
-        return degrade.photographed(image, one.plate.box, rng), Labelled(text, upper, one.plate.folded, region)
+        return degrade.photographed(image, one.plate.box, rng), Labelled(text, upper, either, region)
 
     def _rendered(self, rng: np.random.Generator, *, fresh: bool) -> Plate:
         index = int(rng.integers(len(self._pool)))
@@ -296,7 +302,8 @@ def judged(network: nn.Module, plates: list[Photographed]) -> Iterator[Photograp
         upper = known[: len(known) // 2]
         steps = [] if one.plate.two_lines else ctc.places(upper, said)
         centres = [left + (step + 0.5) / len(upper) * (right - left) for step in steps]
-        yield replace(one, cut=cut(one.image, one.box, centres))
+        at = cut(one.image, one.box, centres)
+        yield replace(one, parted=Parted(one.image, one.box, one.plate.text, at) if at else None)
 
 
 def measure(network: nn.Module, plates: list[tuple[Gray, PlateText]]) -> str:
@@ -315,7 +322,7 @@ def photographs(network: nn.Module | None, folders: list[Path]) -> list[Photogra
         return taken([one for folder in folders for one in plate_texts(folder, "train")])
     known = taken([one for folder in folders for one in plate_texts(folder, "train", noisy=True)])
     plates = list(judged(network, known))
-    parted = sum(one.cut is not None for one in plates)
+    parted = sum(one.parted is not None for one in plates)
     log.info("%d plates, the characters of %d can be told apart", len(plates), parted)
     return plates
 

@@ -1,8 +1,9 @@
-"""New texts from photographs of plates: a plate's own characters in another order.
+"""New texts from photographs of plates: a plate's own characters in another order, and those of its kin.
 
 A few thousand photographs cannot say every text, and a network that sees each of them a hundred
 times learns them by heart. Their characters put together anew keep the real font, light and dirt.
-Now and then one of them gives way to an emblem, which is not to be read.
+Kin are plates of the same issuer: its dies' 8 stands on a few of them, and belongs on all.
+Now and then a character gives way to an emblem, which is not to be read.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ RARE = "IOQ"  # many countries do not issue them, and they are easily taken for 
 EMBLEMS = 0.15  # of the new texts
 FEWEST = 5  # characters of a plate that may lose one to an emblem
 ACROSS_PX = 96  # the width at which the slope is looked for
+FROM_KIN = 0.5  # of the characters of a plate that has kin
+TONES = (5, 90)  # percentiles: ink and ground, or ground and ink
+LEVEL = 0.05  # the greatest slope of a row that lends
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,27 @@ class Cut:
 
     columns: tuple[int, ...]
     falls: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A gray picture, the plate's box in it, what it says and where its characters part."""
+
+    image: Gray
+    box: Box
+    text: str
+    cut: Cut
+
+    @property
+    def rows(self) -> slice:
+        """Of the picture: those that the characters stand in."""
+        _, y, _, h = self.box
+        return slice(max(0, round(y - 0.05 * h)), min(self.image.shape[0], round(y + 1.05 * h)))
+
+    @property
+    def row(self) -> Gray:
+        """Its characters and what is between them."""
+        return self.image[self.rows, self.cut.columns[0] : self.cut.columns[-1]]
 
 
 def cut(image: Gray, box: Box, centres: Sequence[float]) -> Cut | None:
@@ -78,30 +103,65 @@ def slope(part: Gray) -> float:
     return float(SLOPES[int(np.argmax(parted))])
 
 
-def spliced(image: Gray, box: Box, text: str, at: Cut, rng: np.random.Generator) -> tuple[Gray, str]:
-    """The picture with letters in the places of letters and digits in those of digits, drawn from its own.
+def spliced(plate: Parted, kin: Sequence[Parted], rng: np.random.Generator) -> tuple[Gray, str]:
+    """The picture with letters in the places of letters and digits in those of digits, its own and its kin's.
 
     The serial pattern stays as it was: it tells I from 1 where a font draws them alike.
     """
-    edges = at.columns
-    chosen = [_like(text, k, rng) for k in range(len(text))]
-    _, y, _, h = box
-    top, bottom = max(0, round(y - 0.05 * h)), min(image.shape[0], round(y + 1.05 * h))
-    pieces = [
-        _moved(image[:, edges[k] : edges[k + 1]], round(at.falls * (edges[place] - edges[k])))[top:bottom]
-        for place, k in enumerate(chosen)
-    ]
+    edges = plate.cut.columns
+    pieces, said = [], []
+    for place in range(len(plate.text)):
+        lent = _lent(plate, place, kin, rng) if kin and rng.random() < FROM_KIN else None
+        if lent is None:
+            k = _like(plate.text, place, rng)
+            lent = _piece(plate, k, edges[place]), plate.text[k]
+        pieces.append(lent[0])
+        said.append(lent[1])
     row = np.hstack(pieces)
-    said = [text[k] for k in chosen]
     if len(said) >= FEWEST and rng.random() < EMBLEMS:
         place = int(rng.integers(len(said)))
         first = sum(piece.shape[1] for piece in pieces[:place])
         row = _with_emblem(row, first, first + pieces[place].shape[1], rng)
         del said[place]
-    size = (edges[-1] - edges[0], bottom - top)
-    out = image.copy()
-    out[top:bottom, edges[0] : edges[-1]] = cv2.resize(row, size, interpolation=cv2.INTER_LINEAR)
+    out = plate.image.copy()
+    written = out[plate.rows, edges[0] : edges[-1]]
+    written[:] = cv2.resize(row, written.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return out, "".join(said)
+
+
+def _piece(plate: Parted, k: int, column: int) -> Gray:
+    """Its k-th character as it would stand from that column on."""
+    first, last = plate.cut.columns[k : k + 2]
+    return _moved(plate.image[:, first:last], round(plate.cut.falls * (column - first)))[plate.rows]
+
+
+def _lent(plate: Parted, place: int, kin: Sequence[Parted], rng: np.random.Generator) -> tuple[Gray, str] | None:
+    """A character of one of its kin, in this plate's size and tones; None where the two are too unlike."""
+    other = kin[int(rng.integers(len(kin)))]
+    places = [k for k, c in enumerate(other.text) if c.isalpha() == plate.text[place].isalpha()]
+    theirs, ours = _tones(other.row), _tones(plate.row)
+    if not places or abs(other.cut.falls) > LEVEL or ours.dark_on_bright != theirs.dark_on_bright:
+        return None
+    k = places[int(rng.integers(len(places)))]
+    scale = plate.row.shape[0] / other.row.shape[0]
+    piece = _piece(other, k, other.cut.columns[k])
+    wide = max(2, round(piece.shape[1] * scale))
+    piece = cv2.resize(piece, (wide, plate.row.shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32)
+    piece = np.clip((piece - theirs.low) * (ours.range / theirs.range) + ours.low, 0, 255).astype(np.uint8)
+    middle = (plate.cut.columns[0] + plate.cut.columns[-1]) / 2
+    return _moved(piece, round(plate.cut.falls * (plate.cut.columns[place] - middle))), other.text[k]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tones:
+    low: float
+    range: float
+    dark_on_bright: bool
+
+
+def _tones(row: Gray) -> _Tones:
+    low, middle, high = np.percentile(row, (TONES[0], 50, TONES[1]))
+    return _Tones(low, max(1.0, high - low), middle > (low + high) / 2)
 
 
 def _with_emblem(row: Gray, first: int, last: int, rng: np.random.Generator) -> Gray:

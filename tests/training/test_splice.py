@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from training import splice
-from training.splice import Cut
+from training.splice import Cut, Parted
 
 Gray = NDArray[np.uint8]
 
@@ -16,6 +16,7 @@ TEXT = "AB12"
 TONES = (10, 60, 110, 160)
 CENTRES = (25.0, 55.0, 85.0, 115.0)
 BETWEEN = (10, 40, 70, 100, 130)
+CUT = Cut(BETWEEN, 0.0)
 
 
 def plate(falls: float = 0.0) -> Gray:
@@ -44,7 +45,7 @@ def test_letters_stay_letters_and_the_text_says_what_is_seen() -> None:
     rng = np.random.default_rng(0)
     texts = set()
     for _ in range(80):
-        image, text = splice.spliced(plate(), BOX, TEXT, Cut(BETWEEN, 0.0), rng)
+        image, text = splice.spliced(Parted(plate(), BOX, TEXT, CUT), [], rng)
         assert text[:2].isalpha()
         assert text[2:].isdigit()
         assert "".join(TEXT[TONES.index(tone)] for tone in tones(image, BETWEEN)) == text
@@ -53,7 +54,7 @@ def test_letters_stay_letters_and_the_text_says_what_is_seen() -> None:
 
 
 def test_what_is_beside_the_characters_stays() -> None:
-    image, _ = splice.spliced(plate(), BOX, TEXT, Cut(BETWEEN, 0.0), np.random.default_rng(0))
+    image, _ = splice.spliced(Parted(plate(), BOX, TEXT, CUT), [], np.random.default_rng(0))
     assert np.array_equal(image[:, :10], plate()[:, :10])
     assert np.array_equal(image[:6], plate()[:6])
     assert image.shape == plate().shape
@@ -64,7 +65,7 @@ def test_a_leaning_row_keeps_its_line(falls: float) -> None:
     cut = splice.cut(plate(falls), BOX, CENTRES)
     assert cut is not None
     assert cut.falls == pytest.approx(falls, abs=0.05)
-    image, text = splice.spliced(plate(falls), BOX, TEXT, Cut(BETWEEN, falls), np.random.default_rng(3))
+    image, text = splice.spliced(Parted(plate(falls), BOX, TEXT, Cut(BETWEEN, falls)), [], np.random.default_rng(3))
     assert text != TEXT
     assert splice.slope(image[8:38, 10:130]) == pytest.approx(falls, abs=0.05)
 
@@ -79,7 +80,7 @@ def test_an_emblem_in_place_of_a_character_is_not_read(monkeypatch: pytest.Monke
     monkeypatch.setattr(splice, "FEWEST", 4)
     seen = set()
     for seed in range(40):
-        image, text = splice.spliced(plate(), BOX, TEXT, Cut(BETWEEN, 0.0), np.random.default_rng(seed))
+        image, text = splice.spliced(Parted(plate(), BOX, TEXT, CUT), [], np.random.default_rng(seed))
         assert len(text) == len(TEXT) - 1
         assert all(TONES[TEXT.index(character)] in image for character in text)
         seen.add(text)
@@ -89,4 +90,41 @@ def test_an_emblem_in_place_of_a_character_is_not_read(monkeypatch: pytest.Monke
 def test_a_short_text_keeps_all_its_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(splice, "EMBLEMS", 1.0)
     for seed in range(10):
-        assert len(splice.spliced(plate(), BOX, TEXT, Cut(BETWEEN, 0.0), np.random.default_rng(seed))[1]) == 4
+        assert len(splice.spliced(Parted(plate(), BOX, TEXT, CUT), [], np.random.default_rng(seed))[1]) == 4
+
+
+def kin(text: str, *, tones: tuple[int, ...], ground: int, falls: float = 0.0) -> Parted:
+    """A plate as plate() is, twice as large, that says something else."""
+    image = np.full((100, 280), ground, np.uint8)
+    for k, tone in enumerate(tones):
+        image[36:56, 28 + 60 * k : 72 + 60 * k] = tone
+    x, y, w, h = BOX
+    return Parted(image, (2 * x, 2 * y, 2 * w, 2 * h), text, Cut(tuple(2 * c for c in BETWEEN), falls))
+
+
+def test_kin_lend_their_characters_in_size_and_tones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splice, "FROM_KIN", 1.0)
+    lender = kin("CD34", tones=(20, 20, 20, 20), ground=200)
+    own = Parted(plate(), BOX, TEXT, CUT)
+    for seed in range(10):
+        image, text = splice.spliced(own, [lender], np.random.default_rng(seed))
+        assert set(text[:2]) <= set("CD")
+        assert set(text[2:]) <= set("34")
+        assert image.shape == own.image.shape
+        assert image[20, 20] == pytest.approx(TONES[0], abs=12)
+        assert image[12, 20] == pytest.approx(220, abs=3)
+
+
+@pytest.mark.parametrize(
+    "lender",
+    [
+        pytest.param(kin("CD34", tones=(220, 220, 220, 220), ground=20), id="bright on dark"),
+        pytest.param(kin("CD34", tones=(20, 20, 20, 20), ground=200, falls=0.2), id="leaning"),
+        pytest.param(kin("5555", tones=(20, 20, 20, 20), ground=200), id="digits alone"),
+    ],
+)
+def test_what_does_not_match_lends_nothing(lender: Parted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splice, "FROM_KIN", 1.0)
+    for seed in range(10):
+        _, text = splice.spliced(Parted(plate(), BOX, TEXT, CUT), [lender], np.random.default_rng(seed))
+        assert set(text[:2]) <= set("AB")
