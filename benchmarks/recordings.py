@@ -23,7 +23,7 @@ def recording(path: Path, table: Path, *, advance: Callable[[], None]) -> tuple[
     """Every frame of one recording through the car's pipeline; the cells of COLUMNS. Raises EdgeAgentError."""
     passes = truth.load(table, path.name)
     surest = SurestFrames()
-    camera: FilesCamera = replay.recording(path, pace="fast")
+    camera: FilesCamera = replay.recording(path)
     pipeline = _pipeline(surest)
     reads = []
     try:

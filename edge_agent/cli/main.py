@@ -36,6 +36,9 @@ from edge_agent.vision.models import content
 INTERRUPTED = 130
 """The exit status of what a person stopped, as shells have it."""
 
+TOLD_BEHIND_S = 1.0
+"""How late a replay at the recorded pace may be before that is said."""
+
 app = typer.Typer(
     name="edge-agent",
     help="Reads licence plates from a patrol car's camera and delivers every read, whatever the network does.",
@@ -243,25 +246,34 @@ def replay(
 ) -> None:
     """Read a recording through the car's pipeline.
 
-    Every frame of it, where a car looks at `max_fps` of them a second. What is printed is as its last correction
-    has it.
+    Every frame of it that shows something new, where a car looks at `max_fps` of them a second. What is printed is
+    as its last correction has it; Ctrl-C ends it early, and what was read until then is printed.
     """
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
     passes = truths.load(truth, video.name) if truth else []
     report_at = report_file.target(report, inputs=[video, *([truth] if truth else [])]) if report else None
     recorder = Recorder() if report else None
-    recording = replaying.recording(video, pace=pace)
-    with output(), progress(recording.length, "replaying") as advance:
-        reads = corrected(replaying.replay(recording, models=networks, recorder=recorder, advance=advance))
+    recording = replaying.recording(video)
+    stop = stop_on_signals()
+    run = replaying.Replay(recording, pace=pace, models=networks, recorder=recorder, stop=stop)
+    with progress(recording.length, "replaying") as advance:
+        reads = corrected(run.reads(advance))
+    verdict = truths.judge(passes, reads) if truth else None
+    if recorder and report_at:  # before anything is printed: who reads that may have gone
+        report_file.write(report_at, page(video.name, recorder, reads, passes, verdict))
+    if run.behind_s >= TOLD_BEHIND_S:
+        say(f"{video}: this computer fell {run.behind_s:.1f} s behind the recording; no frame was left out")
+    if stop.is_set():
+        say(f"{video}: only the first {counted(run.frames, 'frame')} looked at")
+    with output():
         for one in reads:
-            print(replaying.as_json(one) if jsonl else replaying.as_line(one))
+            print(replaying.as_json(one, began_s=run.began_s) if jsonl else replaying.as_line(one))
         if not reads and not jsonl:
             print(f"{video}: no plate was read")
-        verdict = truths.judge(passes, reads) if truth else None
         if verdict:
             print(verdict, file=sys.stderr if jsonl else None)
-        if recorder and report_at:
-            report_file.write(report_at, page(video.name, recorder, reads, passes, verdict))
+    if stop.is_set():
+        raise typer.Exit(INTERRUPTED)
     if recording.damaged:
         raise typer.Exit(1)
 

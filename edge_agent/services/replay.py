@@ -1,46 +1,90 @@
 """`edge-agent replay`: a recording through the pipeline of the car, every frame."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from edge_agent import host, wiring
 from edge_agent.camera.files import FilesCamera
-from edge_agent.camera.pace import Pace
+from edge_agent.camera.pace import LONGEST_WAIT_S, Pace
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
-from edge_agent.domain import Read
+from edge_agent.domain import Read, Stamp
 from edge_agent.services.report.recorder import Recorder
 
 
-def recording(path: Path, *, pace: Pace) -> FilesCamera:
+def recording(path: Path) -> FilesCamera:
     """A video or a directory of pictures as a camera that gives every frame, open. Raises CameraError."""
-    camera = FilesCamera(name="replay", path=path, pace=pace, now=host.now)
+    camera = FilesCamera(name="replay", path=path, pace="fast", now=host.now)
     camera.open()
     return camera
 
 
-def replay(
-    camera: FilesCamera, *, models: ModelSettings, recorder: Recorder | None, advance: Callable[[float], None]
-) -> Iterator[Read]:
-    """Give each vehicle pass of a recording, and each correction. Raises CameraError.
+class Replay:
+    """A recording on its way through the pipeline, every frame of it by the recording's own time.
 
-    `advance` is told after each frame how much of the recording's length is done.
+    At the pace `recorded` a frame is waited for until it is due; where the computer is slower than the recording
+    nothing is left out, and `behind_s` says how late it became. `stop` ends it early: what was read by then counts.
     """
-    pipeline = wiring.pipeline(
-        models=models, reading=ReadingSettings(), tracking=TrackingSettings(), journal=recorder
-    )
-    try:
-        for frame in iter(camera.read, None):
-            yield from pipeline.step(frame, looked=recorder.looked) if recorder else pipeline.step(frame)
-            advance(camera.done)
-        yield from pipeline.finish()
-    finally:
-        camera.close()
+
+    def __init__(
+        self,
+        camera: FilesCamera,
+        *,
+        pace: Pace,
+        models: ModelSettings,
+        recorder: Recorder | None,
+        stop: threading.Event,
+    ) -> None:
+        self._camera = camera
+        self._waits = pace == "recorded"
+        self._models = models
+        self._recorder = recorder
+        self._stop = stop
+        self._skipped_s = 0.0
+        self.began_s = 0.0
+        """Of the first frame, monotonic."""
+        self.frames = 0
+        self.behind_s = 0.0
+
+    def reads(self, advance: Callable[[float], None]) -> Iterator[Read]:
+        """Give each vehicle pass, and each correction. Raises CameraError.
+
+        `advance` is told after each frame how much of the recording's length is done.
+        """
+        pipeline = wiring.pipeline(
+            models=self._models, reading=ReadingSettings(), tracking=TrackingSettings(), journal=self._recorder
+        )
+        recorder = self._recorder
+        try:
+            for frame in iter(self._camera.read, None):
+                self._wait_until(frame.stamp)
+                if self._stop.is_set():
+                    break
+                if not self.frames:
+                    self.began_s = frame.stamp.monotonic_s
+                self.frames += 1
+                if recorder:
+                    recorder.frame(frame)
+                yield from pipeline.step(frame, looked=recorder.looked) if recorder else pipeline.step(frame)
+                advance(self._camera.done)
+            yield from pipeline.finish()
+        finally:
+            self._camera.close()
+
+    def _wait_until(self, due: Stamp) -> None:
+        """Wait for a frame's time, where the pace asks for it; a longer gap than LONGEST_WAIT_S is cut short."""
+        if not self._waits:
+            return
+        early_s = due.monotonic_s - self._skipped_s - host.now().monotonic_s
+        self._skipped_s += max(0.0, early_s - LONGEST_WAIT_S)
+        self.behind_s = max(self.behind_s, -early_s)
+        self._stop.wait(min(max(0.0, early_s), LONGEST_WAIT_S))
 
 
-def as_json(read: Read) -> str:
-    """One line of `replay --jsonl`."""
+def as_json(read: Read, *, began_s: float) -> str:
+    """One line of `replay --jsonl`; began_s is the monotonic time of the first frame."""
     return json.dumps(
         {
             "text": read.text,
@@ -50,7 +94,9 @@ def as_json(read: Read) -> str:
             "region": asdict(read.region) if read.region else None,
             "box": [round(edge, 1) for edge in read.box],
             "frames": list(read.frame_numbers),
+            "seconds": [round(at.monotonic_s - began_s, 3) for at in (read.first, read.last)],
             "id": str(read.id),
+            "revision": read.revision,
         }
     )
 
@@ -59,6 +105,6 @@ def as_line(read: Read) -> str:
     """What a person is shown."""
     first, last = read.frame_numbers
     return (
-        f"{read.text:<10} confidence {read.confidence:.2f}  frames {first}-{last} ({read.frames} read)"
+        f"{read.text:<10} confidence {read.confidence:.2f}  from frames {first}-{last} ({read.frames} read)"
         f"  plate {read.box.width:.0f}x{read.box.height:.0f} px"
     )

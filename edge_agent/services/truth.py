@@ -31,6 +31,7 @@ class Verdict:
     """What became of a recording's readable plates.
 
     repeated: right reads of passes that were read right before. others: the rest of the reads, wrong or of nothing.
+    misread: captured, and not read right. missed: not captured.
     """
 
     plates: int
@@ -38,6 +39,7 @@ class Verdict:
     right: int
     others: tuple[Read, ...]
     repeated: tuple[Read, ...]
+    misread: tuple[TruePass, ...]
     missed: tuple[TruePass, ...]
 
     def __str__(self) -> str:
@@ -112,13 +114,15 @@ def judge(passes: Sequence[TruePass], reads: Sequence[Read]) -> Verdict:
         bool(found) or any(one.overlaps(read) and _near(one.text, folded(read.text)) for read in others)
         for one, found in zip(readable, right, strict=True)
     ]
+    states = list(zip(readable, right, captured, strict=True))
     return Verdict(
         plates=len(readable),
         captured=sum(captured),
         right=sum(bool(found) for found in right),
         others=others,
         repeated=tuple(read for read in reads if id(read) in known - first),
-        missed=tuple(one for one, found in zip(readable, right, strict=True) if not found),
+        misread=tuple(one for one, found, seen in states if seen and not found),
+        missed=tuple(one for one, _, seen in states if not seen),
     )
 
 

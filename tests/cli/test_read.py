@@ -11,7 +11,7 @@ import pytest
 from edge_agent import host
 from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.domain import Box
-from tests.cli.program import COMMAND, edge_agent, environment
+from tests.cli.program import COMMAND, TIMEOUT_S, edge_agent, environment
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +246,27 @@ def test_a_report_of_a_replay_is_one_page(drive: tuple[Path, str], tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert text in [json.loads(line)["text"] for line in done.stdout.splitlines()]
     assert f'<span class="plate">{text}</span>' in (tmp_path / "report.html").read_text(encoding="utf-8")
+    (tmp_path / "other.mp4").write_bytes(b"a recording")
+    done = edge_agent("replay", pictures, "--report", tmp_path / "other.mp4")
+    assert "the report cannot be written: a file that is no report is there" in done.stderr
+    assert (tmp_path / "other.mp4").read_bytes() == b"a recording"
     done = edge_agent("replay", pictures, "--report", tmp_path / "no" / "report.html")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "the report cannot be written: there is no such directory" in done.stderr
+
+
+def test_a_reader_that_has_gone_costs_no_report(drive: tuple[Path, str], tmp_path: Path) -> None:
+    path, text = drive
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    write_moving(path, pictures)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, "replay", pictures, "--report", tmp_path / "report.html"],
+        stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=TIMEOUT_S, env=environment(),
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert text in (tmp_path / "report.html").read_text(encoding="utf-8")

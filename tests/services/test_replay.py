@@ -1,5 +1,7 @@
 """Recordings of every shape through the pipeline."""
 
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,19 +11,27 @@ import numpy as np
 import pytest
 
 from edge_agent import host
+from edge_agent.camera.pace import Pace
 from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.config.settings import ModelSettings
 from edge_agent.domain import Image, Read, corrected
 from edge_agent.services import replay
+from edge_agent.services.replay import Replay
 from edge_agent.services.report.recorder import Recorder
+
+
+def played(
+    path: Path, *, recorder: Recorder | None = None, pace: Pace = "fast", stop: threading.Event | None = None
+) -> Replay:
+    return Replay(
+        replay.recording(path),
+        pace=pace, models=ModelSettings(threads=1), recorder=recorder, stop=stop or threading.Event(),
+    )  # fmt: skip
 
 
 def read(path: Path) -> tuple[list[Read], Recorder, int]:
     recorder, turns = Recorder(), list[float]()
-    camera = replay.recording(path, pace="fast")
-    reads = corrected(
-        replay.replay(camera, models=ModelSettings(threads=1), recorder=recorder, advance=turns.append)
-    )
+    reads = corrected(played(path, recorder=recorder).reads(turns.append))
     assert turns == sorted(turns)
     return reads, recorder, len(turns)
 
@@ -53,6 +63,32 @@ def test_a_drive_is_read(tmp_path: Path, street: list[Image], plate: str) -> Non
     reads, recorder, turns = read(write(tmp_path, street))
     assert plate in [one.text for one in reads]
     assert recorder.stages["frames"] == turns == len(street)
+
+
+def test_a_computer_slower_than_the_recording_keeps_the_recordings_time(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1)
+    pictures = [noise.integers(0, 255, (90, 160, 3), np.uint8) for _ in range(4)]
+    recorder = Recorder()
+    run = played(write(tmp_path, pictures), recorder=recorder, pace="recorded")
+    assert list(run.reads(lambda _done: time.sleep(0.25))) == []
+    assert run.behind_s > 0.1
+    assert run.frames == 4
+    assert recorder.seconds == pytest.approx(0.3)
+
+
+def test_the_recorded_pace_is_waited_for(tmp_path: Path) -> None:
+    run = played(write(tmp_path, [np.zeros((90, 160, 3), np.uint8)] * 6), pace="recorded")
+    began = time.monotonic()
+    assert list(run.reads(lambda _done: None)) == []
+    assert time.monotonic() - began >= 0.45
+
+
+def test_what_was_read_until_it_is_stopped_is_given(tmp_path: Path, street: list[Image], plate: str) -> None:
+    stop = threading.Event()
+    run = played(write(tmp_path, [*street, *street]), stop=stop)
+    reads = corrected(run.reads(lambda done: stop.set() if done == len(street) else None))
+    assert plate in [one.text for one in reads]
+    assert run.frames == len(street)
 
 
 def test_a_size_that_changes_in_the_middle_is_no_error(tmp_path: Path, street: list[Image], plate: str) -> None:

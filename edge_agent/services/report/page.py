@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from edge_agent.domain import Read
+from edge_agent.domain import Read, counted
 from edge_agent.reading.journal import Refusal
 from edge_agent.services.report.recorder import Recorder, Sight, TrackNotes, crop
 from edge_agent.services.truth import TruePass, Verdict
@@ -45,8 +45,18 @@ def page(
     passes = sorted(_passes(recorder, reads, verdict), key=lambda one: (one.state != "wrong", one.notes.times))
     refused = [one for one in recorder.tracks.values() if not one.reads]
     refused.sort(key=lambda one: -len(one.sights))
-    missed = [_missed(one, recorder) for one in (verdict.missed if verdict else ())]
-    seen = f"{recorder.stages['frames']} frames looked at, {_time(recorder.seconds)} of recording"
+    missed = (
+        [
+            _missed(one, recorder, tag)
+            for tag, those in (("missed", verdict.missed), ("read wrong", verdict.misread))
+            for one in those
+        ]
+        if verdict
+        else []
+    )
+    seen = f"{counted(recorder.stages['frames'], 'frame')}, {_time(recorder.seconds)} of recording"
+    if unchanged := recorder.stages["frames"] - recorder.stages["looked at"]:
+        seen += f"; {unchanged} of them not looked at, as they show what the one before did"
     parts = [
         f"<h1>{escape(name)}</h1>",
         f'<p class="soft">{seen}. Plates read by edge-agent; for official purposes alone.</p>',
@@ -57,7 +67,7 @@ def page(
         _stages(recorder, refused),
     ]
     if missed:
-        parts += ["<h2>Not read, though the truth has them</h2>", f'<div class="cards">{"".join(missed)}</div>']
+        parts += ["<h2>In the truth, and not read right</h2>", f'<div class="cards">{"".join(missed)}</div>']
     parts.append("<h2>Reads</h2>")
     cards = "".join(_card(one) for one in passes)
     parts.append(f'<div class="cards">{cards}</div>' if cards else '<p class="soft">No plate was read.</p>')
@@ -209,7 +219,7 @@ def _refused(notes: TrackNotes) -> str:
     )
 
 
-def _missed(one: TruePass, recorder: Recorder) -> str:
+def _missed(one: TruePass, recorder: Recorder, tag: str) -> str:
     near = [
         notes for notes in recorder.tracks.values() if notes.frames[0] <= one.last and notes.frames[1] >= one.first
     ]
@@ -220,7 +230,7 @@ def _missed(one: TruePass, recorder: Recorder) -> str:
     )
     what = f"<p>What was seen then:</p><ul>{found}</ul>" if found else "<p>Nothing was found then.</p>"
     return (
-        f'<article class="missed"><span class="plate">{escape(one.text)}</span> <span class="tag">missed</span>'
+        f'<article class="missed"><span class="plate">{escape(one.text)}</span> <span class="tag">{tag}</span>'
         f'<p class="soft">frames {one.first} to {one.last}</p>{what}</article>'
     )
 

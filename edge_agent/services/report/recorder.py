@@ -68,12 +68,16 @@ class Recorder:
         self.widest_narrow_px = 0.0
         self._began_s: float | None = None
 
-    def looked(self, frame: Frame, look: Look) -> None:
-        """Count what one frame showed."""
+    def frame(self, frame: Frame) -> None:
+        """Count a frame of the recording, looked at or not."""
         if self._began_s is None:
             self._began_s = frame.stamp.monotonic_s
         self.seconds = self._at(frame)
         self.stages["frames"] += 1
+
+    def looked(self, _frame: Frame, look: Look) -> None:
+        """Count what one frame showed."""
+        self.stages["looked at"] += 1
         self.stages["detections"] += len(look.readings) + len(look.disbelieved)
         self.stages["disbelieved"] += len(look.disbelieved)
 

@@ -35,6 +35,7 @@ def recorded(frames: Sequence[Sequence[Reading]]) -> tuple[Recorder, list[Read]]
     tracker = Tracker(rules=RULES, new_id=fakes.CountingIds(), journal=recorder)
     for number, readings in enumerate(frames):
         frame = fakes.frame(number, number / 10)
+        recorder.frame(frame)
         recorder.looked(frame, Look(tuple(readings), (), 1.0, 1.0))
         reads += tracker.update(frame, readings)
     return recorder, corrected(reads + tracker.finish())
@@ -78,6 +79,21 @@ def test_nothing_narrow_has_no_width() -> None:
     assert '<td>narrower than min_plate_width_px</td><td class="number">0</td>' in page(
         "a", recorder, reads, [], None
     )
+
+
+def test_a_plate_read_wrong_is_told_from_one_that_was_missed() -> None:
+    recorder, reads = recorded(street())
+    passes = [TruePass("WRONGI", 18, 32), TruePass("GL1MPS3", 38, 44)]
+    text = page("a", recorder, reads, passes, truth.judge(passes, reads))
+    assert re.search(r'GL1MPS3</span> <span class="tag">missed', text)
+    assert re.search(r'WRONGI</span> <span class="tag">read wrong', text)
+
+
+def test_frames_that_show_nothing_new_are_counted_apart() -> None:
+    recorder, reads = recorded([[fakes.reading("ABC123")]] * 5)
+    assert '<p class="soft">5 frames, 0.4 s of recording. ' in page("a", recorder, reads, [], None)
+    recorder.frame(fakes.frame(5, 0.5))
+    assert "6 frames, 0.5 s of recording; 1 of them not looked at, as" in page("a", recorder, reads, [], None)
 
 
 def test_a_plate_that_the_truth_has_twice_is_right_twice() -> None:
@@ -167,7 +183,7 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) 
 
 def test_a_link_is_followed_and_nothing_else_is_left(tmp_path: Path) -> None:
     real, link = tmp_path / "real.html", tmp_path / "link.html"
-    real.write_text("old", encoding="utf-8")
+    real.write_text("<!DOCTYPE html>old", encoding="utf-8")
     link.symlink_to(real)
     report_file.write(report_file.target(link, inputs=[]), "new")
     assert real.read_text(encoding="utf-8") == "new"
