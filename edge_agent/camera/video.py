@@ -55,7 +55,8 @@ class Video:
         """Once it was played: what is missing of it, None where nothing is."""
         most = self.length if self._container.counts else None
         short = most is not None and self._given < most
-        if not (short or self._lost or self._container.cut_off or not self._given):
+        incomplete = self._container.cut_off or self._container.broken
+        if not (short or self._lost or incomplete or not self._given):
             return None
         given = f"{self._given} of {most} frames" if short else counted(self._given, "frame")
         return f"gives {given}: the file is cut off or damaged"
@@ -68,7 +69,8 @@ class Video:
         """Give what can be decoded.
 
         Times are the video's own, however far ahead they jump; where they stand still, jump back or make no sense,
-        its frame rate fills in. Places are counted; behind a damaged part the time tells how many are missing.
+        its frame rate fills in. Places are counted; behind a damaged part the time tells how many are missing, in a
+        container that is broken behind each gap: what was there the decoder passes over without a word.
         """
         number, at_s, missing = -1, -self._step_s, 0
         try:
@@ -80,7 +82,9 @@ class Video:
                 written_s = self._video.get(cv2.CAP_PROP_POS_MSEC) / 1e3
                 known = at_s < written_s <= at_s + LONGEST_GAP_S
                 after_s = written_s - at_s if known else self._step_s * (missing + 1)
-                number += max(1, round(after_s / self._step_s)) if missing else 1
+                gone = max(1, round(after_s / self._step_s))
+                told = missing or (self._container.broken and gone <= MOST_MISSING)
+                number += gone if told else 1
                 at_s, self._given, self._lost = at_s + after_s, self._given + 1, self._lost or missing > 0
                 missing = 0
                 yield Recorded(number=number, at_s=max(0.0, at_s), image=np.asarray(image, np.uint8))

@@ -10,7 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from edge_agent.camera.container import inspect
 from edge_agent.camera.files import FilesCamera
+from edge_agent.camera.transport_stream import PACKET
 from edge_agent.domain import Frame
 from tests.camera.test_files import Clock, camera
 
@@ -84,6 +86,42 @@ def test_what_follows_damage_keeps_its_place_and_its_time(tmp_path: Path, name: 
     assert len(frames) < 58
     assert frames[-1].number == 59
     assert [frame.number for frame in frames] == pytest.approx([20 * at for at in times(frames)], abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["drive.mkv", "drive.ts"])
+def test_a_part_that_the_decoder_passes_over_is_told_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    path = encoded(tmp_path / name, EVEN_MS)
+    content = path.read_bytes()
+    fifth = len(content) // 5 // PACKET * PACKET
+    path.write_bytes(
+        content[:fifth] + content[2 * fifth :]
+        if name.endswith("ts")
+        else content[:fifth] + bytes(fifth) + content[2 * fifth :]
+    )
+    with caplog.at_level(logging.WARNING):
+        source, frames = played(path)
+    assert source.damaged
+    assert f"gives {len(frames)} frames: the file is cut off or damaged" in caplog.text
+    assert len(frames) < 55
+    assert frames[-1].number == 59
+
+
+def test_packets_with_a_time_before_them_are_a_transport_stream_too(tmp_path: Path) -> None:
+    content = encoded(tmp_path / "drive.ts", EVEN_MS).read_bytes()
+    packets = [bytes(4) + content[at : at + PACKET] for at in range(0, len(content), PACKET)]
+    whole, holed = tmp_path / "whole.m2ts", tmp_path / "holed.m2ts"
+    whole.write_bytes(b"".join(packets))
+    holed.write_bytes(b"".join(packets[:50] + packets[57:]))
+    assert not inspect(whole).broken
+    assert inspect(holed).broken
+
+
+def test_a_transport_stream_that_ends_within_a_packet_is_told(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "drive.ts", EVEN_MS)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert inspect(path).broken
 
 
 def test_a_beginning_that_is_damaged_counts_too(tmp_path: Path) -> None:
