@@ -28,8 +28,8 @@ _HEAD = 3 * max(length for length, _ in transport_stream.LAYOUTS)
 class Container:
     """What is known of a video file before it is played.
 
-    cut_off: it is shorter than it says. broken: parts of it cannot be followed. counts: it stores how many frames it
-    holds; where it does not, OpenCV gives its duration by its frame rate, which is no count of what is there.
+    cut_off: it is shorter than it says. broken: parts of it cannot be followed. counts: it stores how many frames
+    it holds; where it does not, OpenCV gives its duration by its frame rate, which is no count of what is there.
     """
 
     cut_off: bool = False
