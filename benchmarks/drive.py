@@ -185,6 +185,8 @@ def _stills(options: argparse.Namespace, console: Console) -> None:
         )
     _machine(console)
     title = f"{options.stills.stem}: {len(driven[0])} photographs that come nearer"
+    if narrow := asked - len(driven[0]):
+        title += f"; plates under {NARROWEST_PX:.0f} px in {narrow} more"
     columns = [f"{'to its own' if math.isinf(end) else f'to {end:.0f} px'}, CRF {factor}" for end, factor in ways]
     beside = cars.told(list(peers.values()), by="the peer: ") if peer else []
     show(title, columns, [*cars.rows(driven), *beside], console)

@@ -126,8 +126,8 @@ class Outcome:
         return sum(counts.get(k, 0) for k in chosen) / max(1, sum(self.plates.get(k, 0) for k in chosen))
 
     @property
-    def delay_s(self) -> float:
-        return statistics.median(self.delays_s) if self.delays_s else 0.0
+    def delay(self) -> str:
+        return f"{statistics.median(self.delays_s):.2f}" if self.delays_s else "-"
 
 
 def camera(conditions: Conditions, *, seconds: float, seed: int) -> SimCamera:
@@ -243,7 +243,7 @@ def row(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.wrong}",
         f"{outcome.duplicates}",
         f"{outcome.false_reads}",
-        f"{outcome.delay_s:.2f}",
+        outcome.delay,
     )
 
 

@@ -41,7 +41,7 @@ def test_right_wrong_twice_and_of_nothing_are_told_apart() -> None:
     found = street.judged(given, truth, single=said)
     assert (found.plates, found.captured, found.right) == ({"oncoming": 3}, {"oncoming": 2}, {"oncoming": 2})
     assert (found.wrong, found.duplicates, found.false_reads) == (0, 1, 1)
-    assert found.delay_s == pytest.approx(1.5)
+    assert found.delay == "1.50"
 
 
 def test_a_correction_counts_in_place_of_what_it_corrects() -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from edge_agent import resources
-from edge_agent.camera.sim import glyphs, plates
+from edge_agent.camera.sim import glyphs, plates, wiper
 from edge_agent.camera.sim.camera import SimCamera
+from edge_agent.camera.sim.light import Light
 from edge_agent.camera.sim.optics import CameraModel, Mount
 from edge_agent.camera.sim.render import Renderer
 from edge_agent.camera.sim.scene import Kind, Pose, Traffic, Vehicle
@@ -213,3 +214,27 @@ def test_the_networks_read_the_drawn_plates_as_they_read_photographs() -> None:
     ]
     assert len(wide) > 30
     assert sum(right) / len(right) > 0.9
+
+
+def test_the_wiper_hides_plates_in_the_rain_and_the_truth_knows() -> None:
+    rain = SimCamera(
+        name="drive", now=lambda: stamp(100), seed=SEED, seconds=8.0, rate_fps=15.0, pace="fast", light=Light.RAIN
+    )
+    dry = camera(seconds=8.0)
+    wet_frames, dry_frames = frames(rain, 120), frames(dry, 120)
+    hidden = 0
+    for wet, whole in zip(rain.truth(), dry.truth(), strict=True):
+        for one, other in zip(wet.sightings, whole.sightings, strict=True):
+            assert one.shown <= other.shown
+            if other.shown < 0.99 or one.shown > 0.15:
+                continue
+            hidden += 1
+            x, y = (round(middle) for middle in one.box.center)
+            patch = slice(y - 2, y + 3), slice(x - 3, x + 4)
+            assert wet_frames[one.frame].image[patch].mean() < 80 < dry_frames[one.frame].image[patch].mean()
+    assert hidden >= 2
+
+
+def test_the_wiper_rests_between_its_strokes() -> None:
+    blades = [wiper.blade(CameraModel(), number / 15) for number in range(200)]
+    assert 0.05 < sum(one is None for one in blades) / len(blades) < 0.3

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Sequence
 
 from edge_agent.camera.pace import Pace, Pacer
-from edge_agent.camera.sim.light import Light
+from edge_agent.camera.sim import wiper
+from edge_agent.camera.sim.light import LOOKS, Light
 from edge_agent.camera.sim.optics import CameraModel, Mount
 from edge_agent.camera.sim.render import Renderer
 from edge_agent.camera.sim.scene import TOWN, Speeds, Traffic, Vehicle
@@ -89,7 +90,14 @@ class SimCamera:
         )
 
     def _remember(self, vehicles: Sequence[Vehicle], number: int, time_s: float) -> None:
-        seen = sightings(vehicles, self._mount.view(time_s), frame=number, time_s=time_s)
+        blade = wiper.blade(self._model, time_s) if LOOKS[self._light].wiper else None
+        seen = sightings(
+            vehicles,
+            self._mount.view(time_s),
+            frame=number,
+            time_s=time_s,
+            in_front=[] if blade is None else [blade],
+        )
         with self._lock:
             for vehicle in vehicles:
                 if vehicle.number in seen:

@@ -37,13 +37,14 @@ class Look:
     """Strength of the headlights' bloom."""
     streaks: int = 0
     """Drops of rain in sight."""
+    wiper: bool = False
     gray: bool = False
 
 
 LOOKS = {
     Light.DAY: Look(),
     Light.LOW_SUN: Look(scene=0.8, plate=0.5, haze=0.35),
-    Light.RAIN: Look(scene=0.75, plate=0.8, noise=1.3, haze=0.12, streaks=260),
+    Light.RAIN: Look(scene=0.75, plate=0.8, noise=1.3, haze=0.12, streaks=260, wiper=True),
     Light.NIGHT: Look(scene=0.14, plate=0.62, noise=2.8, lamps=1.0),
     Light.INFRARED: Look(scene=0.16, plate=0.85, noise=2.2, lamps=0.35, gray=True),
 }

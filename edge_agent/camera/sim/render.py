@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from edge_agent.camera.sim import plates
+from edge_agent.camera.sim import plates, wiper
 from edge_agent.camera.sim.bodies import PAINT, Points, headlamps, mesh
 from edge_agent.camera.sim.light import LOOKS, Light, dim, glare, weather, without_colour
 from edge_agent.camera.sim.optics import CameraModel, Mount, View
@@ -73,6 +73,8 @@ class Renderer:
     def _sense(self, picture: Image, frame: int, time_s: float) -> Image:
         """Soften as a lens does, expose as a camera that is late does, and add the sensor's noise."""
         picture = weather(picture, self._look, np.random.default_rng([self._seed, 17, frame]))
+        if self._look.wiper and (blade := wiper.blade(self._model, time_s)) is not None:
+            wiper.lay(picture, blade)
         blur = self._model.defocus_px
         soft = np.asarray(cv2.GaussianBlur(picture, (3, 3) if blur < 0.8 else (0, 0), blur), np.uint8)
         picture = dim(soft, 1 + self._model.swing * float(np.sin(0.9 * time_s) * np.sin(2.3 * time_s + 1)))

@@ -59,12 +59,17 @@ def outline(vehicle: Vehicle, view: View, time_s: float) -> Points:
     return np.asarray(cv2.convexHull(pixels.astype(np.float32))[:, 0], np.float64)
 
 
-def sightings(vehicles: Sequence[Vehicle], view: View, *, frame: int, time_s: float) -> dict[int, Sighting]:
-    """Give, by vehicle number, where the frame shows each plate; the farthest vehicle first."""
+def sightings(
+    vehicles: Sequence[Vehicle], view: View, *, frame: int, time_s: float, in_front: Sequence[Points] = ()
+) -> dict[int, Sighting]:
+    """Give, by vehicle number, where the frame shows each plate; the farthest vehicle first.
+
+    in_front: the pixels [n, 2] of what hides any of them, convex.
+    """
     size = (float(view.model.width), float(view.model.height))
     picture = np.array([(0.0, 0.0), (size[0], 0.0), size, (0.0, size[1])])
     found: dict[int, Sighting] = {}
-    nearer: list[Points] = []
+    nearer = list(in_front)
     for vehicle in reversed(vehicles):
         corners = view.project(vehicle.plate_corners(time_s))
         area = float(cv2.contourArea(corners.astype(np.float32)))
