@@ -71,8 +71,10 @@ def rows(decoded: lines.CamerasEnd, done: lines.CamerasEnd) -> list[figures.Row]
     return [
         figures.single("frames a second a camera gave", _each(done.frames, done.seconds)),
         figures.single("frames a second looked at", _each(done.processed, done.seconds)),
+        figures.single("decode, ms of processor", f"{decoded.cpu_s / sum(decoded.frames) * 1e3:.2f}"),
         figures.milliseconds("detect, ms", done.detect_ms),
         figures.milliseconds("read, ms", done.read_ms),
+        figures.milliseconds("compare, follow, fuse, ms", done.follow_ms),
         figures.milliseconds("commit, ms", done.commit_ms),
         figures.single("commit, 99th percentile, ms", f"{percentile(done.commit_ms, 0.99):.0f}"),
         figures.single("reads", str(len(done.delay_s))),

@@ -92,6 +92,7 @@ class CamerasEnd(_Line):
     processed: list[int]
     detect_ms: list[float] = []
     read_ms: list[float] = []
+    follow_ms: list[float] = []
     commit_ms: list[float] = []
     delay_s: list[float] = []
     """From a plate's last sight to its read's commit."""

@@ -58,13 +58,19 @@ class Timed:
         self._pipeline = pipeline
         self.detect_ms: list[float] = []
         self.read_ms: list[float] = []
+        self.follow_ms: list[float] = []
+        """What is left of a frame: whether it shows something new, tracking and fusing."""
+        self._looked_ms = 0.0
 
     @property
     def in_sight(self) -> bool:
         return self._pipeline.in_sight
 
     def step(self, frame: Frame, *, quarters: Iterable[int]) -> list[Read]:
-        return self._pipeline.step(frame, quarters=quarters, looked=self._looked)
+        began_s, self._looked_ms = time.perf_counter(), 0.0
+        reads = self._pipeline.step(frame, quarters=quarters, looked=self._looked)
+        self.follow_ms.append((time.perf_counter() - began_s) * 1e3 - self._looked_ms)
+        return reads
 
     def advance(self, now_s: float) -> list[Read]:
         return self._pipeline.advance(now_s)
@@ -75,6 +81,7 @@ class Timed:
     def _looked(self, _frame: Frame, look: Look) -> None:
         self.detect_ms.append(look.detect_ms)
         self.read_ms.append(look.read_ms)
+        self._looked_ms = look.detect_ms + look.read_ms
 
 
 def decode(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
@@ -165,6 +172,7 @@ def agent(videos: Sequence[Path], stop: threading.Event) -> CamerasEnd:
         processed=[line.status.processed for line in lines],
         detect_ms=[ms for one in timed for ms in one.detect_ms],
         read_ms=[ms for one in timed for ms in one.read_ms],
+        follow_ms=[ms for one in timed for ms in one.follow_ms],
         commit_ms=commits,
         delay_s=delays,
         memory_mib=samples.memory_mib,

@@ -19,6 +19,8 @@ def test_two_cameras_are_measured_beside_their_decoding(capsys: pytest.CaptureFi
     assert all(0 < few <= many for few, many in zip(looked_at, given, strict=True))
     assert float(cells["all of it / only decoding"][0]) > 1
     assert int(cells["reads"][0]) >= 1
+    for stage in ("decode, ms of processor", "detect, ms", "read, ms", "compare, follow, fuse, ms", "commit, ms"):
+        assert float(cells[stage][0]) > 0
 
 
 def test_figures_of_a_run() -> None:
@@ -30,6 +32,7 @@ def test_figures_of_a_run() -> None:
     )  # fmt: skip
     cells = {row.what: row.cells[0] for row in cameras.rows(decoded, done)}
     assert cells["all of it / only decoding"] == "2.00"
+    assert cells["decode, ms of processor"] == "13.33"
     assert cells["memory, first and second half, MiB"] == "100, 110"
     assert cells["commit, 99th percentile, ms"] == "9"
     assert cells["reads waiting to be sent, most"] == "3"
