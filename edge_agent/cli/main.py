@@ -258,13 +258,15 @@ def replay(
     run = replaying.Replay(recording, pace=pace, models=networks, recorder=recorder, stop=stop)
     with progress(recording.length, "replaying") as advance:
         reads = corrected(run.reads(advance))
+    if stop.is_set():
+        passes = [one for one in passes if one.first < run.reached]
     verdict = truths.judge(passes, reads) if truth else None
     if recorder and report_at:  # before anything is printed: who reads that may have gone
         report_file.write(report_at, page(video.name, recorder, reads, passes, verdict))
     if run.behind_s >= TOLD_BEHIND_S:
         say(f"{video}: this computer fell {run.behind_s:.1f} s behind the recording; no frame was left out")
     if stop.is_set():
-        say(f"{video}: only the first {counted(run.frames, 'frame')} looked at")
+        say(f"{video}: only the first {counted(run.reached, 'frame')} looked at")
     with output():
         for one in reads:
             print(replaying.as_json(one, began_s=run.began_s) if jsonl else replaying.as_line(one))

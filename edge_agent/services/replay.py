@@ -45,7 +45,8 @@ class Replay:
         self._skipped_s = 0.0
         self.began_s = 0.0
         """Of the first frame, monotonic."""
-        self.frames = 0
+        self.reached = 0
+        """Of the recording's frames, those before this number came."""
         self.behind_s = 0.0
 
     def reads(self, advance: Callable[[float], None]) -> Iterator[Read]:
@@ -62,9 +63,9 @@ class Replay:
                 self._wait_until(frame.stamp)
                 if self._stop.is_set():
                     break
-                if not self.frames:
+                if not self.reached:
                     self.began_s = frame.stamp.monotonic_s
-                self.frames += 1
+                self.reached = frame.number + 1
                 if recorder:
                     recorder.frame(frame)
                 yield from pipeline.step(frame, looked=recorder.looked) if recorder else pipeline.step(frame)

@@ -72,7 +72,7 @@ def test_a_computer_slower_than_the_recording_keeps_the_recordings_time(tmp_path
     run = played(write(tmp_path, pictures), recorder=recorder, pace="recorded")
     assert list(run.reads(lambda _done: time.sleep(0.25))) == []
     assert run.behind_s > 0.1
-    assert run.frames == 4
+    assert run.reached == 4
     assert recorder.seconds == pytest.approx(0.3)
 
 
@@ -88,7 +88,7 @@ def test_what_was_read_until_it_is_stopped_is_given(tmp_path: Path, street: list
     run = played(write(tmp_path, [*street, *street]), stop=stop)
     reads = corrected(run.reads(lambda done: stop.set() if done == len(street) else None))
     assert plate in [one.text for one in reads]
-    assert run.frames == len(street)
+    assert run.reached == len(street)
 
 
 def test_a_size_that_changes_in_the_middle_is_no_error(tmp_path: Path, street: list[Image], plate: str) -> None:
