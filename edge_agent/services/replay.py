@@ -42,7 +42,8 @@ class Replay:
         self._models = models
         self._recorder = recorder
         self._stop = stop
-        self._skipped_s = 0.0
+        self._ahead_s = 0.0
+        """The recording's time, of the computer's, while it is neither early nor late."""
         self.began_s = 0.0
         """Of the first frame, monotonic."""
         self.reached = 0
@@ -60,11 +61,12 @@ class Replay:
         recorder = self._recorder
         try:
             for frame in iter(self._camera.read, None):
+                if not self.reached:
+                    self.began_s = frame.stamp.monotonic_s
+                    self._ahead_s = self.began_s - host.now().monotonic_s
                 self._wait_until(frame.stamp)
                 if self._stop.is_set():
                     break
-                if not self.reached:
-                    self.began_s = frame.stamp.monotonic_s
                 self.reached = frame.number + 1
                 if recorder:
                     recorder.frame(frame)
@@ -78,8 +80,8 @@ class Replay:
         """Wait for a frame's time, where the pace asks for it; a longer gap than LONGEST_WAIT_S is cut short."""
         if not self._waits:
             return
-        early_s = due.monotonic_s - self._skipped_s - host.now().monotonic_s
-        self._skipped_s += max(0.0, early_s - LONGEST_WAIT_S)
+        early_s = due.monotonic_s - self._ahead_s - host.now().monotonic_s
+        self._ahead_s += max(0.0, early_s - LONGEST_WAIT_S)
         self.behind_s = max(self.behind_s, -early_s)
         self._stop.wait(min(max(0.0, early_s), LONGEST_WAIT_S))
 
