@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 import os
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge_agent.camera.damage import damage
 from training.regions import label
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Gray = NDArray[np.uint8]
+
+log = logging.getLogger("training")
 
 CHARSET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DATA_VARIABLE = "EDGE_AGENT_DATA"
@@ -59,9 +63,10 @@ class PlateText:
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """One photograph and all of its plates' boxes, perhaps none."""
+    """One photograph, its size (width, height) in pixels, and all of its plates' boxes, perhaps none."""
 
     image: Path
+    size: tuple[float, float]
     boxes: tuple[Box, ...]
     source: str
     group: str
@@ -88,7 +93,10 @@ def data_folders(given: Sequence[str] | None) -> list[Path]:
 
 
 def read_gray(path: Path) -> Gray:
-    """The picture as gray [h,w] uint8. Raises DataError where it cannot be decoded."""
+    """The picture as gray [h,w] uint8. Raises DataError where it is damaged or cannot be decoded."""
+    if wrong := damage(path.read_bytes()):
+        message = f"{path}: {wrong}"
+        raise DataError(message)
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
         message = f"{path}: not a picture that OpenCV can read"
@@ -105,6 +113,7 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
     """The usable plates of reader.csv in one split (None: all). Raises DataError."""
     table = folder / "reader.csv"
     found: list[PlateText] = []
+    strange = 0
     for place, row in _rows(table, READER_COLUMNS):
         flags = _flags(row, place)
         if split not in (None, _split(row, place)):
@@ -116,9 +125,10 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
         quality = row.get("quality") or "good"
         if quality == "noisy" and not noisy:
             continue
-        if flags.intersection(UNUSABLE_FLAGS) or not SHORTEST <= len(text) <= LONGEST:
+        if flags.intersection(UNUSABLE_FLAGS):
             continue
-        if any(c not in CHARSET for c in text):
+        if not SHORTEST <= len(text) <= LONGEST or any(c not in CHARSET for c in text):
+            strange += 1
             continue
         found.append(
             PlateText(
@@ -132,6 +142,8 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
                 two_lines="twoline" in flags,
             )
         )
+    if strange:
+        log.info("%s: %d left out: not %d to %d of A-Z and 0-9", table, strange, SHORTEST, LONGEST)
     if not found:
         message = f"{table}: no usable plate" + (f" whose column split says {split}" if split else "")
         raise DataError(message)
@@ -142,12 +154,13 @@ def photographs(folder: Path) -> list[Photograph]:
     """Every photograph of detector.csv with its boxes. Raises DataError."""
     table = folder / "detector.csv"
     boxes: dict[str, list[Box]] = {}
-    first: dict[str, tuple[Path, str, str, str]] = {}
+    first: dict[str, tuple[Path, tuple[float, float], str, str, str]] = {}
     for place, row in _rows(table, DETECTOR_COLUMNS):
         name = row["image"]
         if name not in first:
             first[name] = (
                 _picture(folder, row, place),
+                _size(row, place),
                 row.get("source") or "",
                 row.get("group") or name,
                 "" if (region := (row.get("region") or "").lower()) in MIXED_REGIONS else region,
@@ -157,7 +170,18 @@ def photographs(folder: Path) -> list[Photograph]:
     if not first:
         message = f"{table}: no rows"
         raise DataError(message)
-    return [Photograph(first[n][0], tuple(boxes[n]), *first[n][1:]) for n in first]
+    return [Photograph(*first[n][:2], tuple(boxes[n]), *first[n][2:]) for n in first]
+
+
+def taken(photograph: Photograph) -> Gray:
+    """The photograph as gray [h,w] uint8. Raises DataError where it is not of the size that its boxes are for."""
+    image = read_gray(photograph.image)
+    width, height = photograph.size
+    if abs(image.shape[1] - width) > SLACK_PX or abs(image.shape[0] - height) > SLACK_PX:
+        is_, said = f"{image.shape[1]} x {image.shape[0]}", f"{width:.0f} x {height:.0f}"
+        message = f"{photograph.image}: the picture is {is_} pixels, the table says {said}"
+        raise DataError(message)
+    return image
 
 
 def without_plates(folder: Path, *, validation: bool = False) -> list[Gray]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training import boxes
-from training.data import DataError, Photograph, data_folders, photographs, read_gray, without_plates
+from training.data import DataError, Photograph, data_folders, photographs, read_gray, taken, without_plates
 from training.feed import Feed
 from training.loop import Loop, Pupils, Schedule, half_precision
 from training.networks import DETECTORS, Detector
@@ -73,8 +73,7 @@ def chosen(found: list[Photograph], *, validation: bool) -> list[Photograph]:
 def scenes(folder: Path) -> list[Scene]:
     """Every training photograph of a folder in memory, gray, and the pictures without plates."""
     out = [
-        Scene(read_gray(p.image), p.boxes, WEIGHTS.get(p.source, 1.0))
-        for p in chosen(photographs(folder), validation=False)
+        Scene(taken(p), p.boxes, WEIGHTS.get(p.source, 1.0)) for p in chosen(photographs(folder), validation=False)
     ]
     return out + [Scene(one, (), NEGATIVE_WEIGHT) for one in without_plates(folder)]
 

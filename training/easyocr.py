@@ -9,7 +9,6 @@ import torch
 
 from training import networks
 from training.data import CHARSET
-from training.manifest import digest
 from training.regions import CODES
 from training.shapes import CLASSES, READER_INPUT
 
@@ -48,14 +47,13 @@ TAIL = f'''class Model(Reader):
 '''
 
 
-def write(weights: Mapping[str, Tensor], folder: Path) -> str:
-    """Write the three files; the SHA-256 of the weights."""
+def write(weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the three files."""
     folder.mkdir()
     (folder / "plate.py").write_text(source(), encoding="utf-8")
     (folder / "plate.yaml").write_text(YAML, encoding="utf-8")
     # EasyOCR takes the weights of a network that was trained on several GPUs: their names begin so.
     torch.save({f"module.{name}": value for name, value in weights.items()}, folder / "plate.pth")
-    return digest(folder / "plate.pth")
 
 
 def source() -> str:

@@ -251,9 +251,11 @@ def export_reader(sources: Sequence[Path], folder: Path, version: str, pictures:
 
 def export_easyocr(sources: Sequence[Path], folder: Path, version: str) -> Entry:
     """The same reader as EasyOCR's custom recognizer, models/easyocr; its table."""
-    sha256 = easyocr.write(half(weights(sources, Reader())), folder / "easyocr")
+    easyocr.write(half(weights(sources, Reader())), folder / "easyocr")
+    network, code, settings = (digest(folder / "easyocr" / f"plate.{kind}") for kind in ("pth", "py", "yaml"))
     return Entry(
-        file="easyocr/plate.pth", sha256=sha256, kind="easyocr", input=READER_INPUT, version=version,
+        file="easyocr/plate.pth", sha256=network, code_sha256=code, settings_sha256=settings,
+        kind="easyocr", input=READER_INPUT, version=version,
         measured="the reader's float weights: see docs/easyocr.md",
     )  # fmt: skip
 

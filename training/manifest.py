@@ -13,8 +13,8 @@ from training.files import replace
 
 MANIFEST = "models.toml"
 KEYS = (
-    "file", "sha256", "kind", "input", "charset", "margin", "regions", "region_from", "threshold",
-    "threshold_if_read", "version", "data", "licence", "measured",
+    "file", "sha256", "code_sha256", "settings_sha256", "kind", "input", "charset", "margin", "regions",
+    "region_from", "threshold", "threshold_if_read", "version", "data", "licence", "measured",
 )  # fmt: skip
 DATA = "see models/README.md"
 LICENCE = "Apache-2.0; trained on the sources named in models/README.md"
@@ -38,6 +38,8 @@ class Entry:
     margin: float | None = None
     regions: tuple[str, ...] | None = None
     region_from: float | None = None
+    code_sha256: str | None = None
+    settings_sha256: str | None = None
 
 
 def digest(file: Path) -> str:

@@ -102,9 +102,9 @@ def read_stills(
 
 def as_json(result: StillResult, *, unsure_below: float) -> str:
     r"""One line of `read --jsonl`; bytes of a name that are no UTF-8 are written as \xff."""
-    line: dict[str, Any] = {"image": os.fsencode(result.path).decode(errors="backslashreplace"), "plates": []}
+    line: dict[str, Any] = {"image": _utf8(str(result.path)), "plates": []}
     if result.error is not None:
-        line["error"] = result.error
+        line["error"] = _utf8(result.error)
     else:
         line["plates"] = [_plate(reading, unsure_below) for reading in result.readings]
         line["timing_ms"] = {
@@ -113,6 +113,11 @@ def as_json(result: StillResult, *, unsure_below: float) -> str:
             "ocr": round(result.read_ms, 2),
         }
     return json.dumps(line, ensure_ascii=False)
+
+
+def _utf8(text: str) -> str:
+    """A text in which a name's bytes that are no UTF-8 are written as in the shell."""
+    return os.fsencode(text).decode(errors="backslashreplace")
 
 
 def _plate(reading: Reading, unsure_below: float) -> dict[str, Any]:

@@ -97,7 +97,10 @@ class ReaderModel(Model):
 
 @dataclass(frozen=True, slots=True)
 class EasyOcrModel(Model):
-    """The reader's network in the form that EasyOCR runs."""
+    """The reader's network in the form that EasyOCR runs: weights, and beside them code and settings."""
+
+    code_sha256: str
+    settings_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class _Entry:
         return _Common(
             role=self._role,
             path=self._directory / self.text("file"),
-            sha256=self.like("sha256", SHA256, "64 digits and letters a to f").lower(),
+            sha256=self.hash("sha256"),
             kind=self.text("kind"),
             version=self.like("version", VERSION, "1 to 11 letters, digits and . _ -"),
             measured=self.text("measured", "nothing"),
@@ -167,6 +170,9 @@ class _Entry:
         if not pattern.fullmatch(value):
             raise ModelError(f"{self._where}.{key}: should be {named}, got {value!r}")
         return value
+
+    def hash(self, key: str) -> str:
+        return self.like(key, SHA256, "64 digits and letters a to f").lower()
 
     def share(self, key: str, default: float | None = None) -> float:
         value = self._get(key, default)
@@ -246,7 +252,13 @@ def load_manifest(directory: Path) -> Manifest:
             regions=regions,
             region_from=region_from,
         ),
-        easyocr=EasyOcrModel(**easyocr.common()) if easyocr else None,
+        easyocr=EasyOcrModel(
+            **easyocr.common(),
+            code_sha256=easyocr.hash("code_sha256"),
+            settings_sha256=easyocr.hash("settings_sha256"),
+        )
+        if easyocr
+        else None,
     )
     for entry in (detector, reader, easyocr):
         if entry:
@@ -255,16 +267,24 @@ def load_manifest(directory: Path) -> Manifest:
 
 
 def content(model: Model) -> bytes:
-    """The bytes of a network that are the ones the manifest names. Raises ModelError."""
+    """The bytes of a network that are the ones the manifest names, as what lies beside it is. Raises ModelError."""
+    if isinstance(model, EasyOcrModel):
+        _named(model.path.with_suffix(".py"), model.code_sha256)
+        _named(model.path.with_suffix(".yaml"), model.settings_sha256)
+    return _named(model.path, model.sha256)
+
+
+def _named(path: Path, expected: str) -> bytes:
+    """The bytes of a file that has this hash. Raises ModelError."""
     try:
-        found = model.path.read_bytes()
+        found = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{model.path}: {error.strerror}") from error
+        raise ModelError(f"{path}: {error.strerror}") from error
     sha256 = hashlib.sha256(found).hexdigest()
-    if sha256 != model.sha256:
+    if sha256 != expected:
         raise ModelError(
-            f"{model.path}: not the file the manifest names (sha256 {sha256[:12]}…, "
-            f"expected {model.sha256[:12]}…); restore it or correct {MANIFEST}"
+            f"{path}: not the file the manifest names (sha256 {sha256[:12]}…, "
+            f"expected {expected[:12]}…); restore it or correct {MANIFEST}"
         )
     return found
 

@@ -122,6 +122,9 @@ def test_names_that_no_terminal_can_show_are_escaped(tmp_path: Path) -> None:
     (line,) = edge_agent("read", "--jsonl", tmp_path).stdout.splitlines()
     assert json.loads(line)["image"] == f"{tmp_path}/a\\xff\nb.png"
     assert edge_agent("read", tmp_path).stdout == f"{tmp_path}/a\\udcff\\nb.png: no plate\n"
+    odd.write_bytes(b"")
+    (line,) = edge_agent("read", "--jsonl", tmp_path).stdout.splitlines()
+    assert json.loads(line)["error"] == f"{tmp_path}/a\\xff\nb.png: the file is empty"
 
 
 def test_what_is_no_file_in_a_directory_is_counted(tmp_path: Path) -> None:

@@ -169,3 +169,27 @@ def test_a_table_that_is_not_utf8_is_named(folder: Path) -> None:
 def test_what_is_no_picture_among_pictures_is_left_alone(folder: Path) -> None:
     (folder / "README.txt").write_text("about these pictures")
     assert [one.name for one in data.pictures_in(folder)] == ["a.png"]
+
+
+def test_a_picture_of_another_size_than_its_boxes_are_for_is_named(folder: Path) -> None:
+    detector_table(folder, "a.png,40,80,5,2,30,10,own,us,g")
+    (one,) = data.photographs(folder)
+    with pytest.raises(data.DataError, match=r"a.png: the picture is 80 x 40 pixels, the table says 40 x 80"):
+        data.taken(one)
+    detector_table(folder, "a.png,80,40,5,2,30,10,own,us,g")
+    assert data.taken(*data.photographs(folder)).shape == (40, 80)
+
+
+def test_a_picture_that_is_cut_off_is_named(folder: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (80, 160), np.uint8)
+    cv2.imwrite(str(folder / "b.jpg"), noise)
+    (folder / "b.jpg").write_bytes((folder / "b.jpg").read_bytes()[:2000])
+    with pytest.raises(data.DataError, match=r"b.jpg: the picture is truncated"):
+        data.read_gray(folder / "b.jpg")
+
+
+def test_texts_that_cannot_be_learned_are_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = ("a.png,,,,,\u00c4B1,,,,,,", "a.png,,,,,A,,,,,,", "a.png,,,,,AB12,,,,,,")
+    with caplog.at_level("INFO", "training"):
+        assert len(data.plate_texts(reader_table(folder, *rows), "train")) == 1
+    assert "reader.csv: 2 left out: not 2 to 10 of A-Z and 0-9" in caplog.text

@@ -10,7 +10,7 @@ from edge_agent import resources
 from edge_agent.domain import Box, Detection
 from edge_agent.errors import ModelError
 from edge_agent.vision.detector import CentreMapDetector
-from edge_agent.vision.models import PROVIDERS, Runtime, load_manifest
+from edge_agent.vision.models import PROVIDERS, Runtime, content, load_manifest
 from edge_agent.vision.reader import CtcReader
 
 
@@ -57,6 +57,19 @@ def test_an_altered_weight_file_is_refused(models: Path) -> None:
 def test_a_missing_weight_file_is_named(models: Path) -> None:
     (models / "detector.onnx").unlink()
     assert the_line(models).endswith("detector.onnx: No such file or directory")
+
+
+@pytest.mark.parametrize("name", ["plate.pth", "plate.py", "plate.yaml"])
+def test_each_file_that_easyocr_runs_is_checked(models: Path, name: str) -> None:
+    network = load_manifest(models).easyocr
+    assert network is not None
+    content(network)
+    (models / "easyocr" / name).write_bytes(b"other")
+    with pytest.raises(ModelError, match=f"{name}: not the file the manifest names"):
+        content(network)
+    (models / "easyocr" / name).unlink()
+    with pytest.raises(ModelError, match=f"{name}: No such file"):
+        content(network)
 
 
 def test_a_file_that_is_no_network_is_refused_although_its_hash_is_right(models: Path) -> None:
