@@ -47,6 +47,7 @@ def _skips(rows: _Packets, counts: dict[int, int]) -> bool:
         before = np.concatenate(([counts.get(pid, (int(numbers[0]) - 1) & 0x0F)], numbers[:-1]))
         counts[pid] = int(numbers[-1])
         steps = (numbers.astype(np.int16) - before) & 0x0F
-        if ((steps > 1) & ~announced[own]).any():
+        begins_anew = numbers == 0  # where recordings were put one behind the other
+        if ((steps > 1) & ~announced[own] & ~begins_anew).any():
             return True
     return False

@@ -118,6 +118,12 @@ def test_packets_with_a_time_before_them_are_a_transport_stream_too(tmp_path: Pa
     assert inspect(holed).broken
 
 
+def test_transport_streams_put_one_behind_the_other_are_whole(tmp_path: Path) -> None:
+    content = encoded(tmp_path / "drive.ts", EVEN_MS).read_bytes()
+    (tmp_path / "both.ts").write_bytes(content + content)
+    assert not inspect(tmp_path / "both.ts").broken
+
+
 def test_a_transport_stream_that_ends_within_a_packet_is_told(tmp_path: Path) -> None:
     path = encoded(tmp_path / "drive.ts", EVEN_MS)
     path.write_bytes(path.read_bytes()[:-100])
