@@ -33,6 +33,8 @@ class FollowsVehicles(Protocol):
     @property
     def in_sight(self) -> bool: ...
 
+    def follow(self, frame: Frame, detections: Sequence[Detection]) -> list[Detection]: ...
+
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]: ...
 
     def stay(self, frame: Frame) -> list[Read]: ...
@@ -46,6 +48,8 @@ class FollowsVehicles(Protocol):
 class Look:
     """What one picture shows, and the time it took; disbelieved is what was found and then taken for no plate."""
 
+    detections: tuple[Detection, ...]
+    """All that was found, read or not."""
     readings: tuple[Reading, ...]
     disbelieved: tuple[Reading, ...]
     detect_ms: float
@@ -75,17 +79,24 @@ class Pipeline:
 
     def look(self, image: Image, *, quarters: Iterable[int] = ()) -> Look:
         """Find and read the plates of one picture; far ones too in the quarters (0..3) named."""
+        return self._look(to_gray(image), quarters, to_read=lambda detections: detections)
+
+    def _look(
+        self, gray: Image, quarters: Iterable[int], *, to_read: Callable[[list[Detection]], list[Detection]]
+    ) -> Look:
         started = time.perf_counter()
-        gray = to_gray(image)
         detections = self._detector.find(gray, quarters=quarters)
         found = time.perf_counter()
-        readings = self._reader.read(gray, detections)
+        left = to_read(detections)
+        chosen = time.perf_counter()
+        readings = self._reader.read(gray, left)
         done = time.perf_counter()
         return Look(
+            detections=tuple(detections),
             readings=tuple(one for one in readings if one.believed),
             disbelieved=tuple(one for one in readings if not one.believed),
             detect_ms=(found - started) * 1e3,
-            read_ms=(done - found) * 1e3,
+            read_ms=(done - chosen) * 1e3,
         )
 
     def step(
@@ -98,12 +109,12 @@ class Pipeline:
         """Take one frame further; give the vehicle passes that are complete by its time stamp.
 
         A frame that shows what the last one did is not looked at again: its plates are where they were. `looked` is
-        told of the others.
+        told of the others, in which the plates are read that the tracker wants to know more of.
         """
         gray = to_gray(frame.image)
         if self._still is not None and self._still.same(gray):
             return self._tracker.stay(frame)
-        look = self.look(gray, quarters=quarters)
+        look = self._look(gray, quarters, to_read=lambda detections: self._tracker.follow(frame, detections))
         looked(frame, look)
         return self._tracker.update(frame, look.readings)
 

@@ -13,9 +13,11 @@ from edge_agent.domain import (
     Detection,
     Frame,
     Image,
+    Read,
     Reading,
     Stamp,
 )
+from edge_agent.reading.tracker import Tracker
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -45,6 +47,12 @@ def reading(
     """A plate read at a place of the frame."""
     box = Box(x, y, x + width, y + width / 2)
     return Reading(detection=Detection(box=box, confidence=found), characters=characters(text, share))
+
+
+def shown(tracker: Tracker, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
+    """Take a tracker one frame further as the pipeline does: what it wants to be read is read."""
+    to_read = tracker.follow(frame, [one.detection for one in readings])
+    return tracker.update(frame, [one for one in readings if one.detection in to_read])
 
 
 class CountingIds:

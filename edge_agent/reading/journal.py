@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Protocol
 
-from edge_agent.domain import Frame, Read, Reading
+from edge_agent.domain import Detection, Frame, Read, Reading
 
 
 class Refusal(StrEnum):
@@ -18,9 +18,14 @@ class Refusal(StrEnum):
 
 
 class Journal(Protocol):
-    """Is told of each sight of each track, and of what became of it; numbers count a tracker's tracks from 0."""
+    """Is told of each sight of each track, and of what became of it; numbers count a tracker's tracks from 0.
 
-    def too_narrow(self, reading: Reading) -> None: ...
+    A sight is seen, or only followed where it was not read.
+    """
+
+    def too_narrow(self, detection: Detection) -> None: ...
+
+    def followed(self, track: int, frame: Frame, detection: Detection) -> None: ...
 
     def seen(self, track: int, frame: Frame, reading: Reading, *, weight: float) -> None: ...
 
@@ -32,7 +37,10 @@ class Journal(Protocol):
 class NoJournal:
     """Keeps nothing."""
 
-    def too_narrow(self, reading: Reading) -> None:
+    def too_narrow(self, detection: Detection) -> None:
+        pass
+
+    def followed(self, track: int, frame: Frame, detection: Detection) -> None:
         pass
 
     def seen(self, track: int, frame: Frame, reading: Reading, *, weight: float) -> None:

@@ -8,6 +8,7 @@ from edge_agent.domain import (
     NO_REGIONS,
     Box,
     CharacterProbabilities,
+    Detection,
     Frame,
     Image,
     Reading,
@@ -15,6 +16,7 @@ from edge_agent.domain import (
     Stamp,
 )
 from edge_agent.reading.motion import Motion
+from edge_agent.reading.settled import Settled
 from edge_agent.reading.vote import Ballot, Fused, alike, ballot, fuse, fuse_regions
 
 MOST_BALLOTS = 60
@@ -86,6 +88,7 @@ class Track:
         """When it is to be read at the latest, monotonic; once it was read, when to look whether it says more."""
         self.shares = 0.0
         """Of the weakest characters of its frames, added up: it can have no more evidence than that."""
+        self.settled = Settled()
         self._ballots: list[Ballot] = []
         self._count(frame, reading)
 
@@ -96,19 +99,27 @@ class Track:
             return cost if alike(self.best.characters, reading.characters) >= ALIKE else math.inf
         return cost
 
-    def follow(self, frame: Frame, reading: Reading) -> None:
-        """Take the plate's next sight."""
-        self.motion.follow(reading.detection.box, frame.stamp.monotonic_s)
-        self.last, self.numbers = frame.stamp, (self.numbers[0], frame.number)
+    def take(self, frame: Frame, reading: Reading) -> None:
+        """Take the plate's next sight and what it says."""
+        self._move(frame, reading.detection.box)
         self._count(frame, reading)
+
+    def follow(self, frame: Frame, detection: Detection) -> None:
+        """Take its next sight, not read again."""
+        self._move(frame, detection.box)
+        self.hits += 1
 
     def stay(self, frame: Frame) -> None:
         """Be in sight where it was; the same picture again is no evidence."""
-        self.motion.follow(self.motion.box, frame.stamp.monotonic_s)
+        self._move(frame, self.motion.box)
+
+    def _move(self, frame: Frame, box: Box) -> None:
+        self.motion.follow(box, frame.stamp.monotonic_s)
         self.last, self.numbers = frame.stamp, (self.numbers[0], frame.number)
 
     def _count(self, frame: Frame, reading: Reading) -> None:
         self.hits += 1
+        self.settled.add(reading, frame.stamp.monotonic_s)
         one = ballot(reading)
         self.weight = one.weight
         if one.weight > self.best.weight:

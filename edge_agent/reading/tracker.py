@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_agent.domain import NO_PLATE_FROM, Frame, NewId, Read, Reading, Stamp
+from edge_agent.domain import NO_PLATE_FROM, Detection, Frame, NewId, Read, Reading, Stamp
 from edge_agent.reading.journal import Journal, NoJournal, Refusal
 from edge_agent.reading.track import Given, Track
 from edge_agent.reading.vote import Fused, alike, candidates, same_plate
@@ -56,20 +56,40 @@ class Tracker:
         """Whether a plate is followed."""
         return bool(self._tracks)
 
+    def follow(self, frame: Frame, detections: Sequence[Detection]) -> list[Detection]:
+        """Take what one frame shows before it is read; give the plates to be read for update().
+
+        Not read are those too narrow, and those whose text is settled where no other plate can be what is seen.
+        """
+        now_s = frame.stamp.monotonic_s
+        left = []
+        for one in detections:
+            if one.box.width < self._rules.min_plate_width_px:
+                self._journal.too_narrow(one)
+            elif (track := self._settled(one, detections, now_s)) is not None:
+                track.follow(frame, one)
+                self._journal.followed(track.number, frame, one)
+            else:
+                left.append(one)
+        return left
+
+    def _settled(self, one: Detection, detections: Sequence[Detection], now_s: float) -> Track | None:
+        """The track that this is the next sight of beyond doubt, if its text is settled."""
+        tracks = [track for track in self._tracks if track.motion.cost(one.box, now_s) < math.inf]
+        if len(tracks) != 1 or not tracks[0].settled.covers(one.box, now_s):
+            return None
+        rivals = (other for other in detections if other is not one)
+        return None if any(tracks[0].motion.cost(other.box, now_s) < math.inf for other in rivals) else tracks[0]
+
     def update(self, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
         """Take one frame's readings; give the passes that are complete at its time."""
         reads = self._after_a_gap(frame.stamp.monotonic_s)
-        left = []
-        for one in readings:
-            if one.detection.box.width >= self._rules.min_plate_width_px:
-                left.append(one)
-            else:
-                self._journal.too_narrow(one)
-        tracks = list(self._tracks)
+        left = list(readings)
+        tracks = [track for track in self._tracks if track.last is not frame.stamp]
         for certain in (True, False):
             chosen = [one for one in left if one.detection.certain is certain]
             for track, reading in _match(tracks, chosen, frame):
-                track.follow(frame, reading)
+                track.take(frame, reading)
                 self._journal.seen(track.number, frame, reading, weight=track.weight)
                 tracks.remove(track)
                 left.remove(reading)

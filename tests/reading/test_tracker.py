@@ -19,7 +19,7 @@ def drive(
     reads = []
     for number in range(int(seconds * RATE)):
         at = number / RATE
-        reads += [(at, read) for read in tracker.update(fakes.frame(number, at), seen(at))]
+        reads += [(at, read) for read in fakes.shown(tracker, fakes.frame(number, at), seen(at))]
     return reads + [(seconds, read) for read in tracker.finish()]
 
 
@@ -64,7 +64,7 @@ def test_a_plate_in_the_same_place_after_minutes_without_a_frame_is_a_new_read(g
     given = [
         read
         for number, at in enumerate(times)
-        for read in tracker.update(fakes.frame(number, at), [fakes.reading("ABC123")])
+        for read in fakes.shown(tracker, fakes.frame(number, at), [fakes.reading("ABC123")])
     ]
     assert len({read.id for read in given + tracker.finish()}) == reads
 
@@ -238,7 +238,7 @@ def stood(looks: int, *, seconds: float) -> list[Read]:
     reads: list[Read] = []
     for number in range(int(seconds * RATE)):
         frame = fakes.frame(number, number / RATE)
-        reads += tracker.update(frame, [fakes.reading("ABC123")]) if number < looks else tracker.stay(frame)
+        reads += fakes.shown(tracker, frame, [fakes.reading("ABC123")]) if number < looks else tracker.stay(frame)
     return reads
 
 
@@ -258,5 +258,5 @@ def test_a_plate_that_was_gone_before_the_picture_stood_still_is_not_in_sight() 
     for number in range(40):
         frame = fakes.frame(number, number / RATE)
         seen = [fakes.reading("ABC123")] if number < 4 else []
-        reads += tracker.update(frame, seen) if number < 6 else tracker.stay(frame)
+        reads += fakes.shown(tracker, frame, seen) if number < 6 else tracker.stay(frame)
     assert [read.last.monotonic_s for read in reads] == [0.3]

@@ -126,6 +126,7 @@ def _stages(recorder: Recorder, refused: Sequence[TrackNotes]) -> str:
         ("reader", "doubted by the detector, and no plate's lettering", stages["disbelieved"]),
         ("tracker", f"narrower than min_plate_width_px{widest}", stages["too narrow"]),
         ("tracker", f"sights of {len(recorder.tracks)} tracks", stages["sights"]),
+        ("tracker", "of these not read again, as the text was sure and the plate as wide", stages["followed"]),
     ]
     why = Counter(one.refusal for one in refused if one.refusal is not None)
     rows += [("vote", f"tracks: {refusal}", why[refusal]) for refusal in Refusal if why[refusal]]
@@ -214,7 +215,7 @@ def _refused(notes: TrackNotes) -> str:
     return (
         f'<article id="t{notes.number}"><span class="plate">{text}</span> <span class="tag">{why}</span>'
         f'<p class="soft">{_time(notes.times[0])}, frames {notes.frames[0]} to {notes.frames[1]},'
-        f" {len(notes.sights)} read, evidence of {notes.evidence:.1f}</p>"
+        f" {len(notes.sights)} sights, evidence of {notes.evidence:.1f}</p>"
         f"{_votes(notes.sights)}{_curves(notes.sights)}</article>"
     )
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from edge_agent.domain import Frame, Read, Reading
+from edge_agent.domain import Detection, Frame, Read, Reading
 from edge_agent.pipeline import Look
 from edge_agent.reading.journal import Refusal
 from edge_agent.reading.track import MOST_BALLOTS
@@ -16,7 +16,7 @@ MARGIN = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A plate in one frame; width in pixels of the frame, weight as in the vote."""
+    """A plate in one frame; width in pixels of the frame, weight as in the vote: 0 where it was not read again."""
 
     frame: int
     at_s: float
@@ -78,23 +78,33 @@ class Recorder:
     def looked(self, _frame: Frame, look: Look) -> None:
         """Count what one frame showed."""
         self.stages["looked at"] += 1
-        self.stages["detections"] += len(look.readings) + len(look.disbelieved)
+        self.stages["detections"] += len(look.detections)
         self.stages["disbelieved"] += len(look.disbelieved)
 
-    def too_narrow(self, reading: Reading) -> None:
+    def too_narrow(self, detection: Detection) -> None:
         self.stages["too narrow"] += 1
-        self.widest_narrow_px = max(self.widest_narrow_px, reading.detection.box.width)
+        self.widest_narrow_px = max(self.widest_narrow_px, detection.box.width)
+
+    def followed(self, track: int, frame: Frame, detection: Detection) -> None:
+        self.stages["followed"] += 1
+        self._add(track, frame, detection, text="", confidence=0.0, weight=0.0)
 
     def seen(self, track: int, frame: Frame, reading: Reading, *, weight: float) -> None:
-        box = reading.detection.box
+        said = reading.characters
+        self._add(track, frame, reading.detection, text=said.text(), confidence=said.confidence, weight=weight)
+
+    def _add(
+        self, track: int, frame: Frame, detection: Detection, *, text: str, confidence: float, weight: float
+    ) -> None:
+        box = detection.box
         self.stages["sights"] += 1
         sight = Sight(
             frame=frame.number,
             at_s=self._at(frame),
             width_px=box.width,
             sharpness=sharpness(patch(frame.image, box, margin=0)),
-            text=reading.characters.text(),
-            confidence=reading.characters.confidence,
+            text=text,
+            confidence=confidence,
             weight=weight,
             thumbnail=thumbnail(patch(frame.image, box, margin=MARGIN), height=THUMBNAIL_PX),
         )

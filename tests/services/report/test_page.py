@@ -36,8 +36,8 @@ def recorded(frames: Sequence[Sequence[Reading]]) -> tuple[Recorder, list[Read]]
     for number, readings in enumerate(frames):
         frame = fakes.frame(number, number / 10)
         recorder.frame(frame)
-        recorder.looked(frame, Look(tuple(readings), (), 1.0, 1.0))
-        reads += tracker.update(frame, readings)
+        recorder.looked(frame, Look(tuple(one.detection for one in readings), tuple(readings), (), 1.0, 1.0))
+        reads += fakes.shown(tracker, frame, readings)
     return recorder, corrected(reads + tracker.finish())
 
 
@@ -108,7 +108,7 @@ def test_a_plate_that_the_truth_has_twice_is_right_twice() -> None:
 
 
 def test_the_frames_shown_are_those_that_the_read_was_given_from() -> None:
-    frames = [[fakes.reading("ABC123", width=60 if k < 40 else 110)] for k in range(60)]
+    frames = [[fakes.reading("ABC123", width=60 if k < 40 else 110, share=0.8)] for k in range(60)]
     recorder, reads = recorded(frames)
     text = page("a", recorder, reads, [], None)
     last = reads[0].frame_numbers[1]
@@ -121,8 +121,15 @@ def test_the_frames_shown_are_those_that_the_read_was_given_from() -> None:
 
 
 def test_frames_that_have_no_vote_are_not_counted() -> None:
-    recorder, reads = recorded([[fakes.reading("ABC123" if k % 4 else "")] for k in range(20)])
+    recorder, reads = recorded([[fakes.reading("ABC123" if k % 4 else "", share=0.8)] for k in range(20)])
     assert "given from 15 of 20 frames up to 19" in page("a", recorder, reads, [], None)
+
+
+def test_frames_that_were_not_read_again_are_told() -> None:
+    recorder, reads = recorded([[fakes.reading("ABC123")]] * 10)
+    text = page("a", recorder, reads, [], None)
+    assert "given from 3 of 10 frames up to 9" in text
+    assert 'as the text was sure and the plate as wide</td><td class="number">7</td>' in text
 
 
 def test_texts_on_the_timeline_end_at_its_edge() -> None:
