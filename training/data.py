@@ -59,6 +59,7 @@ class PlateText:
     quality: str
     folded: bool  # the label writes letter O as digit 0
     two_lines: bool  # the text is the upper line, then the lower one
+    place: str  # in its table, for messages: reader.csv:12
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ def plate_texts(folder: Path, split: str | None, *, noisy: bool = False) -> list
                 quality=quality,
                 folded="o0" in flags,
                 two_lines="twoline" in flags,
+                place=place,
             )
         )
     if strange:

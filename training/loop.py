@@ -110,7 +110,7 @@ class Loop:
             self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
             self.began_with_weights = bool(state["began_with_weights"])
         except (KeyError, ValueError) as error:
-            message = f"{path}: is no checkpoint of this training"
+            message = f"{path}: is no checkpoint of this training; give another --out, or remove it to begin anew"
             raise DataError(message) from error
         log.info("resumed at step %d after %.0f s", self.step, self.spent_s)
         return True

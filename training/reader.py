@@ -280,7 +280,7 @@ def taken(plates: list[PlateText]) -> list[Photographed]:
         image = read_gray(plate.image)
         x, y, w, h = plate.box or (0.0, 0.0, 1.0, 1.0)
         if x + w > image.shape[1] + SLACK_PX or y + h > image.shape[0] + SLACK_PX:
-            message = f"{plate.image}: the box of {plate.text} is outside the picture"
+            message = f"{plate.place}: box outside the picture, which is {image.shape[1]}x{image.shape[0]}"
             raise DataError(message)
         out.append(Photographed(image, plate))
     return out

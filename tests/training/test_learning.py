@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch (the trainin
 pytest.importorskip("onnx", reason="export needs onnx (the training extra)")
 pytest.importorskip("matplotlib", reason="the plots need matplotlib (the training extra)")
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -17,12 +18,12 @@ from torch import Tensor, nn
 
 from edge_agent.domain import folded
 from training import cost, ctc, export
-from training.data import DataError
+from training.data import DataError, plate_texts
 from training.detector import Windowful, weights_of
 from training.feed import Feed
 from training.loop import CHECKPOINT, Loop, Pupils, Schedule
 from training.networks import DETECTORS, LINES, READERS, Detector, Reader
-from training.reader import Platefuls
+from training.reader import Platefuls, taken
 from training.shapes import READER_INPUT
 from training.views import views
 
@@ -261,7 +262,7 @@ def test_a_wider_network_begins_with_what_a_narrower_one_says(
 
 def test_a_broken_checkpoint_is_one_line(tmp_path: Path) -> None:
     torch.save({"network": Detector().state_dict()}, tmp_path / CHECKPOINT)
-    with pytest.raises(DataError, match=r"checkpoint.pt: is no checkpoint of this training"):
+    with pytest.raises(DataError, match=r"checkpoint.pt: is no checkpoint of this training; give another --out"):
         Loop(network=Detector(), schedule=Schedule(seconds=1), folder=tmp_path).resume()
 
 
@@ -389,3 +390,11 @@ def test_the_mean_of_two_trainings_is_exported(tmp_path: Path) -> None:
     a, b = (one.state_dict() for one in networks.values())
     assert not torch.equal(a["out.weight"], b["out.weight"])
     torch.testing.assert_close(mean["out.weight"], (a["out.weight"] + b["out.weight"]) / 2)
+
+
+def test_a_plate_outside_its_picture_is_named_by_its_row(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 80), np.uint8))
+    row = "image,x,y,w,h,text,split\na.png,70,2,30,10,AB123,train\n"
+    (tmp_path / "reader.csv").write_text(row, encoding="utf-8")
+    with pytest.raises(DataError, match=r"reader.csv:2: box outside the picture, which is 80x40"):
+        taken(plate_texts(tmp_path, "train"))
