@@ -30,8 +30,8 @@ def _mark(drawn: Image, reading: Reading, label: str) -> None:
     (width, height), base = cv2.getTextSize(label, FONT, scale, thickness)
     left = max(0, min(x1, drawn.shape[1] - width))
     bottom = y1 - base - thickness
-    if bottom < height:  # no room above: below the plate
-        bottom = y2 + height + base
+    if bottom < height:  # no room above: below the plate, or over it
+        bottom = min(y2 + height + base, drawn.shape[0] - base)
     cv2.rectangle(drawn, (x1, y1), (x2, y2), COLOUR, thickness)
     cv2.rectangle(drawn, (left, bottom - height - 2), (left + width, bottom + base), COLOUR, cv2.FILLED)
     cv2.putText(drawn, label, (left, bottom), FONT, scale, INK, thickness, cv2.LINE_AA)
