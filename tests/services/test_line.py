@@ -11,6 +11,7 @@ from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.latest import Latest
 from edge_agent.pipeline import Pipeline
 from edge_agent.reading.tracker import Rules, Tracker
+from edge_agent.services import line as line_module
 from edge_agent.services.line import CameraLine
 from tests import fakes
 from tests.contract.reads import make_read
@@ -88,10 +89,12 @@ def make_line(
     )
 
 
-def run_line(disk: Disk, *, frames: int = 40, far_plates: bool = False) -> tuple[CameraLine, fakes.PlatesGiven]:
+def run_line(
+    disk: Disk, *, frames: int = 40, far_plates: bool = False, max_fps: float = 120
+) -> tuple[CameraLine, fakes.PlatesGiven]:
     latest = PatientLatest()
     plates = fakes.PlatesGiven([fakes.reading("ABC123"), fakes.reading("XYZ789", x=400)])
-    line = make_line(latest, Frames(frames, latest), plates, disk, far_plates=far_plates)
+    line = make_line(latest, Frames(frames, latest), plates, disk, far_plates=far_plates, max_fps=max_fps)
     line.start()
     while line.status.processing:
         threading.Event().wait(0.01)
@@ -111,10 +114,14 @@ def test_frames_become_kept_reads() -> None:
     assert not line.status.capturing
 
 
-def test_a_line_that_has_time_looks_at_a_quarter_of_each_frame_in_turn() -> None:
-    line, plates = run_line(Disk(), frames=8, far_plates=True)
+@pytest.mark.parametrize(("every_s", "looked_at"), [(0.0, [1, 2, 3, 0, 1, 2, 3]), (1000.0, [1])])
+def test_a_line_that_has_time_looks_at_the_quarters_in_turn(
+    monkeypatch: pytest.MonkeyPatch, every_s: float, looked_at: list[int]
+) -> None:
+    monkeypatch.setattr(line_module, "FAR_LOOK_EVERY_S", every_s)
+    line, plates = run_line(Disk(), frames=8, far_plates=True, max_fps=10)
     assert line.status.dropped == 0
-    assert plates.quarters[-7:] == [1, 2, 3, 0, 1, 2, 3]  # the first frame may have waited for the line to start
+    assert plates.quarters == looked_at  # the first frame has nothing to tell its time by
 
 
 def test_where_far_plates_are_not_wanted_nothing_is_looked_at_twice() -> None:
