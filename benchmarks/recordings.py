@@ -14,6 +14,7 @@ from edge_agent.domain import Reading, corrected, folded
 from edge_agent.pipeline import Pipeline
 from edge_agent.reading.vote import ballot, fuse
 from edge_agent.services import replay, truth
+from edge_agent.vision.far import FarLooks
 
 COLUMNS = ("plates", "captured", "read right", "surest single frame right", "other reads", "duplicates")
 RUN_COLUMNS = ("pictures", "together", "surest single", "each")
@@ -24,11 +25,11 @@ def recording(path: Path, table: Path, *, advance: Callable[[], None]) -> tuple[
     passes = truth.load(table, path.name)
     surest = SurestFrames()
     camera: FilesCamera = replay.recording(path)
-    pipeline = _pipeline(surest)
+    pipeline, far = _pipeline(surest), FarLooks()
     reads = []
     try:
         for frame in iter(camera.read, None):
-            reads += pipeline.step(frame)
+            reads += pipeline.step(frame, quarters=far.due(frame.stamp.monotonic_s))
             advance()
     finally:
         camera.close()

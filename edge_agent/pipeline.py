@@ -104,7 +104,7 @@ class Pipeline:
         frame: Frame,
         *,
         quarters: Iterable[int] = (),
-        looked: Callable[[Frame, Look], None] = lambda _frame, _look: None,
+        looked: Callable[[Frame, Look], None] | None = None,
     ) -> list[Read]:
         """Take one frame further; give the vehicle passes that are complete by its time stamp.
 
@@ -115,7 +115,8 @@ class Pipeline:
         if self._still is not None and self._still.same(gray):
             return self._tracker.stay(frame)
         look = self._look(gray, quarters, to_read=lambda detections: self._tracker.follow(frame, detections))
-        looked(frame, look)
+        if looked is not None:
+            looked(frame, look)
         return self._tracker.update(frame, look.readings)
 
     def advance(self, now_s: float) -> list[Read]:

@@ -85,7 +85,7 @@ class Tracker:
         """Take one frame's readings; give the passes that are complete at its time."""
         reads = self._after_a_gap(frame.stamp.monotonic_s)
         left = list(readings)
-        tracks = [track for track in self._tracks if track.last is not frame.stamp]
+        tracks = [track for track in self._tracks if track.last is not frame.stamp]  # not those followed unread
         for certain in (True, False):
             chosen = [one for one in left if one.detection.certain is certain]
             for track, reading in _match(tracks, chosen, frame):

@@ -13,7 +13,7 @@ from edge_agent.camera.capture import Capture, CaptureStatus
 from edge_agent.domain import Frame, Read, counted
 from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.latest import Latest
-from edge_agent.vision.far import QUARTERS
+from edge_agent.vision.far import FarLooks
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +23,6 @@ STANDING_BELOW_KMH = 5.0
 STANDING_PERIODS = 2
 """A car that stands looks at half as many frames until a plate is in sight: nothing closes in as fast as while it
 drives."""
-
-FAR_LOOK_EVERY_S = 0.25
-"""From one look at a quarter to the next: each is seen once a second, while what is in it is still followed. A look
-in every frame reads no more of the far plates (docs/decisions/0007-far-plates-by-quarters.md)."""
 
 MOST_WAITING = 1000
 """Reads that may wait in memory while the disk refuses them."""
@@ -97,7 +93,7 @@ class CameraLine:
         self._processed = self._reads = self._lost = self._told_lost = 0
         self._refused = self._losing = False
         """Whether the disk takes no reads, and whether that costs some: each was told when it began."""
-        self._far_looks, self._far_looked_s = 0, -math.inf
+        self._far = FarLooks()
         self._finished = False
         self._turned_s = time.monotonic()
         self._threads = (
@@ -147,7 +143,9 @@ class CameraLine:
             if frame is None:
                 self._store(self._pipeline.advance(self._turned_s))
                 continue
-            quarters = self._far_quarters(took_s)
+            # A quarter costs as much as the frame, which only who keeps up has to spare.
+            has_time = self._far_plates and 2 * took_s <= self._period_s
+            quarters = self._far.due(self._turned_s) if has_time else ()
             self._store(self._pipeline.step(frame, quarters=quarters))
             self._processed += 1
             busy_s = time.monotonic() - self._turned_s
@@ -156,15 +154,6 @@ class CameraLine:
         self._store(self._pipeline.finish())
         self._finished = True
         self._let_go()
-
-    def _far_quarters(self, took_s: float) -> tuple[int, ...]:
-        """The quarter to look closer at, in turn: it costs as much as the frame, for who keeps up and has time."""
-        due_s = self._far_looked_s + FAR_LOOK_EVERY_S
-        if not self._far_plates or 2 * took_s > self._period_s or self._turned_s < due_s:
-            return ()
-        self._far_looked_s = self._turned_s
-        self._far_looks += 1
-        return (self._far_looks % QUARTERS,)
 
     def _pause_s(self) -> float:
         """From one look to the next."""

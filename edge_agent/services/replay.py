@@ -12,6 +12,7 @@ from edge_agent.camera.pace import LONGEST_WAIT_S, Pace
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.domain import Read, Stamp
 from edge_agent.services.report.recorder import Recorder
+from edge_agent.vision.far import FarLooks
 
 
 def recording(path: Path) -> FilesCamera:
@@ -58,7 +59,7 @@ class Replay:
         pipeline = wiring.pipeline(
             models=self._models, reading=ReadingSettings(), tracking=TrackingSettings(), journal=self._recorder
         )
-        recorder = self._recorder
+        recorder, far = self._recorder, FarLooks()
         try:
             for frame in iter(self._camera.read, None):
                 if not self.reached:
@@ -70,7 +71,8 @@ class Replay:
                 self.reached = frame.number + 1
                 if recorder:
                     recorder.frame(frame)
-                yield from pipeline.step(frame, looked=recorder.looked) if recorder else pipeline.step(frame)
+                quarters = far.due(frame.stamp.monotonic_s)
+                yield from pipeline.step(frame, quarters=quarters, looked=recorder.looked if recorder else None)
                 advance(self._camera.done)
             yield from pipeline.finish()
         finally:
@@ -108,6 +110,6 @@ def as_line(read: Read) -> str:
     """What a person is shown."""
     first, last = read.frame_numbers
     return (
-        f"{read.text:<10} confidence {read.confidence:.2f}  from frames {first}-{last} ({read.frames} read)"
+        f"{read.text:<10} confidence {read.confidence:.2f}  from frames {first}-{last} (seen in {read.frames})"
         f"  plate {read.box.width:.0f}x{read.box.height:.0f} px"
     )

@@ -11,8 +11,8 @@ from edge_agent.errors import OutboxDamaged, OutboxError
 from edge_agent.latest import Latest
 from edge_agent.pipeline import Pipeline
 from edge_agent.reading.tracker import Rules, Tracker
-from edge_agent.services import line as line_module
 from edge_agent.services.line import CameraLine
+from edge_agent.vision import far
 from tests import fakes
 from tests.contract.reads import make_read
 
@@ -118,7 +118,7 @@ def test_frames_become_kept_reads() -> None:
 def test_a_line_that_has_time_looks_at_the_quarters_in_turn(
     monkeypatch: pytest.MonkeyPatch, every_s: float, looked_at: list[int]
 ) -> None:
-    monkeypatch.setattr(line_module, "FAR_LOOK_EVERY_S", every_s)
+    monkeypatch.setattr(far, "LOOK_EVERY_S", every_s)
     line, plates = run_line(Disk(), frames=8, far_plates=True, max_fps=10)
     assert line.status.dropped == 0
     assert plates.quarters == looked_at  # the first frame has nothing to tell its time by

@@ -5,7 +5,14 @@ import pytest
 
 from edge_agent.domain import Box, Detection
 from edge_agent.vision.detector import BLOCK, CentreMapDetector
-from edge_agent.vision.far import QUARTERS, in_whole, quarter
+from edge_agent.vision.far import QUARTERS, FarLooks, in_whole, quarter
+
+
+def test_each_quarter_has_its_turn_a_quarter_of_a_second_after_the_one_before() -> None:
+    far = FarLooks()
+    looks = {k: quarters for k in range(13) if (quarters := far.due(10 + k / 10))}
+    assert looks == {0: (1,), 3: (2,), 6: (3,), 9: (0,), 12: (1,)}
+
 
 SHAPES = [(1080, 1920), (720, 1280), (1, 1), (3, 700), (1281, 37)]
 
