@@ -45,6 +45,7 @@ def report() -> bytes:
     camera.open()
     reads: list[Read] = []
     for frame in iter(camera.read, None):
+        recorder.frame(frame)
         reads += pipeline.step(frame, looked=recorder.looked)
     reads = corrected(reads + pipeline.finish())
     passes = [
