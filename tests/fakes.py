@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import cv2
 import numpy as np
 
 from edge_agent.domain import (
@@ -49,8 +50,20 @@ def reading(
     return Reading(detection=Detection(box=box, confidence=found), characters=characters(text, share))
 
 
+def draw(frame: Frame, readings: Sequence[Reading]) -> None:
+    """Give each text a look of its own in its box, as far as that lies in the picture."""
+    for one in readings:
+        x1, y1, x2, y2 = (round(edge) for edge in one.detection.box)
+        cells = np.random.default_rng([*one.characters.text().encode()]).integers(0, 255, (4, 8), np.uint8)
+        into = frame.image[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)]
+        if into.size:
+            drawn = np.asarray(cv2.resize(cells, (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR), np.uint8)
+            into[:] = drawn[max(0, -y1) :, max(0, -x1) :][: into.shape[0], : into.shape[1]]
+
+
 def shown(tracker: Tracker, frame: Frame, readings: Sequence[Reading]) -> list[Read]:
     """Take a tracker one frame further as the pipeline does: what it wants to be read is read."""
+    draw(frame, readings)
     to_read = tracker.follow(frame, [one.detection for one in readings])
     return tracker.update(frame, [one for one in readings if one.detection in to_read])
 

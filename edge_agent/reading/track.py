@@ -88,7 +88,7 @@ class Track:
         """When it is to be read at the latest, monotonic; once it was read, when to look whether it says more."""
         self.shares = 0.0
         """Of the weakest characters of its frames, added up: it can have no more evidence than that."""
-        self.settled = Settled()
+        self.settled = Settled(frame, reading)
         self._ballots: list[Ballot] = []
         self._count(frame, reading)
 
@@ -102,11 +102,13 @@ class Track:
     def take(self, frame: Frame, reading: Reading) -> None:
         """Take the plate's next sight and what it says."""
         self._move(frame, reading.detection.box)
+        self.settled.read(frame, reading)
         self._count(frame, reading)
 
     def follow(self, frame: Frame, detection: Detection) -> None:
         """Take its next sight, not read again."""
         self._move(frame, detection.box)
+        self.settled.followed(frame, detection.box)
         self.hits += 1
 
     def stay(self, frame: Frame) -> None:
@@ -119,7 +121,6 @@ class Track:
 
     def _count(self, frame: Frame, reading: Reading) -> None:
         self.hits += 1
-        self.settled.add(reading, frame.stamp.monotonic_s)
         one = ballot(reading)
         self.weight = one.weight
         if one.weight > self.best.weight:

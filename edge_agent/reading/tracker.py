@@ -59,24 +59,25 @@ class Tracker:
     def follow(self, frame: Frame, detections: Sequence[Detection]) -> list[Detection]:
         """Take what one frame shows before it is read; give the plates to be read for update().
 
-        Not read are those too narrow, and those whose text is settled where no other plate can be what is seen.
+        Not read are those too narrow, and those whose text is settled where no other plate can be what is seen: it
+        looks as in the frame before.
         """
-        now_s = frame.stamp.monotonic_s
         left = []
         for one in detections:
             if one.box.width < self._rules.min_plate_width_px:
                 self._journal.too_narrow(one)
-            elif (track := self._settled(one, detections, now_s)) is not None:
+            elif (track := self._settled(one, detections, frame)) is not None:
                 track.follow(frame, one)
                 self._journal.followed(track.number, frame, one)
             else:
                 left.append(one)
         return left
 
-    def _settled(self, one: Detection, detections: Sequence[Detection], now_s: float) -> Track | None:
+    def _settled(self, one: Detection, detections: Sequence[Detection], frame: Frame) -> Track | None:
         """The track that this is the next sight of beyond doubt, if its text is settled."""
+        now_s = frame.stamp.monotonic_s
         tracks = [track for track in self._tracks if track.motion.cost(one.box, now_s) < math.inf]
-        if len(tracks) != 1 or not tracks[0].settled.covers(one.box, now_s):
+        if len(tracks) != 1 or tracks[0].last is not self._at or not tracks[0].settled.covers(frame, one.box):
             return None
         rivals = (other for other in detections if other is not one)
         return None if any(tracks[0].motion.cost(other.box, now_s) < math.inf for other in rivals) else tracks[0]

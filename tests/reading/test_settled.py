@@ -18,6 +18,7 @@ def drive(frames: Sequence[Sequence[Reading]]) -> tuple[list[list[Detection]], l
     asked, reads = [], list[Read]()
     for number, readings in enumerate(frames):
         frame = fakes.frame(number, number / RATE)
+        fakes.draw(frame, readings)
         asked.append(tracker.follow(frame, [one.detection for one in readings]))
         reads += tracker.update(frame, [one for one in readings if one.detection in asked[-1]])
     return asked, reads + tracker.finish()
@@ -58,8 +59,27 @@ def test_where_either_of_two_plates_may_be_the_one_both_are_read() -> None:
     assert [len(found) for found in asked] == [2] * 10
 
 
-@pytest.mark.parametrize("hidden", [0, 3])
-def test_a_plate_that_takes_anothers_place_unseen_is_read_and_not_credited_to_it(hidden: int) -> None:
+@pytest.mark.parametrize("before", [9, 10, 11, 12, 13])
+@pytest.mark.parametrize("hidden", [0, 1, 4])
+@pytest.mark.parametrize("after", [2, 3, 8])
+def test_a_plate_that_takes_anothers_place_is_read_at_once_and_not_credited_to_it(
+    before: int, hidden: int, after: int
+) -> None:
     first, other = [fakes.reading("ABC123")], [fakes.reading("XYZ789")]
-    _, reads = drive([first] * 10 + [[]] * hidden + [other] * 10)
-    assert [read.text for read in reads] == ["ABC123", "XYZ789"]
+    _, reads = drive([first] * before + [[]] * hidden + [other] * after)
+    assert [(read.text, read.frames, read.frame_numbers) for read in reads] == [
+        ("ABC123", before, (0, before - 1)),
+        ("XYZ789", after, (before + hidden, before + hidden + after - 1)),
+    ]
+
+
+def test_a_plate_that_was_out_of_sight_is_read_again() -> None:
+    plate = [fakes.reading("ABC123")]
+    assert frames_read([plate] * 4 + [[]] + [plate] * 2) == [0, 1, 5]
+
+
+def test_where_time_stands_still_a_settled_plate_is_one_read() -> None:
+    tracker = Tracker(rules=RULES, new_id=fakes.CountingIds())
+    for number in range(20):
+        fakes.shown(tracker, fakes.frame(number, 1.0), [fakes.reading("ABC123")])
+    assert [(read.text, read.frames) for read in tracker.finish()] == [("ABC123", 20)]

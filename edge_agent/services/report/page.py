@@ -75,7 +75,7 @@ def page(
         shown = "".join(_refused(one) for one in refused[:MOST_REFUSED])
         more = f" (the {MOST_REFUSED} longest of them)" if len(refused) > MOST_REFUSED else ""
         parts.append(
-            f"<details><summary>{len(refused)} tracks without a read{more}</summary>"
+            f"<details><summary>{counted(len(refused), 'track')} without a read{more}</summary>"
             f'<div class="cards">{shown}</div></details>'
         )
     return (
@@ -122,10 +122,10 @@ def _stages(recorder: Recorder, refused: Sequence[TrackNotes]) -> str:
     stages = recorder.stages
     widest = f", up to {recorder.widest_narrow_px:.0f} px" if stages["too narrow"] else ""
     rows = [
-        ("detector", "found in all frames", stages["detections"]),
+        ("detector", "found in the frames together", stages["detections"]),
         ("reader", "doubted by the detector, and no plate's lettering", stages["disbelieved"]),
         ("tracker", f"narrower than min_plate_width_px{widest}", stages["too narrow"]),
-        ("tracker", f"sights of {len(recorder.tracks)} tracks", stages["sights"]),
+        ("tracker", f"sights of {counted(len(recorder.tracks), 'track')}", stages["sights"]),
         ("tracker", "of these not read again, as the text was sure and the plate as wide", stages["followed"]),
     ]
     why = Counter(one.refusal for one in refused if one.refusal is not None)
@@ -205,8 +205,10 @@ def _voters(one: _Pass) -> str:
     """Which frames the read was given from: those without a character have no vote, nor the least of very many."""
     voted, read, evidence = len(one.notes.voted), one.read, f"evidence of {one.notes.evidence:.1f}"
     of = f" of {read.frames}" if voted < read.frames else ""
+    unread = sum(sight.frame <= read.frame_numbers[1] and not sight.weight for sight in one.notes.sights)
+    sure = f", {unread} not read again as it was sure" if unread else ""
     shown = f"; the {MOST_VOTES} that counted most" if voted > MOST_VOTES else ""
-    return f"given from {voted}{of} frames up to {read.frame_numbers[1]}, {evidence}{shown}"
+    return f"given from {voted}{of} frames up to {read.frame_numbers[1]}{sure}, {evidence}{shown}"
 
 
 def _refused(notes: TrackNotes) -> str:
@@ -215,7 +217,7 @@ def _refused(notes: TrackNotes) -> str:
     return (
         f'<article id="t{notes.number}"><span class="plate">{text}</span> <span class="tag">{why}</span>'
         f'<p class="soft">{_time(notes.times[0])}, frames {notes.frames[0]} to {notes.frames[1]},'
-        f" {len(notes.sights)} sights, evidence of {notes.evidence:.1f}</p>"
+        f" {counted(len(notes.sights), 'sight')}, evidence of {notes.evidence:.1f}</p>"
         f"{_votes(notes.sights)}{_curves(notes.sights)}</article>"
     )
 

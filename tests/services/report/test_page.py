@@ -128,7 +128,7 @@ def test_frames_that_have_no_vote_are_not_counted() -> None:
 def test_frames_that_were_not_read_again_are_told() -> None:
     recorder, reads = recorded([[fakes.reading("ABC123")]] * 10)
     text = page("a", recorder, reads, [], None)
-    assert "given from 3 of 10 frames up to 9" in text
+    assert "given from 3 of 10 frames up to 9, 7 not read again as it was sure, evidence" in text
     assert 'as the text was sure and the plate as wide</td><td class="number">7</td>' in text
 
 
