@@ -33,12 +33,12 @@ class Settled:
 
     def followed(self, frame: Frame, box: Box) -> None:
         """Take a sight that was not."""
-        self._looks = Appearance(frame.image, box)
+        self._looks = Appearance(frame.image, box) if self._alike >= SETTLED_BY else None
 
     def covers(self, frame: Frame, box: Box) -> bool:
         """Whether another reading, in that box of the next frame, would tell nothing new."""
         return (
-            self._alike >= SETTLED_BY
+            self._looks is not None
             and frame.stamp.monotonic_s - self._read_s < READ_AGAIN_AFTER_S
             and abs(math.log(box.width / self._width_px)) < math.log(READ_AGAIN_WIDER)
             and self._looks.is_at(frame.image, box)

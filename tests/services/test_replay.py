@@ -70,7 +70,7 @@ def test_a_computer_slower_than_the_recording_keeps_the_recordings_time(tmp_path
     pictures = [noise.integers(0, 255, (90, 160, 3), np.uint8) for _ in range(4)]
     recorder = Recorder()
     run = played(write(tmp_path, pictures), recorder=recorder, pace="recorded")
-    assert list(run.reads(lambda _done: time.sleep(0.25))) == []
+    assert list(run.reads(lambda _done: time.sleep(0.25))) == []  # the slow computer
     assert run.behind_s > 0.1
     assert run.reached == 4
     assert recorder.seconds == pytest.approx(0.3)
