@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from training.data import Gray
     from training.glyphs import Canvas
 
@@ -30,7 +32,32 @@ def field(width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:
         axes = (int(rng.integers(5, 50)), int(rng.integers(5, 40)))
         tone = float(np.clip(canvas.mean() + rng.normal(0, 40), 0, 255))
         cv2.ellipse(canvas, at, axes, rng.uniform(0, 180), 0, 360, tone, int(rng.choice([-1, 1, 2])))
+    if rng.random() < 0.25:
+        _border(canvas, rng)
     return np.clip(canvas, 0, 255), dark
+
+
+def _border(canvas: Canvas, rng: np.random.Generator) -> None:
+    """A state's border as a thin line behind the characters: some sides straight, some winding rivers."""
+    left, top = rng.uniform(0.05, 0.5), rng.uniform(0.05, 0.3)
+    right, bottom = left + rng.uniform(0.2, 0.5), rng.uniform(0.65, 0.95)
+    corners = np.array(((left, top), (right, top), (right, bottom), (left, bottom)))
+    corners += rng.normal(0, 0.02, corners.shape) * (rng.random() < 0.5)
+    points: list[tuple[float, float]] = []
+    for here, after in zip(corners, np.roll(corners, -1, 0), strict=True):
+        winds = rng.random() < 0.5
+        for share in np.linspace(0, 1, 9)[:-1]:
+            x, y = here + (after - here) * share + rng.normal(0, 0.02, 2) * winds
+            points.append((float(x), float(y)))
+    tone = float(np.clip(canvas.mean() - rng.uniform(-60, 180), 0, 255))
+    line(canvas, [*points, points[0]], tone, int(rng.choice([1, 1, 2])))
+
+
+def line(canvas: Canvas, points: Sequence[tuple[float, float]], tone: float, thick: int) -> None:
+    """A line through points given as shares of the plate's width and height."""
+    height, width = canvas.shape
+    scaled = np.rint(np.array(points) * (width, height)).astype(np.int32)
+    cv2.polylines(canvas, [scaled], False, tone, thick)
 
 
 def over_design(design: Gray, width: int, rng: np.random.Generator) -> tuple[Canvas, bool]:

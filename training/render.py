@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,23 +9,28 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from training import vocabulary
+from training import bluebird, vocabulary
 from training.data import pictures_in, read_gray
+from training.dies import Die, die
 from training.fonts import fonts
-from training.glyphs import emblem, mask, put
+from training.glyphs import mask, put
 from training.grounds import PLATE_HEIGHT, field, over_design
 from training.regions import OTHER, SLOGANS, STATES
 from training.signs import sign
+from training.small_print import Row, SmallPrint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from training.data import Gray
     from training.glyphs import Canvas
 
 NARROW_GLYPHS = "1I"
+BLUEBIRDS = 0.08  # of the US plates
+DIES = 0.5  # of the US plates have characters of no font
 HELD_OUT = 10  # one design in so many is kept to measure regions with
-LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +45,13 @@ class Plate:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Where the characters stand and how they look."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-    tone: float
-    raised: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Style:
     """How all characters of a plate look; `alike` is what O and 0 are both drawn as, if they are.
 
     `bars`: 1 is drawn as I, a mere bar. The serial pattern alone tells them apart, so never on vanity plates.
     """
 
-    font: Path
+    font: Path | Die
     alike: str
     bars: bool
     share: float
@@ -70,6 +62,11 @@ class Style:
         if self.alike and character in "O0":
             return self.alike
         return "I" if self.bars and character == "1" else character
+
+    def ink(self, character: str) -> NDArray[np.float32]:
+        """That shape, 0..1."""
+        drawn = self.drawn(character)
+        return self.font.ink(drawn) if isinstance(self.font, Die) else mask(self.font, drawn)
 
     def label(self, text: str) -> str:
         """What a person would write down."""
@@ -84,6 +81,7 @@ class Printer:
             message = "no fonts: run python -m training.fonts DIR and set EDGE_AGENT_FONTS"
             raise ValueError(message)
         self._fonts = fonts
+        self._small = SmallPrint(fonts)
         self._designs = designs or {}
         named = [f for f in fonts if any(k in str(f).lower() for k in ("din", "roadgeek", "condensed"))]
         self._european = named or fonts
@@ -101,13 +99,33 @@ class Printer:
         """A word or two into x, y, w, h of any picture."""
         words = vocabulary.one((*vocabulary.DEALERS, *SLOGANS.values(), *STATES.values(), *vocabulary.CITIES), rng)
         words = words if rng.random() < 0.5 else words.split(" ")[0].upper()
-        self._print(canvas, words, box, float(rng.uniform(0, 255)), rng)
+        self._small.words(canvas, words, box, float(rng.uniform(0, 255)), rng)
 
     def sign(self, rng: np.random.Generator) -> Gray:
         """Lettering that is no plate, as much of it as a detector would take for one."""
         return sign(self._fonts, rng)
 
     def american(self, rng: np.random.Generator) -> Plate:
+        """One of the US, Canada or Mexico."""
+        return self._bluebird(rng) if rng.random() < BLUEBIRDS else self._state_plate(rng)
+
+    def _bluebird(self, rng: np.random.Generator) -> Plate:
+        width = int(rng.choice([256, 256, 240, 280]))
+        canvas = bluebird.bluebird(width, rng)
+        text = vocabulary.serial(bluebird.PATTERNS, rng)
+        left = width * (bluebird.LEFT + rng.normal(0, 0.008))
+        top, height = (PLATE_HEIGHT * (share + rng.normal(0, 0.01)) for share in (bluebird.TOP, bluebird.HEIGHT))
+        span = width * bluebird.WIDTH
+        row = Row(left, top, span, height, _tone(rng, on_dark=False), bool(rng.random() < 0.7))
+        style = self._american_style(text, rng)
+        self._characters(canvas, text, row, style, rng, emblems=0.0, gaps=bluebird.GAPS)
+        unit = span / (len(text) + sum(bluebird.GAPS))
+        self._small.year_sticker(canvas, (left + 3 * unit, bluebird.GAPS[3] * unit), row, rng)
+        told = self._small.around(canvas, row, (STATES[bluebird.REGION], ""), rng)
+        region = bluebird.REGION if told else "us"
+        return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike), region)
+
+    def _state_plate(self, rng: np.random.Generator) -> Plate:
         width = int(rng.choice([256, 256, 256, 256, 240, 280, 300]))
         region = str(rng.choice(["us", "ca", OTHER], p=[0.91, 0.05, 0.04]))  # the others are Mexico's
         region = vocabulary.one(tuple(STATES), rng) if region == "us" else region
@@ -124,15 +142,15 @@ class Printer:
         span = width * fill
         left = (width - span) / 2 + width * rng.normal(0, 0.015)
         row = Row(left, top, span, height, _tone(rng, on_dark=dark), bool(rng.random() < 0.5))
-        style = self._style(text, rng, self._fonts)
+        style = self._american_style(text, rng)
         self._characters(canvas, text, row, style, rng, emblems=0.5)
         if rng.random() < 0.1:
-            self._edges(canvas, row, rng)
+            self._small.edges(canvas, row, rng)
         # A design says by itself where it is from; else the name does, where it is printed and not too small.
         elsewhere = vocabulary.MEXICAN_STATES if region == OTHER else vocabulary.PROVINCES
         name = "" if designed else STATES.get(region) or vocabulary.one(elsewhere, rng)
         slogan = "" if designed else SLOGANS.get(region, "")
-        told = self._small_print(canvas, row, (name, slogan), rng) or designed
+        told = self._small.around(canvas, row, (name, slogan), rng) or designed
         known = region if told else "us" if region in STATES else ""
         return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike), known)
 
@@ -144,11 +162,13 @@ class Printer:
         left = width * rng.uniform(0.03, 0.06)
         right = width - left
         if rng.random() < 0.65:
-            left = self._band(canvas, rng) + width * rng.uniform(0.01, 0.04)
+            left = self._small.band(canvas, rng) + width * rng.uniform(0.01, 0.04)
         if rng.random() < 0.15:  # France and Italy: a second band with a year or department
             band = int(width * 0.075)
             canvas[:, width - band :] = rng.uniform(30, 110)
-            self._print(canvas, f"{rng.integers(1, 99):02d}", (width - band + 2, 84, band - 5, 26), 230.0, rng)
+            self._small.words(
+                canvas, f"{rng.integers(1, 99):02d}", (width - band + 2, 84, band - 5, 26), 230.0, rng
+            )
             right = width - band - width * 0.02
         height = PLATE_HEIGHT * rng.uniform(0.58, 0.82)
         top = (PLATE_HEIGHT - height) / 2 + rng.uniform(-4, 4)
@@ -165,7 +185,7 @@ class Printer:
         self._characters(canvas, text, row, style, rng, emblems=0.3)
         if rng.random() < 0.5:
             cv2.rectangle(canvas, (2, 2), (width - 3, PLATE_HEIGHT - 3), row.tone, int(rng.integers(1, 4)))
-        self._bolts(canvas, rng)
+        self._small.bolts(canvas, rng)
         return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike))
 
     def _brazilian(self, rng: np.random.Generator) -> Plate:
@@ -177,7 +197,9 @@ class Printer:
             canvas[:band] = rng.uniform(30, 110)
         name = "BRASIL" if new else vocabulary.one(vocabulary.CITIES, rng)
         wide = width * rng.uniform(0.25, 0.6)
-        self._print(canvas, name, ((width - wide) / 2, band * 0.2, wide, band * 0.65), 240.0 if new else 40.0, rng)
+        self._small.words(
+            canvas, name, ((width - wide) / 2, band * 0.2, wide, band * 0.65), 240.0 if new else 40.0, rng
+        )
         top = band + rng.uniform(1, 6)
         height = min(PLATE_HEIGHT * rng.uniform(0.56, 0.7), PLATE_HEIGHT - top - 4)
         left = width * rng.uniform(0.03, 0.08)
@@ -188,7 +210,7 @@ class Printer:
         text = vocabulary.serial(vocabulary.BR_PATTERNS, rng)
         style = self._style(text, rng, self._european, bars=0.4)
         self._characters(canvas, text, row, style, rng, emblems=0.25)
-        self._bolts(canvas, rng)
+        self._small.bolts(canvas, rng)
         return Plate(_finish(canvas), style.label(text), len(text), bool(style.alike), "br")
 
     def _two_lines(self, rng: np.random.Generator) -> Plate:
@@ -213,11 +235,20 @@ class Printer:
             self._characters(canvas, line, row, style, rng, emblems=0.15)
             if small and top == edge:
                 words = vocabulary.one(vocabulary.PLACES, rng)
-                self._print(canvas, words, (left + wide + 4, top, width - left - wide - 8, tall * 0.4), tone, rng)
+                self._small.words(
+                    canvas, words, (left + wide + 4, top, width - left - wide - 8, tall * 0.4), tone, rng
+                )
         if rng.random() < 0.5:
             cv2.rectangle(canvas, (2, 2), (width - 3, height - 3), tone, int(rng.integers(1, 4)))
-        self._bolts(canvas, rng)
+        self._small.bolts(canvas, rng)
         return Plate(_finish(canvas), style.label(text), cut, bool(style.alike))
+
+    def _american_style(self, text: str, rng: np.random.Generator) -> Style:
+        """A font's characters, or those of dies, whose O and 0 are alike."""
+        if rng.random() >= DIES:
+            return self._style(text, rng, self._fonts)
+        alike = "0" if "O" in text or "0" in text else ""
+        return Style(font=die(rng), bars=False, alike=alike, share=rng.uniform(0.7, 0.88), same_width=False)
 
     def _style(self, text: str, rng: np.random.Generator, preferred: Sequence[Path], *, bars: float = 0.0) -> Style:
         fonts = preferred if rng.random() < 0.7 else self._fonts
@@ -232,128 +263,33 @@ class Printer:
         )
 
     def _characters(
-        self, canvas: Canvas, text: str, row: Row, style: Style, rng: np.random.Generator, *, emblems: float
+        self,
+        canvas: Canvas,
+        text: str,
+        row: Row,
+        style: Style,
+        rng: np.random.Generator,
+        *,
+        emblems: float,
+        gaps: Sequence[float] = (),
     ) -> None:
         """Print the text into the row."""
-        gaps = _gaps(len(text), rng)
+        gaps = gaps or _gaps(len(text), rng)
         unit = row.width / (len(text) + sum(gaps))
         x = row.left
         for gap, character in zip(gaps, (*text, ""), strict=True):
             if gap > 0.35 and rng.random() < emblems:
-                self._between(canvas, (x, gap * unit), row, rng)
+                self._small.between(canvas, (x, gap * unit), row, rng)
             x += gap * unit
             if not character:
                 break
-            ink = mask(style.font, style.drawn(character))
+            ink = style.ink(character)
             wide = unit * style.share
             if character in NARROW_GLYPHS:
                 natural = ink.shape[1] / ink.shape[0] * row.height
                 wide = min(wide, natural if not style.same_width else max(natural, wide * 0.55))
             put(canvas, ink, (x + (unit - wide) / 2, row.top, wide, row.height), row.tone, raised=row.raised)
             x += unit
-
-    def _edges(self, canvas: Canvas, row: Row, rng: np.random.Generator) -> None:
-        """Bumpers, grilles and the raised rim beside the plate: bars that are taller than the characters."""
-        height, width = canvas.shape
-        for x in (rng.uniform(0, max(1.0, row.left * 0.4)), width - rng.uniform(0, max(1.0, row.left * 0.4))):
-            if rng.random() < 0.7:
-                wide, reach = int(rng.integers(1, 7)), rng.uniform(0, 0.12)
-                ends = (int(x), int(height * reach)), (int(x), int(height * (1 - rng.uniform(0, 0.12))))
-                cv2.line(canvas, *ends, row.tone if rng.random() < 0.6 else float(rng.uniform(0, 255)), wide)
-
-    def _between(self, canvas: Canvas, place: tuple[float, float], row: Row, rng: np.random.Generator) -> None:
-        """Something that is no character, in a gap of the row (x, width)."""
-        x, wide = place
-        tone = float(rng.uniform(0, 255)) if rng.random() < 0.6 else row.tone
-        if rng.random() < 0.22:  # small letters on top of each other: labels leave them out
-            letters = [vocabulary.one(LETTERS, rng) for _ in range(2 + int(rng.random() < 0.3))]
-            step = row.height / len(letters)
-            for k, letter in enumerate(letters):
-                self._print(
-                    canvas, letter, (x + wide * 0.2, row.top + k * step, wide * 0.6, step * 0.85), tone, rng
-                )
-            return
-        size = row.height * rng.uniform(0.25, 1.1)
-        y = row.top + (row.height - size) * rng.uniform(0.2, 0.8)
-        emblem(canvas, (x + wide * 0.1, y, wide * 0.85, size), tone, rng)
-
-    def _small_print(self, canvas: Canvas, row: Row, words: tuple[str, str], rng: np.random.Generator) -> bool:
-        """The name above, a slogan below, stickers in the corners, bolts, a frame; true where the name is seen."""
-        height, width = canvas.shape
-        below = row.top + row.height + 2
-        name, slogan = words
-        told = bool(name) and rng.random() < 0.85 and row.top > 12
-        if told:
-            name = name if rng.random() < 0.5 else name.title()
-            wide = width * rng.uniform(0.28, 0.75)
-            tall = max(8.0, (row.top - 3) * rng.uniform(0.5, 0.9))
-            self._print(canvas, name, ((width - wide) / 2, rng.uniform(0, 3), wide, tall), rng.uniform(0, 170), rng)
-        if slogan and rng.random() < 0.8 and height - below > 9:
-            wide, tall = width * rng.uniform(0.3, 0.8), (height - below - 2) * rng.uniform(0.5, 0.95)
-            place = ((width - wide) / 2, height - 2 - tall, wide, tall)
-            self._print(canvas, slogan, place, rng.uniform(0, 170), rng)
-        for _ in range(int(rng.choice([0, 1, 2, 2]))):
-            self._sticker(canvas, rng)
-        self._bolts(canvas, rng)
-        if rng.random() < 0.25:
-            self._plate_frame(canvas, row, rng)
-            return False
-        return told
-
-    def _sticker(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        height, width = canvas.shape
-        tall = int(rng.integers(13, 26))
-        wide = int(tall * rng.uniform(1.0, 1.5))
-        x = int(rng.integers(3, 18)) if rng.random() < 0.5 else width - wide - int(rng.integers(5, 20))
-        y = int(rng.integers(1, 5)) if rng.random() < 0.5 else height - tall - 2
-        cv2.rectangle(canvas, (x, y), (x + wide, y + tall), float(rng.uniform(0, 255)), -1)
-        words = ("MAR", "JUN", "DEC", "OCT", f"{rng.integers(0, 27):02d}", str(rng.integers(1, 13)))
-        word = vocabulary.one(words, rng)
-        self._print(canvas, word, (x + 2, y + 2, wide * 0.8, tall - 4), float(rng.uniform(0, 255)), rng)
-
-    def _bolts(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        height, width = canvas.shape
-        for fx in (0.2, 0.8):
-            for fy in (0.07, 0.93) if width < 320 else (0.5,):
-                if rng.random() < 0.3:
-                    at = (int(width * (fx + rng.normal(0, 0.02))), int(height * fy))
-                    cv2.circle(canvas, at, int(rng.integers(2, 6)), float(rng.uniform(20, 230)), -1)
-
-    def _plate_frame(self, canvas: Canvas, row: Row, rng: np.random.Generator) -> None:
-        """A dealer's frame: it may hide the small print, never the characters."""
-        height, width = canvas.shape
-        tone = float(rng.choice([rng.uniform(5, 60), rng.uniform(150, 250)]))
-        top = int(max(2, min(row.top - 3, rng.uniform(4, 24))))
-        bottom = int(max(2, min(height - row.top - row.height - 3, rng.uniform(4, 26))))
-        side = int(max(1, min(row.left - 2, rng.uniform(2, 8))))
-        canvas[:top] = tone
-        canvas[height - bottom :] = tone
-        canvas[:, :side] = tone
-        canvas[:, width - side :] = tone
-        for y, tall in ((1, top - 2), (height - bottom + 1, bottom - 2)):
-            if tall > 7 and rng.random() < 0.7:
-                words, wide = vocabulary.one(vocabulary.DEALERS, rng), width * rng.uniform(0.3, 0.8)
-                self._print(canvas, words, ((width - wide) / 2, y, wide, tall), 255 - tone, rng)
-
-    def _band(self, canvas: Canvas, rng: np.random.Generator) -> float:
-        """The blue band with the country's letters; where it ends."""
-        height, width = canvas.shape
-        band = int(width * rng.uniform(0.06, 0.1))
-        canvas[:, :band] = rng.uniform(25, 110)
-        cv2.circle(canvas, (band // 2, int(height * 0.3)), int(band * 0.3), 210.0, 1 + int(rng.random() < 0.5))
-        code = vocabulary.one(vocabulary.COUNTRIES, rng)
-        self._print(canvas, code, (band * 0.2, height * 0.6, band * 0.6, height * 0.25), 235.0, rng)
-        return float(band)
-
-    def _print(
-        self,
-        canvas: Canvas,
-        text: str,
-        box: tuple[float, float, float, float],
-        tone: float,
-        rng: np.random.Generator,
-    ) -> None:
-        put(canvas, mask(self._fonts[int(rng.integers(len(self._fonts)))], text), box, tone)
 
 
 def printer(folder: Path, font_folder: str | None) -> Printer:
