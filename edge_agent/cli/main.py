@@ -252,7 +252,7 @@ def replay(
     networks = ModelSettings(directory=models, engine=engine, threads=threads)
     passes = truths.load(truth, video.name) if truth else []
     report_at = report_file.target(report, inputs=[video, *([truth] if truth else [])]) if report else None
-    recorder = Recorder() if report else None
+    recorder = Recorder(pictured=[one.middle for one in passes]) if report else None
     recording = replaying.recording(video)
     stop = stop_on_signals()
     run = replaying.Replay(recording, pace=pace, models=networks, recorder=recorder, stop=stop)

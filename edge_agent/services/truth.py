@@ -21,6 +21,11 @@ class TruePass:
     first: int
     last: int
 
+    @property
+    def middle(self) -> int:
+        """The frame halfway."""
+        return (self.first + self.last) // 2
+
     def overlaps(self, read: Read) -> bool:
         first, last = read.frame_numbers
         return first <= self.last and last >= self.first

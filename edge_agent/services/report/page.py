@@ -4,16 +4,20 @@ import base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from html import escape
 from pathlib import Path
 
-from edge_agent.domain import Read, counted
+from edge_agent.domain import Read, counted, folded
 from edge_agent.reading.journal import Refusal
 from edge_agent.services.report.recorder import Recorder, Sight, TrackNotes, crop
 from edge_agent.services.truth import TruePass, Verdict
 
 MOST_VOTES = 10
 """Sights shown of a track, those that counted most."""
+
+MOST_NEAR = 4
+"""Tracks named that were in sight while a plate was missed, those that say what is most like it."""
 
 MOST_REFUSED = 200
 """Tracks without a read that are shown, the longest ones; a long drive has thousands."""
@@ -223,18 +227,25 @@ def _refused(notes: TrackNotes) -> str:
 
 
 def _missed(one: TruePass, recorder: Recorder, tag: str) -> str:
-    near = [
-        notes for notes in recorder.tracks.values() if notes.frames[0] <= one.last and notes.frames[1] >= one.first
-    ]
+    near = sorted(
+        (
+            notes
+            for notes in recorder.tracks.values()
+            if notes.frames[0] <= one.last and notes.frames[1] >= one.first
+        ),
+        key=lambda notes: -SequenceMatcher(None, folded(notes.said), one.text, autojunk=False).ratio(),
+    )
     found = "".join(
-        f'<li><a href="#t{notes.number}">{escape(notes.reads[-1].text if notes.reads else notes.text) or "-"}</a>:'
+        f'<li><a href="#t{notes.number}">{escape(notes.said) or "-"}</a>:'
         f" {'read' if notes.reads else notes.refusal or 'the recording ended'}</li>"
-        for notes in near[:8]
+        for notes in near[:MOST_NEAR]
     )
     what = f"<p>What was seen then:</p><ul>{found}</ul>" if found else "<p>Nothing was found then.</p>"
+    picture = recorder.pictures.get(one.middle)
+    shown = f'{_image(picture, f"frame {one.middle}")}<p class="soft">frame {one.middle}</p>' if picture else ""
     return (
         f'<article class="missed"><span class="plate">{escape(one.text)}</span> <span class="tag">{tag}</span>'
-        f'<p class="soft">frames {one.first} to {one.last}</p>{what}</article>'
+        f'<p class="soft">frames {one.first} to {one.last}</p>{shown}{what}</article>'
     )
 
 

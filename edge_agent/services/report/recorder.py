@@ -1,6 +1,7 @@
 """Writes down what the pipeline did with a recording, for its report."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from edge_agent.domain import Detection, Frame, Read, Reading
@@ -11,6 +12,7 @@ from edge_agent.vision.patch import patch, sharpness, thumbnail
 
 THUMBNAIL_PX = 44
 CROP_PX = 120
+PICTURE_PX = 240
 MARGIN = 0.12
 
 
@@ -52,15 +54,23 @@ class TrackNotes:
         return self.sights[0].at_s, self.sights[-1].at_s
 
     @property
+    def said(self) -> str:
+        """Its read as last corrected, or what was refused."""
+        return self.reads[-1].text if self.reads else self.text
+
+    @property
     def best(self) -> Sight:
         """The sight that counted most."""
         return max(self.sights, key=lambda one: one.weight)
 
 
 class Recorder:
-    """The journal of a recording's tracker, and the account of its stages."""
+    """The journal of a recording's tracker, the account of its stages, and pictures of the frames named."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pictured: Collection[int] = ()) -> None:
+        self._pictured = frozenset(pictured)
+        self.pictures: dict[int, bytes] = {}
+        """Whole frames as JPEGs, by their number."""
         self.tracks: dict[int, TrackNotes] = {}
         self.stages: Counter[str] = Counter()
         """How many frames, detections and readings there were, by what became of them."""
@@ -74,6 +84,8 @@ class Recorder:
             self._began_s = frame.stamp.monotonic_s
         self.seconds = self._at(frame)
         self.stages["frames"] += 1
+        if frame.number in self._pictured:
+            self.pictures[frame.number] = thumbnail(frame.image, height=PICTURE_PX)
 
     def looked(self, _frame: Frame, look: Look) -> None:
         """Count what one frame showed."""

@@ -52,6 +52,31 @@ def street() -> list[list[Reading]]:
     return frames
 
 
+def test_a_missed_plate_comes_with_the_picture_halfway_and_what_is_most_like_it() -> None:
+    missed = TruePass("GL1MPS3", 38, 44)
+    recorder = Recorder(pictured=[missed.middle])
+    tracker = Tracker(rules=RULES, new_id=fakes.CountingIds(), journal=recorder)
+    for number in range(60):
+        there = [fakes.reading("ABC123", x=20), fakes.reading("GLIMPSE", x=300)] if number == 40 else []
+        frame = fakes.frame(number, number / 10)
+        recorder.frame(frame)
+        fakes.shown(tracker, frame, there)
+    text = page("a", recorder, [], [missed], truth.judge([missed], []))
+    assert list(recorder.pictures) == [41]
+    card = text[text.index('<article class="missed">') :]
+    assert 'alt="frame 41"' in card
+    assert card.index(">GLIMPSE</a>") < card.index(">ABC123</a>")
+
+
+def test_a_missed_plate_whose_frame_never_came_has_no_picture() -> None:
+    passes = [TruePass("ABC123", 90, 99)]
+    recorder = Recorder(pictured=[95])
+    recorder.frame(fakes.frame(0, 0.0))
+    text = page("a", recorder, [], passes, truth.judge(passes, []))
+    assert "Nothing was found then." in text
+    assert "alt=" not in text
+
+
 def judged(name: str = "street.mp4") -> str:
     recorder, reads = recorded(street())
     passes = [TruePass("ABC123", 0, 12), TruePass("R1GHT1", 18, 32), TruePass("GL1MPS3", 38, 44)]
