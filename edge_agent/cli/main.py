@@ -12,32 +12,30 @@ import typer
 from typer.exceptions import TyperException
 
 from edge_agent import __version__, wiring
-from edge_agent.camera.pace import Pace
-from edge_agent.cli.options import SERVICE_DIRECTORY, ConfigOption, JsonLines, directory, named
+from edge_agent.cli.options import (
+    SERVICE_DIRECTORY,
+    ConfigOption,
+    EngineOption,
+    JsonLines,
+    ModelsOption,
+    Threads,
+    directory,
+    named,
+)
 from edge_agent.cli.outbox import outbox_app
-from edge_agent.cli.terminal import discard_output, fail, output, progress, say
+from edge_agent.cli.replay import replay
+from edge_agent.cli.terminal import INTERRUPTED, discard_output, fail, output, progress, say
 from edge_agent.config import loader
-from edge_agent.config.settings import Engine, ModelSettings, ReadingSettings, TrackingSettings
+from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.config.show import show
-from edge_agent.domain import corrected, counted
+from edge_agent.domain import counted
 from edge_agent.errors import ConfigurationError, EdgeAgentError, ModelError
 from edge_agent.host import stop_on_signals
 from edge_agent.services import check as checking
-from edge_agent.services import replay as replaying
 from edge_agent.services import run as running
 from edge_agent.services import stills
-from edge_agent.services import truth as truths
 from edge_agent.services.demo import demo as demonstration
-from edge_agent.services.report import file as report_file
-from edge_agent.services.report.page import page
-from edge_agent.services.report.recorder import Recorder
 from edge_agent.vision.models import content
-
-INTERRUPTED = 130
-"""The exit status of what a person stopped, as shells have it."""
-
-TOLD_BEHIND_S = 1.0
-"""How late a replay at the recorded pace may be before that is said."""
 
 app = typer.Typer(
     name="edge-agent",
@@ -54,20 +52,6 @@ app.add_typer(outbox_app, name="outbox")
 ConfigArgument = Annotated[
     Path, typer.Argument(metavar="[DIR]", parser=named, help="Directory with agent.toml and cameras/.")
 ]
-EngineOption = Annotated[
-    Engine, typer.Option("--engine", help="What reads: onnx (default), easyocr, easyocr-english (an extra).")
-]
-ModelsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--models",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Directory with models.toml; without it the program's networks.",
-    ),
-]
-Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processor threads the networks may use.")]
 
 
 def main() -> NoReturn:
@@ -198,86 +182,7 @@ def read(
         raise typer.Exit(1)
 
 
-def _recording(text: str) -> Path:
-    if "://" in text:
-        raise typer.BadParameter(
-            "is a video file or a directory of pictures; a live camera is configured in cameras/NAME.toml"
-        )
-    if (path := named(text)).exists() and not (path.is_file() or path.is_dir()):
-        raise typer.BadParameter(f"'{text}' is no regular file")
-    return path
-
-
-@app.command(epilog="Example: edge-agent replay drive.mp4")
-def replay(
-    video: Annotated[
-        Path,
-        typer.Argument(
-            metavar="VIDEO",
-            parser=_recording,
-            help="A video, or a directory of pictures taken one after the other.",
-        ),
-    ],
-    *,
-    jsonl: JsonLines = False,
-    truth: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV",
-            exists=True,
-            dir_okay=False,
-            help="What the recording shows: clip,plate,first_visible,last_visible; the reads are judged by it.",
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html",
-            dir_okay=False,
-            help="Write a page: every read with the frames that voted, and what was left out and why.",
-        ),
-    ] = None,
-    pace: Annotated[
-        Pace, typer.Option(help="As fast as this computer can, or no faster than it was recorded.")
-    ] = "fast",
-    models: ModelsOption = None,
-    engine: EngineOption = "onnx",
-    threads: Threads = 1,
-) -> None:
-    """Read a recording through the car's pipeline.
-
-    Every frame of it that shows something new, where a car looks at `max_fps` of them a second. What is printed is
-    as its last correction has it; Ctrl-C ends it early, and what was read until then is printed.
-    """
-    networks = ModelSettings(directory=models, engine=engine, threads=threads)
-    passes = truths.load(truth, video.name) if truth else []
-    report_at = report_file.target(report, inputs=[video, *([truth] if truth else [])]) if report else None
-    recorder = Recorder(pictured=[one.middle for one in passes]) if report else None
-    recording = replaying.recording(video)
-    stop = stop_on_signals()
-    run = replaying.Replay(recording, pace=pace, models=networks, recorder=recorder, stop=stop)
-    with progress(recording.length, "replaying") as advance:
-        reads = corrected(run.reads(advance))
-    if stop.is_set():
-        passes = [one for one in passes if one.first < run.reached]
-    verdict = truths.judge(passes, reads) if truth else None
-    if recorder and report_at:  # before anything is printed: who reads that may have gone
-        report_file.write(report_at, page(video.name, recorder, reads, passes, verdict))
-    if run.behind_s >= TOLD_BEHIND_S:
-        say(f"{video}: this computer fell {run.behind_s:.1f} s behind the recording; no frame was left out")
-    if stop.is_set():
-        say(f"{video}: only the first {counted(run.reached, 'frame')} looked at")
-    with output():
-        for one in reads:
-            print(replaying.as_json(one, began_s=run.began_s) if jsonl else replaying.as_line(one))
-        if not reads and not jsonl:
-            print(f"{video}: no plate was read")
-        if verdict:
-            print(verdict, file=sys.stderr if jsonl else None)
-    if stop.is_set():
-        raise typer.Exit(INTERRUPTED)
-    if recording.damaged:
-        raise typer.Exit(1)
+app.command(epilog="Example: edge-agent replay drive.mp4")(replay)
 
 
 @app.command(epilog="Example: edge-agent check config")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from edge_agent.config.settings import Engine
+
 SERVICE_DIRECTORY = Path("/etc/edge-agent")
 
 
@@ -42,3 +44,17 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", metavar="DIR", parser=named, help="Directory with agent.toml and cameras/.")
 ]
 JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines, and nothing else.")]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="What reads: onnx (default), easyocr, easyocr-english (an extra).")
+]
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--models",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Directory with models.toml; without it the program's networks.",
+    ),
+]
+Threads = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processor threads the networks may use.")]

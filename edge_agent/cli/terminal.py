@@ -13,6 +13,9 @@ from rich.progress import Progress
 MANY_PICTURES = 20
 """From here on a progress bar is worth its line."""
 
+INTERRUPTED = 130
+"""The exit status of what a person stopped, as shells have it."""
+
 
 def discard_output() -> None:
     """Keep Python from failing once more when it writes the rest at its end."""

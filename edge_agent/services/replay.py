@@ -35,12 +35,14 @@ class Replay:
         *,
         pace: Pace,
         models: ModelSettings,
+        reading: ReadingSettings,
+        tracking: TrackingSettings,
         recorder: Recorder | None,
         stop: threading.Event,
     ) -> None:
         self._camera = camera
         self._waits = pace == "recorded"
-        self._models = models
+        self._models, self._reading, self._tracking = models, reading, tracking
         self._recorder = recorder
         self._stop = stop
         self._ahead_s = 0.0
@@ -51,15 +53,20 @@ class Replay:
         """Of the recording's frames, those before this number came."""
         self.behind_s = 0.0
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to end early."""
+        return self._stop.is_set()
+
     def reads(self, advance: Callable[[float], None]) -> Iterator[Read]:
         """Give each vehicle pass, and each correction. Raises CameraError.
 
         `advance` is told after each frame how much of the recording's length is done.
         """
         pipeline = wiring.pipeline(
-            models=self._models, reading=ReadingSettings(), tracking=TrackingSettings(), journal=self._recorder
+            models=self._models, reading=self._reading, tracking=self._tracking, journal=self._recorder
         )
-        recorder, far = self._recorder, FarLooks()
+        recorder, far = self._recorder, FarLooks() if self._reading.far_plates else None
         try:
             for frame in iter(self._camera.read, None):
                 if not self.reached:
@@ -71,7 +78,7 @@ class Replay:
                 self.reached = frame.number + 1
                 if recorder:
                     recorder.frame(frame)
-                quarters = far.due(frame.stamp.monotonic_s)
+                quarters = far.due(frame.stamp.monotonic_s) if far else ()
                 yield from pipeline.step(frame, quarters=quarters, looked=recorder.looked if recorder else None)
                 advance(self._camera.done)
             yield from pipeline.finish()

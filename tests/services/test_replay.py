@@ -13,7 +13,7 @@ import pytest
 from edge_agent import host
 from edge_agent.camera.pace import Pace
 from edge_agent.camera.sim.camera import SimCamera
-from edge_agent.config.settings import ModelSettings
+from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.domain import Image, Read, corrected
 from edge_agent.services import replay
 from edge_agent.services.replay import Replay
@@ -25,7 +25,8 @@ def played(
 ) -> Replay:
     return Replay(
         replay.recording(path),
-        pace=pace, models=ModelSettings(threads=1), recorder=recorder, stop=stop or threading.Event(),
+        pace=pace, models=ModelSettings(threads=1), reading=ReadingSettings(), tracking=TrackingSettings(),
+        recorder=recorder, stop=stop or threading.Event(),
     )  # fmt: skip
 
 
