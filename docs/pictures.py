@@ -1,6 +1,7 @@
 """Makes the pictures of the documentation: python docs/pictures.py."""
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,14 +11,12 @@ import numpy as np
 from edge_agent import host, wiring
 from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
-from edge_agent.domain import Read, corrected, folded
 from edge_agent.services import truth
-from edge_agent.services.report.page import page
-from edge_agent.services.report.recorder import Recorder
 from edge_agent.vision.annotate import annotate
 from edge_agent.vision.patch import jpeg
 
 HERE = Path(__file__).parent
+FRAMES_PER_SECOND = 10.0  # as a directory of pictures is replayed
 
 
 def drive() -> bytes:
@@ -37,26 +36,25 @@ def drive() -> bytes:
 
 def report() -> bytes:
     """The report of the simulated drive as chromium shows it."""
-    recorder = Recorder()
-    pipeline = wiring.pipeline(
-        models=ModelSettings(), reading=ReadingSettings(), tracking=TrackingSettings(), journal=recorder
-    )
-    camera = SimCamera(name="sim", now=host.now, seed=1, seconds=30, pace="fast")
-    camera.open()
-    reads: list[Read] = []
-    for frame in iter(camera.read, None):
-        recorder.frame(frame)
-        reads += pipeline.step(frame, looked=recorder.looked)
-    reads = corrected(reads + pipeline.finish())
-    passes = [
-        truth.TruePass(folded(one.text), one.sightings[0].frame, one.sightings[-1].frame)
-        for one in camera.truth()
-        if len(one.readable(width_px=40)) > 1
-    ]
-    text = page("simulated drive", recorder, reads, passes, truth.judge(passes, reads))
     with tempfile.TemporaryDirectory() as folder:
-        file, shot = Path(folder) / "page.html", Path(folder) / "shot.png"
-        file.write_text(text, encoding="utf-8")
+        drive, labels, file, shot = (
+            Path(folder) / one for one in ("simulated drive", "labels.csv", "page.html", "shot.png")
+        )
+        drive.mkdir()
+        camera = SimCamera(name="sim", now=host.now, seed=1, seconds=30, rate_fps=FRAMES_PER_SECOND, pace="fast")
+        camera.open()
+        for frame in iter(camera.read, None):
+            cv2.imwrite(str(drive / f"{frame.number:04}.png"), frame.image)
+        rows = [
+            f"{drive.name},{one.text},{one.sightings[0].frame},{one.sightings[-1].frame}"
+            for one in camera.truth()
+            if len(one.readable(width_px=40)) > 1
+        ]
+        labels.write_text("\n".join((",".join(truth.COLUMNS), *rows)))
+        subprocess.run(
+            [sys.executable, "-m", "edge_agent", "replay", drive, "--truth", labels, "--report", file],
+            check=True, capture_output=True,
+        )  # fmt: skip
         subprocess.run(
             ["chromium", "--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={folder}/profile",
              "--window-size=1100,1300", f"--screenshot={shot}", file.as_uri()],
