@@ -64,6 +64,10 @@ def emblem(canvas: Canvas, box: tuple[float, float, float, float], tone: float, 
     )  # fmt: skip
     ink = np.zeros((48, 48), np.uint8)
     kinds[rng.integers(len(kinds))](ink, rng)
+    if rng.random() < 0.3:  # in a field of its own, as a wheelchair is
+        x, y, w, h = box
+        put(canvas, np.ones((4, 4), np.float32), box, float(rng.uniform(0, 255)))
+        box = (x + w * 0.1, y + h * 0.1, w * 0.8, h * 0.8)
     put(canvas, ink.astype(np.float32) / np.float32(255), box, tone)
 
 

@@ -336,7 +336,7 @@ def _gaps(count: int, rng: np.random.Generator) -> list[float]:
     if rng.random() < 0.12 and count > 4:
         gaps[int(rng.integers(1, count))] = rng.uniform(0.25, 0.8)
     for end in (0, count):
-        if rng.random() < 0.12:
+        if rng.random() < 0.16:
             gaps[end] = rng.uniform(0.4, 1.1)
     return gaps
 
