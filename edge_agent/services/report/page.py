@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_agent.domain import Read, counted, folded
 from edge_agent.reading.journal import Refusal
-from edge_agent.services.report.recorder import Recorder, Sight, TrackNotes, crop
+from edge_agent.services.report.recorder import Recorder, SightNotes, TrackNotes, crop
 from edge_agent.services.truth import TruePass, Verdict
 
 MOST_VOTES = 10
@@ -258,13 +258,13 @@ def _characters(read: Read) -> str:
     return f'<div class="characters">{bars}</div>'
 
 
-def _votes(sights: Sequence[Sight]) -> str:
+def _votes(sights: Sequence[SightNotes]) -> str:
     chosen = sorted(sorted(sights, key=lambda one: -one.weight)[:MOST_VOTES], key=lambda one: one.frame)
     most = max((one.weight for one in chosen), default=0.0) or 1.0
     return f'<div class="votes">{"".join(_vote(one, one.weight / most) for one in chosen)}</div>'
 
 
-def _vote(one: Sight, share: float) -> str:
+def _vote(one: SightNotes, share: float) -> str:
     image = _image(one.thumbnail, f"frame {one.frame}", 0.35 + 0.65 * share)
     return (
         f'<figure title="weight {one.weight:.3f}">{image}'
@@ -272,7 +272,7 @@ def _vote(one: Sight, share: float) -> str:
     )
 
 
-def _curves(sights: Sequence[Sight]) -> str:
+def _curves(sights: Sequence[SightNotes]) -> str:
     if len(sights) < 2:
         return ""
     widths, sharp = [one.width_px for one in sights], [one.sharpness for one in sights]

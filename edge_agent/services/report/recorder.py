@@ -17,7 +17,7 @@ MARGIN = 0.12
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class SightNotes:
     """A plate in one frame; width in pixels of the frame, weight as in the vote: 0 where it was not read again."""
 
     frame: int
@@ -35,9 +35,9 @@ class TrackNotes:
     """A track's sights, and what became of it: reads and corrections, or why none."""
 
     number: int
-    sights: list[Sight] = field(default_factory=list)
+    sights: list[SightNotes] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
-    voted: list[Sight] = field(default_factory=list)
+    voted: list[SightNotes] = field(default_factory=list)
     """The sights that the last read was given from, the heaviest first."""
     evidence: float = 0.0
     refusal: Refusal | None = None
@@ -59,7 +59,7 @@ class TrackNotes:
         return self.reads[-1].text if self.reads else self.text
 
     @property
-    def best(self) -> Sight:
+    def best(self) -> SightNotes:
         """The sight that counted most."""
         return max(self.sights, key=lambda one: one.weight)
 
@@ -110,7 +110,7 @@ class Recorder:
     ) -> None:
         box = detection.box
         self.stages["sights"] += 1
-        sight = Sight(
+        sight = SightNotes(
             frame=frame.number,
             at_s=self._at(frame),
             width_px=box.width,
