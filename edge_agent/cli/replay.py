@@ -77,7 +77,7 @@ def replay(
     camera: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Read as this camera of the car would: its settings, the car's networks."
+            metavar="NAME", help="Read as this camera of --config would: its settings, the car's networks."
         ),
     ] = None,
     config: ConfigOption = SERVICE_DIRECTORY,
@@ -87,33 +87,37 @@ def replay(
 ) -> None:
     """Read a recording through the car's pipeline.
 
-    Every frame of it that shows something new, where a car looks at `max_fps` of them a second. What is printed is
-    as its last correction has it; Ctrl-C ends it early, and what was read until then is printed.
+    Every frame of it that shows something new; with --camera no more of them than its `max_fps` has it. What is
+    printed is as its last correction has it; Ctrl-C ends it early, and what was read until then is printed.
     """
     if camera is None:
         _refuse(ctx, "config", why="needs --camera NAME beside it")
         networks = ModelSettings(directory=models, engine=engine, threads=threads)
-        reading, tracking = ReadingSettings(), TrackingSettings()
+        seeing, notes = replaying.Seeing(networks, ReadingSettings(), TrackingSettings()), []
     else:
         _refuse(
             ctx, "models", "engine", "threads", why="cannot stand beside --camera, which has the car's networks"
         )
-        networks, reading, tracking = _as_camera(camera, config)
+        networks, reading, tracking = loader.reads_with(config, camera)
+        seeing = replaying.Seeing(networks, reading, tracking, reading.max_fps)
+        notes = [f"Read as {camera} of {config} would: {seeing.told()}"]
     passes = truths.load(truth, video.name) if truth else []
     report_at = report_file.target(report, inputs=[video, *([truth] if truth else [])]) if report else None
     recorder = Recorder(pictured=[one.middle for one in passes]) if report else None
     recording = replaying.recording(video)
     stop = stop_on_signals()
-    run = replaying.Replay(
-        recording, pace=pace, models=networks, reading=reading, tracking=tracking, recorder=recorder, stop=stop
-    )
+    run = replaying.Replay(recording, pace=pace, seeing=seeing, recorder=recorder, stop=stop)
     with progress(recording.length, "replaying") as advance:
         reads = corrected(run.reads(advance))
+    beyond = [one for one in passes if one.first >= run.reached]
     if stop.is_set():
-        passes = [one for one in passes if one.first < run.reached]
+        passes = [one for one in passes if one not in beyond]
+        notes.append(f"Ended early: only the first {counted(run.reached, 'frame')} of it")
+    elif beyond:
+        say(f"{truth}: {counted(len(beyond), 'plate')} first seen after the last frame, {run.reached - 1}")
     verdict = truths.judge(passes, reads) if truth else None
     if recorder and report_at:  # before anything is printed: who reads that may have gone
-        report_file.write(report_at, page(video.name, recorder, reads, passes, verdict))
+        report_file.write(report_at, page(video.name, recorder, reads, verdict, notes=notes))
     _tell(run, video, reads, jsonl=jsonl)
     if verdict:
         with output():
@@ -142,13 +146,3 @@ def _refuse(ctx: typer.Context, *options: str, why: str) -> None:
     for one in options:
         if (source := ctx.get_parameter_source(one)) is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"--{one} {why}")
-
-
-def _as_camera(name: str, config: Path) -> tuple[ModelSettings, ReadingSettings, TrackingSettings]:
-    """What a camera of a configuration reads with."""
-    found = loader.load(config)
-    for camera in found.cameras:
-        if camera.name == name:
-            return found.agent.models, camera.reading, camera.tracking
-    names = ", ".join(camera.name for camera in found.cameras)
-    raise typer.BadParameter(f"--camera: {config} has no '{name}', only {names}")

@@ -14,7 +14,15 @@ from pydantic import ValidationError
 
 from edge_agent.config.layers import Document, Layers, MissingError, Place, UnreadableError, read
 from edge_agent.config.problems import problem_lines, wrong_kind
-from edge_agent.config.settings import CAMERA_KINDS, AgentSettings, CameraSettings, Settings
+from edge_agent.config.settings import (
+    CAMERA_KINDS,
+    AgentSettings,
+    CameraSettings,
+    ModelSettings,
+    ReadingSettings,
+    Settings,
+    TrackingSettings,
+)
 from edge_agent.domain import MOST_CAMERAS
 from edge_agent.errors import ConfigurationError
 
@@ -61,6 +69,23 @@ def load(directory: Path) -> Configuration:
         camera_layers={camera.name: layers for camera, layers in found.cameras},
         warnings=found.warnings,
     )
+
+
+def reads_with(directory: Path, name: str) -> tuple[ModelSettings, ReadingSettings, TrackingSettings]:
+    """What one camera reads with; what else is wrong, as with secrets, is no matter. Raises ConfigurationError."""
+    found = inspect(directory)
+    networks = found.agent_tables.get("models")
+    for camera, layers in found.cameras:
+        if camera.name == name and isinstance(networks, ModelSettings):
+            tables = layers.values()
+            with suppress(ValidationError):
+                return (
+                    networks,
+                    ReadingSettings.model_validate(tables.get("reading", {})),
+                    TrackingSettings.model_validate(tables.get("tracking", {})),
+                )
+    names = ", ".join(camera.name for camera, _ in found.cameras)
+    raise ConfigurationError(found.problems or [f"{directory}: there is no camera {name!r}, only {names}"])
 
 
 def inspect(directory: Path) -> Inspection:

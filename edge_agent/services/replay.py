@@ -1,9 +1,10 @@
 """`edge-agent replay`: a recording through the pipeline of the car, every frame."""
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_agent import host, wiring
@@ -14,12 +15,34 @@ from edge_agent.domain import Read, Stamp
 from edge_agent.services.report.recorder import Recorder
 from edge_agent.vision.far import FarLooks
 
+SLACK_S = 0.005
+"""A frame may come so much earlier than max_fps has it, as time stamps are rounded."""
+
 
 def recording(path: Path) -> FilesCamera:
     """A video or a directory of pictures as a camera that gives every frame, open. Raises CameraError."""
     camera = FilesCamera(name="replay", path=path, pace="fast", now=host.now)
     camera.open()
     return camera
+
+
+@dataclass(frozen=True, slots=True)
+class Seeing:
+    """What a recording is read with: every frame, or as a camera of a car would, no more than max_fps a second."""
+
+    models: ModelSettings
+    reading: ReadingSettings
+    tracking: TrackingSettings
+    max_fps: float = math.inf
+
+    def told(self) -> str:
+        """The settings that are not the defaults."""
+        named = [
+            f"{table}.{name} = {value}"
+            for table, settings in (("reading", self.reading), ("tracking", self.tracking))
+            for name, value in settings.model_dump(exclude_defaults=True).items()
+        ]
+        return ", ".join(named) or "every setting as it comes"
 
 
 class Replay:
@@ -34,15 +57,13 @@ class Replay:
         camera: FilesCamera,
         *,
         pace: Pace,
-        models: ModelSettings,
-        reading: ReadingSettings,
-        tracking: TrackingSettings,
+        seeing: Seeing,
         recorder: Recorder | None,
         stop: threading.Event,
     ) -> None:
         self._camera = camera
         self._waits = pace == "recorded"
-        self._models, self._reading, self._tracking = models, reading, tracking
+        self._seeing = seeing
         self._recorder = recorder
         self._stop = stop
         self._ahead_s = 0.0
@@ -61,12 +82,16 @@ class Replay:
     def reads(self, advance: Callable[[float], None]) -> Iterator[Read]:
         """Give each vehicle pass, and each correction. Raises CameraError.
 
-        `advance` is told after each frame how much of the recording's length is done.
+        `advance` is told with each frame how much of the recording's length is done.
         """
         pipeline = wiring.pipeline(
-            models=self._models, reading=self._reading, tracking=self._tracking, journal=self._recorder
+            models=self._seeing.models,
+            reading=self._seeing.reading,
+            tracking=self._seeing.tracking,
+            journal=self._recorder,
         )
-        recorder, far = self._recorder, FarLooks() if self._reading.far_plates else None
+        recorder, far = self._recorder, FarLooks() if self._seeing.reading.far_plates else None
+        due_s, period_s = -math.inf, 1 / self._seeing.max_fps
         try:
             for frame in iter(self._camera.read, None):
                 if not self.reached:
@@ -76,11 +101,15 @@ class Replay:
                 if self._stop.is_set():
                     break
                 self.reached = frame.number + 1
+                advance(self._camera.done)
+                is_due = frame.stamp.monotonic_s >= due_s
                 if recorder:
-                    recorder.frame(frame)
+                    recorder.frame(frame, passed_over=not is_due)
+                if not is_due:
+                    continue
+                due_s = frame.stamp.monotonic_s + period_s - SLACK_S
                 quarters = far.due(frame.stamp.monotonic_s) if far else ()
                 yield from pipeline.step(frame, quarters=quarters, looked=recorder.looked if recorder else None)
-                advance(self._camera.done)
             yield from pipeline.finish()
         finally:
             self._camera.close()

@@ -48,12 +48,11 @@ def test_a_recording_is_read_as_a_camera_of_the_car_would(drive: Path, configura
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--camera", "front"), "has no 'front', only far, sim"),
         (("--camera", "sim", "--threads", "2"), "--threads cannot stand beside --camera"),
         (("--camera", "sim", "--engine", "onnx"), "--engine cannot stand beside --camera"),
         ((), "--config needs --camera NAME beside it"),
     ],
-    ids=["no such camera", "threads beside it", "engine beside it", "no camera"],
+    ids=["threads beside it", "engine beside it", "no camera"],
 )
 def test_options_that_do_not_go_together_are_one_line(
     tmp_path: Path, configuration: Path, options: tuple[str, ...], said: str
@@ -63,6 +62,36 @@ def test_options_that_do_not_go_together_are_one_line(
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
+
+
+def test_secrets_and_other_cameras_need_not_be_right(drive: Path, configuration: Path) -> None:
+    front = configuration / "cameras" / "front.toml"
+    front.write_text('kind = "rtsp"\nurl = "rtsp://a/b"\ncredentials_file = "no"\n')
+    agent = configuration / "agent.toml"
+    agent.write_text(agent.read_text().replace("[mqtt]", '[mqtt]\npassword_file = "none"\nusername = "car"'))
+    for camera in ("sim", "front"):
+        done = edge_agent("replay", drive, "--jsonl", "--camera", camera, "--config", configuration)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_the_page_names_the_camera_and_its_settings(drive: Path, configuration: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"clip,plate,first_visible,last_visible\n{drive.name},ABC123,500,600\n")
+    done = edge_agent(
+        "replay", drive, "--camera", "far", "--config", configuration, "--report", page, "--truth", labels
+    )
+    assert done.returncode == 0
+    assert f"Read as far of {configuration} would: reading.min_plate_width_px = 1900.<" in page.read_text()
+    assert "1 plate first seen after the last frame, 39" in done.stderr
+
+
+def test_a_camera_that_is_not_there_is_said_with_those_that_are(tmp_path: Path, configuration: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((90, 160, 3), np.uint8))
+    done = edge_agent("replay", tmp_path, "--config", configuration, "--camera", "front")
+    assert done.returncode == 78
+    assert done.stderr == f"edge-agent: {configuration}: there is no camera 'front', only far, sim\n"
 
 
 def test_what_is_wrong_with_the_configuration_is_said(tmp_path: Path, configuration: Path) -> None:

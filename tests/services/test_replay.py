@@ -1,5 +1,6 @@
 """Recordings of every shape through the pipeline."""
 
+import math
 import threading
 import time
 from fractions import Fraction
@@ -16,16 +17,21 @@ from edge_agent.camera.sim.camera import SimCamera
 from edge_agent.config.settings import ModelSettings, ReadingSettings, TrackingSettings
 from edge_agent.domain import Image, Read, corrected
 from edge_agent.services import replay
-from edge_agent.services.replay import Replay
+from edge_agent.services.replay import Replay, Seeing
 from edge_agent.services.report.recorder import Recorder
 
 
 def played(
-    path: Path, *, recorder: Recorder | None = None, pace: Pace = "fast", stop: threading.Event | None = None
+    path: Path,
+    *,
+    recorder: Recorder | None = None,
+    pace: Pace = "fast",
+    stop: threading.Event | None = None,
+    max_fps: float = math.inf,
 ) -> Replay:
     return Replay(
         replay.recording(path),
-        pace=pace, models=ModelSettings(threads=1), reading=ReadingSettings(), tracking=TrackingSettings(),
+        pace=pace, seeing=Seeing(ModelSettings(threads=1), ReadingSettings(), TrackingSettings(), max_fps),
         recorder=recorder, stop=stop or threading.Event(),
     )  # fmt: skip
 
@@ -75,6 +81,16 @@ def test_a_computer_slower_than_the_recording_keeps_the_recordings_time(tmp_path
     assert run.behind_s > 0.1
     assert run.reached == 4
     assert recorder.seconds == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("max_fps", "looked_at"), [(10.0, 6), (5.0, 3), (4.0, 2), (1.0, 1)])
+def test_no_more_frames_are_looked_at_than_max_fps_has_it(tmp_path: Path, max_fps: float, looked_at: int) -> None:
+    noise = np.random.default_rng(1)
+    write(tmp_path, [noise.integers(0, 255, (90, 160, 3), np.uint8) for _ in range(6)])  # ten a second
+    recorder = Recorder()
+    assert list(played(tmp_path, recorder=recorder, max_fps=max_fps).reads(lambda _done: None)) == []
+    assert recorder.stages["looked at"] == looked_at
+    assert recorder.stages["passed over"] == 6 - looked_at
 
 
 def test_the_recorded_pace_is_waited_for(tmp_path: Path) -> None:

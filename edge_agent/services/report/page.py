@@ -43,30 +43,33 @@ class _Pass:
 
 
 def page(
-    name: str, recorder: Recorder, reads: Sequence[Read], truth: Sequence[TruePass], verdict: Verdict | None
+    name: str,
+    recorder: Recorder,
+    reads: Sequence[Read],
+    verdict: Verdict | None,
+    *,
+    notes: Sequence[str] = (),
 ) -> str:
-    """The whole page; reads after corrections. With a verdict what was missed and read wrong comes first."""
+    """The whole page; reads after corrections. With a verdict what was missed and read wrong comes first.
+
+    Notes are lines for its head: what it was read with, why it ends early.
+    """
     passes = sorted(_passes(recorder, reads, verdict), key=lambda one: (one.state != "wrong", one.notes.times))
     refused = [one for one in recorder.tracks.values() if not one.reads]
     refused.sort(key=lambda one: -len(one.sights))
-    missed = (
-        [
-            _missed(one, recorder, tag)
-            for tag, those in (("missed", verdict.missed), ("read wrong", verdict.misread))
-            for one in those
-        ]
-        if verdict
-        else []
-    )
+    missed = [_missed(one, recorder, verdict) for one in (*verdict.missed, *verdict.misread)] if verdict else []
     seen = f"{counted(recorder.stages['frames'], 'frame')}, {_time(recorder.seconds)} of recording"
-    if unchanged := recorder.stages["frames"] - recorder.stages["looked at"]:
+    if passed_over := recorder.stages["passed over"]:
+        seen += f"; {passed_over} of them passed over, as they came sooner than max_fps has it"
+    if unchanged := recorder.stages["frames"] - recorder.stages["looked at"] - passed_over:
         seen += f"; {unchanged} of them not looked at, as they show what the one before did"
     parts = [
         f"<h1>{escape(name)}</h1>",
         f'<p class="soft">{seen}. Plates read by edge-agent; for official purposes alone.</p>',
+        *(f"<p>{escape(note)}.</p>" for note in notes),
         _numbers(passes, refused, verdict),
         "<h2>Timeline</h2>",
-        _timeline(passes, refused[:MOST_REFUSED], truth, recorder.seconds),
+        _timeline(passes, refused[:MOST_REFUSED], verdict, recorder),
         "<h2>What became of what was found</h2>",
         _stages(recorder, refused),
     ]
@@ -112,7 +115,7 @@ def _numbers(passes: Sequence[_Pass], refused: Sequence[TrackNotes], verdict: Ve
     cells = [("reads", str(len(passes))), ("tracks without a read", str(len(refused)))]
     if verdict:
         cells = [
-            ("plates in the truth", str(verdict.plates)),
+            ("plate in the truth" if verdict.plates == 1 else "plates in the truth", str(verdict.plates)),
             ("captured", str(verdict.captured)),
             ("read right", str(verdict.right)),
             ("other reads", str(len(verdict.others))),
@@ -142,10 +145,10 @@ def _stages(recorder: Recorder, refused: Sequence[TrackNotes]) -> str:
 
 
 def _timeline(
-    passes: Sequence[_Pass], refused: Sequence[TrackNotes], truth: Sequence[TruePass], seconds: float
+    passes: Sequence[_Pass], refused: Sequence[TrackNotes], verdict: Verdict | None, recorder: Recorder
 ) -> str:
-    """Bars over time, packed into rows: reads with their text, what was not read as thin lines below."""
-    width, left, seconds = 1000.0, 8.0, max(seconds, 0.1)
+    """Bars over time, packed into rows: reads with their text; what was missed or not read as thin lines below."""
+    width, left, seconds = 1000.0, 8.0, max(recorder.seconds, 0.1)
     scale = (width - 2 * left) / seconds
     colours = {"right": "--good", "wrong": "--bad", "read": "--mark"}
     out, rows = [], list[float]()
@@ -168,6 +171,13 @@ def _timeline(
         out.append(
             f'<rect x="{begin:.1f}" y="{base}" width="{max(2.0, end - begin):.1f}" height="5" fill="var(--idle)"/>'
         )
+    a_frame = (width - 2 * left) / max(1, recorder.stages["frames"] - 1)
+    for missed in verdict.missed if verdict else ():
+        begin, end = (min(left + frame * a_frame, width - left) for frame in (missed.first, missed.last))
+        out.append(
+            f'<rect x="{begin:.1f}" y="{base + 1}" width="{max(3.0, end - begin):.1f}" height="8" rx="3"'
+            f' fill="none" stroke="var(--bad)"><title>{escape(missed.text)} missed</title></rect>'
+        )
     step = next((s for s in (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600) if seconds / s <= 12), 7200)
     for k in range(int(seconds / step) + 1):
         x = left + k * step * scale
@@ -176,8 +186,10 @@ def _timeline(
             f'<text x="{min(x, width - left - TIME_PX):.1f}" y="{base + 30}">{_time(k * step)}</text>'
         )
     legend = "Coloured: read. Grey: a track without a read."
-    if truth:
-        legend = "Green: right. Red: not in the truth, or a second time. Grey: a track without a read."
+    if verdict:
+        legend = (
+            "Green: right. Red: not in the truth, or a second time; a frame: missed. Grey: a track without a read."
+        )
     return (
         f'<div class="frame"><svg class="timeline" viewBox="0 0 {width:.0f} {base + 36}" style="min-width:900px"'
         f' role="img" aria-label="Reads over time">{"".join(out)}</svg><p class="soft">{legend}</p></div>'
@@ -226,7 +238,7 @@ def _refused(notes: TrackNotes) -> str:
     )
 
 
-def _missed(one: TruePass, recorder: Recorder, tag: str) -> str:
+def _missed(one: TruePass, recorder: Recorder, verdict: Verdict) -> str:
     near = sorted(
         (
             notes
@@ -241,8 +253,12 @@ def _missed(one: TruePass, recorder: Recorder, tag: str) -> str:
         for notes in near[:MOST_NEAR]
     )
     what = f"<p>What was seen then:</p><ul>{found}</ul>" if found else "<p>Nothing was found then.</p>"
-    picture = recorder.pictures.get(one.middle)
+    picture, tag, others = recorder.pictures.get(one.middle), "missed", [one.id for one in verdict.others]
     shown = f'{_image(picture, f"frame {one.middle}")}<p class="soft">frame {one.middle}</p>' if picture else ""
+    if one in verdict.misread:
+        taken = next(track.reads[-1] for track in near if track.reads and track.reads[-1].id in others)
+        tag = f"read as {escape(taken.text)}"
+        shown = f'<p class="top">{_image(crop(taken), f"plate {taken.text}")}</p>'
     return (
         f'<article class="missed"><span class="plate">{escape(one.text)}</span> <span class="tag">{tag}</span>'
         f'<p class="soft">frames {one.first} to {one.last}</p>{shown}{what}</article>'

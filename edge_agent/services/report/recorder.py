@@ -78,12 +78,13 @@ class Recorder:
         self.widest_narrow_px = 0.0
         self._began_s: float | None = None
 
-    def frame(self, frame: Frame) -> None:
-        """Count a frame of the recording, looked at or not."""
+    def frame(self, frame: Frame, *, passed_over: bool = False) -> None:
+        """Count a frame of the recording, looked at or not; passed over is one that max_fps leaves out."""
         if self._began_s is None:
             self._began_s = frame.stamp.monotonic_s
         self.seconds = self._at(frame)
         self.stages["frames"] += 1
+        self.stages["passed over"] += passed_over
         if frame.number in self._pictured:
             self.pictures[frame.number] = thumbnail(frame.image, height=PICTURE_PX)
 

@@ -61,7 +61,7 @@ def test_a_missed_plate_comes_with_the_picture_halfway_and_what_is_most_like_it(
         frame = fakes.frame(number, number / 10)
         recorder.frame(frame)
         fakes.shown(tracker, frame, there)
-    text = page("a", recorder, [], [missed], truth.judge([missed], []))
+    text = page("a", recorder, [], truth.judge([missed], []))
     assert list(recorder.pictures) == [41]
     card = text[text.index('<article class="missed">') :]
     assert 'alt="frame 41"' in card
@@ -72,7 +72,7 @@ def test_a_missed_plate_whose_frame_never_came_has_no_picture() -> None:
     passes = [TruePass("ABC123", 90, 99)]
     recorder = Recorder(pictured=[95])
     recorder.frame(fakes.frame(0, 0.0))
-    text = page("a", recorder, [], passes, truth.judge(passes, []))
+    text = page("a", recorder, [], truth.judge(passes, []))
     assert "Nothing was found then." in text
     assert "alt=" not in text
 
@@ -80,7 +80,7 @@ def test_a_missed_plate_whose_frame_never_came_has_no_picture() -> None:
 def judged(name: str = "street.mp4") -> str:
     recorder, reads = recorded(street())
     passes = [TruePass("ABC123", 0, 12), TruePass("R1GHT1", 18, 32), TruePass("GL1MPS3", 38, 44)]
-    return page(name, recorder, reads, passes, truth.judge(passes, reads))
+    return page(name, recorder, reads, truth.judge(passes, reads))
 
 
 def test_what_was_missed_and_wrong_comes_first() -> None:
@@ -92,6 +92,11 @@ def test_what_was_missed_and_wrong_comes_first() -> None:
     assert "not in the truth" in text
 
 
+def test_what_was_missed_is_on_the_timeline_too() -> None:
+    assert judged().count(" missed</title>") == 2
+    assert "<title>GL1MPS3 missed</title>" in judged()
+
+
 def test_each_stage_says_what_it_left_out_and_why() -> None:
     text = judged()
     assert "narrower than min_plate_width_px, up to 20 px" in text
@@ -101,33 +106,31 @@ def test_each_stage_says_what_it_left_out_and_why() -> None:
 
 def test_nothing_narrow_has_no_width() -> None:
     recorder, reads = recorded([[fakes.reading("ABC123")]] * 5)
-    assert '<td>narrower than min_plate_width_px</td><td class="number">0</td>' in page(
-        "a", recorder, reads, [], None
-    )
+    assert '<td>narrower than min_plate_width_px</td><td class="number">0</td>' in page("a", recorder, reads, None)
 
 
 def test_a_plate_read_wrong_is_told_from_one_that_was_missed() -> None:
     recorder, reads = recorded(street())
     passes = [TruePass("WRONGI", 18, 32), TruePass("GL1MPS3", 38, 44)]
-    text = page("a", recorder, reads, passes, truth.judge(passes, reads))
+    text = page("a", recorder, reads, truth.judge(passes, reads))
     assert re.search(r'GL1MPS3</span> <span class="tag">missed', text)
-    assert re.search(r'WRONGI</span> <span class="tag">read wrong', text)
+    assert re.search(r'WRONGI</span> <span class="tag">read as WR0NG1</span>.*?alt="plate WR0NG1"', text)
 
 
 def test_frames_that_show_nothing_new_are_counted_apart() -> None:
     recorder, reads = recorded([[fakes.reading("ABC123")]] * 5)
-    assert '<p class="soft">5 frames, 0.4 s of recording. ' in page("a", recorder, reads, [], None)
+    assert '<p class="soft">5 frames, 0.4 s of recording. ' in page("a", recorder, reads, None)
     recorder.frame(fakes.frame(5, 0.5))
-    assert "6 frames, 0.5 s of recording; 1 of them not looked at, as" in page("a", recorder, reads, [], None)
+    assert "6 frames, 0.5 s of recording; 1 of them not looked at, as" in page("a", recorder, reads, None)
 
 
 def test_a_plate_that_the_truth_has_twice_is_right_twice() -> None:
     there = [[fakes.reading("ABC123")]] * 10
     recorder, reads = recorded([*there, *([[]] * 300), *there])
     passes = [TruePass("ABC123", 0, 9), TruePass("ABC123", 310, 319)]
-    assert page("a", recorder, reads, passes, truth.judge(passes, reads)).count('<article class="right"') == 2
+    assert page("a", recorder, reads, truth.judge(passes, reads)).count('<article class="right"') == 2
     once = [TruePass("ABC123", 0, 400)]
-    text = page("a", recorder, reads, once, truth.judge(once, reads))
+    text = page("a", recorder, reads, truth.judge(once, reads))
     assert "<b>1</b>duplicates" in text
     assert text.count("a second time") == 2  # the card and the legend
 
@@ -135,7 +138,7 @@ def test_a_plate_that_the_truth_has_twice_is_right_twice() -> None:
 def test_the_frames_shown_are_those_that_the_read_was_given_from() -> None:
     frames = [[fakes.reading("ABC123", width=60 if k < 40 else 110, share=0.8)] for k in range(60)]
     recorder, reads = recorded(frames)
-    text = page("a", recorder, reads, [], None)
+    text = page("a", recorder, reads, None)
     last = reads[0].frame_numbers[1]
     shown = [int(number) for number in re.findall(r"#(\d+) ", text)]
     assert last < 40
@@ -147,26 +150,26 @@ def test_the_frames_shown_are_those_that_the_read_was_given_from() -> None:
 
 def test_frames_that_have_no_vote_are_not_counted() -> None:
     recorder, reads = recorded([[fakes.reading("ABC123" if k % 4 else "", share=0.8)] for k in range(20)])
-    assert "given from 15 of 20 frames up to 19" in page("a", recorder, reads, [], None)
+    assert "given from 15 of 20 frames up to 19" in page("a", recorder, reads, None)
 
 
 def test_frames_that_were_not_read_again_are_told() -> None:
     recorder, reads = recorded([[fakes.reading("ABC123")]] * 10)
-    text = page("a", recorder, reads, [], None)
+    text = page("a", recorder, reads, None)
     assert "given from 3 of 10 frames up to 9, 7 not read again as it was sure, evidence" in text
     assert 'as the text was sure and the plate as wide</td><td class="number">7</td>' in text
 
 
 def test_texts_on_the_timeline_end_at_its_edge() -> None:
     recorder, reads = recorded([*([[]] * 96), *([[fakes.reading("ABC1234567")]] * 4)])
-    begin = re.search(r'<text x="([\d.]+)" y="26">ABC1234567', page("a", recorder, reads, [], None))
+    begin = re.search(r'<text x="([\d.]+)" y="26">ABC1234567', page("a", recorder, reads, None))
     assert begin is not None
     assert float(begin[1]) + 10 * 9 <= 1000
 
 
 def test_without_a_truth_nothing_is_called_right_or_wrong() -> None:
     recorder, reads = recorded(street())
-    text = page("a.mp4", recorder, reads, [], None)
+    text = page("a.mp4", recorder, reads, None)
     assert text.count('<article class="read"') == 2
     assert 'class="right"' not in text
     assert "in the truth" not in text
@@ -178,7 +181,7 @@ def test_a_correction_names_what_was_said_first() -> None:
         for k in range(120)
     ]
     recorder, reads = recorded(frames)
-    text = page("a.mp4", recorder, reads, [], None)
+    text = page("a.mp4", recorder, reads, None)
     assert text.count('<article class="read"') == 1
     assert "first read as A8C123" in text
 
@@ -186,7 +189,7 @@ def test_a_correction_names_what_was_said_first() -> None:
 @pytest.mark.parametrize("frames", [[], [[]], [[], [], []]])
 def test_a_recording_that_shows_nothing(frames: list[list[Reading]]) -> None:
     recorder, reads = recorded(frames)
-    assert "No plate was read." in page("empty.mp4", recorder, reads, [], None)
+    assert "No plate was read." in page("empty.mp4", recorder, reads, None)
 
 
 def test_a_name_cannot_become_markup() -> None:
