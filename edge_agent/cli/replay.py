@@ -118,17 +118,16 @@ def replay(
     verdict = truths.judge(passes, reads) if truth else None
     if recorder and report_at:  # before anything is printed: who reads that may have gone
         report_file.write(report_at, page(video.name, recorder, reads, verdict, notes=notes))
-    _tell(run, video, reads, jsonl=jsonl)
-    if verdict:
-        with output():
-            print(verdict, file=sys.stderr if jsonl else None)
+    _tell(run, video, reads, verdict, jsonl=jsonl)
     if stop.is_set():
         raise typer.Exit(INTERRUPTED)
     if recording.damaged:
         raise typer.Exit(1)
 
 
-def _tell(run: replaying.Replay, video: Path, reads: Sequence[Read], *, jsonl: bool) -> None:
+def _tell(
+    run: replaying.Replay, video: Path, reads: Sequence[Read], verdict: truths.Verdict | None, *, jsonl: bool
+) -> None:
     """Print the reads, and say what was not as the recording has it."""
     if run.behind_s >= TOLD_BEHIND_S:
         say(f"{video}: this computer fell {run.behind_s:.1f} s behind the recording; no frame was left out")
@@ -139,6 +138,8 @@ def _tell(run: replaying.Replay, video: Path, reads: Sequence[Read], *, jsonl: b
             print(replaying.as_json(one, began_s=run.began_s) if jsonl else replaying.as_line(one))
         if not reads and not jsonl:
             print(f"{video}: no plate was read")
+        if verdict:
+            print(verdict, file=sys.stderr if jsonl else None)
 
 
 def _refuse(ctx: typer.Context, *options: str, why: str) -> None:

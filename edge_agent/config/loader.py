@@ -84,8 +84,11 @@ def reads_with(directory: Path, name: str) -> tuple[ModelSettings, ReadingSettin
                     ReadingSettings.model_validate(tables.get("reading", {})),
                     TrackingSettings.model_validate(tables.get("tracking", {})),
                 )
-    names = ", ".join(camera.name for camera, _ in found.cameras)
-    raise ConfigurationError(found.problems or [f"{directory}: there is no camera {name!r}, only {names}"])
+    names = [camera.name for camera, _ in found.cameras]
+    unknown = (
+        [] if name in names else [f"{directory}: there is no camera {name!r}, only {', '.join(names) or 'none'}"]
+    )
+    raise ConfigurationError([*unknown, *found.problems])
 
 
 def inspect(directory: Path) -> Inspection:

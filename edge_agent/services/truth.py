@@ -36,7 +36,7 @@ class Verdict:
     """What became of a recording's readable plates.
 
     repeated: right reads of passes that were read right before. others: the rest of the reads, wrong or of nothing.
-    misread: captured, and not read right. missed: not captured.
+    misread: captured and not read right, with what they were read as. missed: not captured.
     """
 
     plates: int
@@ -44,7 +44,7 @@ class Verdict:
     right: int
     others: tuple[Read, ...]
     repeated: tuple[Read, ...]
-    misread: tuple[TruePass, ...]
+    misread: tuple[tuple[TruePass, Read], ...]
     missed: tuple[TruePass, ...]
 
     def __str__(self) -> str:
@@ -115,19 +115,18 @@ def judge(passes: Sequence[TruePass], reads: Sequence[Read]) -> Verdict:
     right = [[read for read in reads if folded(read.text) == one.text and one.overlaps(read)] for one in readable]
     known, first = {id(read) for found in right for read in found}, {id(found[0]) for found in right if found}
     others = tuple(read for read in reads if id(read) not in known)
-    captured = [
-        bool(found) or any(one.overlaps(read) and _near(one.text, folded(read.text)) for read in others)
-        for one, found in zip(readable, right, strict=True)
-    ]
-    states = list(zip(readable, right, captured, strict=True))
+    wrong = [one for one, found in zip(readable, right, strict=True) if not found]
+    taken = [(one, [r for r in others if one.overlaps(r) and _near(one.text, folded(r.text))]) for one in wrong]
+    misread = tuple((one, found[0]) for one, found in taken if found)
+    hits = len(readable) - len(wrong)
     return Verdict(
         plates=len(readable),
-        captured=sum(captured),
-        right=sum(bool(found) for found in right),
+        captured=hits + len(misread),
+        right=hits,
         others=others,
         repeated=tuple(read for read in reads if id(read) in known - first),
-        misread=tuple(one for one, found, seen in states if seen and not found),
-        missed=tuple(one for one, _, seen in states if not seen),
+        misread=misread,
+        missed=tuple(one for one, found in taken if not found),
     )
 
 

@@ -92,6 +92,10 @@ def test_a_camera_that_is_not_there_is_said_with_those_that_are(tmp_path: Path, 
     done = edge_agent("replay", tmp_path, "--config", configuration, "--camera", "front")
     assert done.returncode == 78
     assert done.stderr == f"edge-agent: {configuration}: there is no camera 'front', only far, sim\n"
+    agent = configuration / "agent.toml"
+    agent.write_text(agent.read_text().replace("[mqtt]", '[mqtt]\npassword_file = "none"\nusername = "car"'))
+    done = edge_agent("replay", tmp_path, "--config", configuration, "--camera", "front")
+    assert "there is no camera 'front', only far, sim" in done.stderr.splitlines()[0]
 
 
 def test_what_is_wrong_with_the_configuration_is_said(tmp_path: Path, configuration: Path) -> None:

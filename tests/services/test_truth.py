@@ -74,7 +74,7 @@ def test_right_wrong_missed_and_doubled_are_told_apart() -> None:
     assert (verdict.plates, verdict.captured, verdict.right) == (3, 2, 1)
     assert [one.text for one in verdict.repeated] == ["AB-12345"]
     assert [one.text for one in verdict.others] == ["BO5S", "HHIE?"]
-    assert [one.text for one in verdict.misread] == ["B0SS"]
+    assert [one.text for one, _ in verdict.misread] == ["B0SS"]
     assert [one.text for one in verdict.missed] == ["FAR99"]
     assert str(verdict) == "captured 2 of 3, read right 1 of 3, other reads 2, duplicates 1"
 

@@ -57,7 +57,8 @@ def page(
     passes = sorted(_passes(recorder, reads, verdict), key=lambda one: (one.state != "wrong", one.notes.times))
     refused = [one for one in recorder.tracks.values() if not one.reads]
     refused.sort(key=lambda one: -len(one.sights))
-    missed = [_missed(one, recorder, verdict) for one in (*verdict.missed, *verdict.misread)] if verdict else []
+    missed = [_missed(one, recorder, None) for one in verdict.missed] if verdict else []
+    missed += [_missed(one, recorder, taken) for one, taken in verdict.misread] if verdict else []
     seen = f"{counted(recorder.stages['frames'], 'frame')}, {_time(recorder.seconds)} of recording"
     if passed_over := recorder.stages["passed over"]:
         seen += f"; {passed_over} of them passed over, as they came sooner than max_fps has it"
@@ -238,7 +239,8 @@ def _refused(notes: TrackNotes) -> str:
     )
 
 
-def _missed(one: TruePass, recorder: Recorder, verdict: Verdict) -> str:
+def _missed(one: TruePass, recorder: Recorder, taken: Read | None) -> str:
+    """A plate of the truth that was missed, or taken for another."""
     near = sorted(
         (
             notes
@@ -253,10 +255,9 @@ def _missed(one: TruePass, recorder: Recorder, verdict: Verdict) -> str:
         for notes in near[:MOST_NEAR]
     )
     what = f"<p>What was seen then:</p><ul>{found}</ul>" if found else "<p>Nothing was found then.</p>"
-    picture, tag, others = recorder.pictures.get(one.middle), "missed", [one.id for one in verdict.others]
+    picture, tag = recorder.pictures.get(one.middle), "missed"
     shown = f'{_image(picture, f"frame {one.middle}")}<p class="soft">frame {one.middle}</p>' if picture else ""
-    if one in verdict.misread:
-        taken = next(track.reads[-1] for track in near if track.reads and track.reads[-1].id in others)
+    if taken is not None:
         tag = f"read as {escape(taken.text)}"
         shown = f'<p class="top">{_image(crop(taken), f"plate {taken.text}")}</p>'
     return (

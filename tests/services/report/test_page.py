@@ -117,6 +117,19 @@ def test_a_plate_read_wrong_is_told_from_one_that_was_missed() -> None:
     assert re.search(r'WRONGI</span> <span class="tag">read as WR0NG1</span>.*?alt="plate WR0NG1"', text)
 
 
+def test_a_plate_read_wrong_is_shown_where_the_picture_stood_still_in_between() -> None:
+    recorder, reads = Recorder(), list[Read]()
+    tracker = Tracker(rules=RULES, new_id=fakes.CountingIds(), journal=recorder)
+    for number in range(60):
+        frame = fakes.frame(number, number / 10)
+        recorder.frame(frame)
+        reads += fakes.shown(tracker, frame, [fakes.reading("WR0NG1")]) if number < 10 else tracker.stay(frame)
+    reads = corrected(reads + tracker.finish())
+    passes = [TruePass("WRONGI", 20, 30)]
+    text = page("a", recorder, reads, truth.judge(passes, reads))
+    assert 'WRONGI</span> <span class="tag">read as WR0NG1' in text
+
+
 def test_frames_that_show_nothing_new_are_counted_apart() -> None:
     recorder, reads = recorded([[fakes.reading("ABC123")]] * 5)
     assert '<p class="soft">5 frames, 0.4 s of recording. ' in page("a", recorder, reads, None)
